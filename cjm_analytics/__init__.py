@@ -1,0 +1,112 @@
+"""From raw touchpoint logs to the customer journey map that they really describe."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cjm_analytics import loaders
+    from cjm_analytics.analysis.dropoff import DropOff, drop_off
+    from cjm_analytics.analysis.flow import Flow, flow
+    from cjm_analytics.analysis.funnel import Funnel, funnel, step
+    from cjm_analytics.analysis.journey_map import JourneyMap, journey_map
+    from cjm_analytics.analysis.paths import Paths, paths
+    from cjm_analytics.analysis.satisfaction import Satisfaction, satisfaction
+    from cjm_analytics.analysis.transitions import Transitions, transitions
+    from cjm_analytics.columns import set_memory_budget
+    from cjm_analytics.engine.local import LocalEngine
+    from cjm_analytics.errors import CJMError, InputError, ModelError, StoreError, UnknownNameError
+    from cjm_analytics.events.ingest import ingest
+    from cjm_analytics.events.store import Events, open_events
+    from cjm_analytics.journeys import Journeys, open_journeys
+    from cjm_analytics.model import JourneyModel
+    from cjm_analytics.report import report
+    from cjm_analytics.sessionizer import sessionize
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "CJMError": "errors",
+    "DropOff": "analysis.dropoff",
+    "Events": "events.store",
+    "Flow": "analysis.flow",
+    "Funnel": "analysis.funnel",
+    "InputError": "errors",
+    "JourneyMap": "analysis.journey_map",
+    "JourneyModel": "model",
+    "Journeys": "journeys",
+    "LocalEngine": "engine.local",
+    "ModelError": "errors",
+    "Paths": "analysis.paths",
+    "Satisfaction": "analysis.satisfaction",
+    "StoreError": "errors",
+    "Transitions": "analysis.transitions",
+    "UnknownNameError": "errors",
+    "drop_off": "analysis.dropoff",
+    "flow": "analysis.flow",
+    "funnel": "analysis.funnel",
+    "ingest": "events.ingest",
+    "journey_map": "analysis.journey_map",
+    "open_events": "events.store",
+    "open_journeys": "journeys",
+    "paths": "analysis.paths",
+    "report": "report",
+    "satisfaction": "analysis.satisfaction",
+    "sessionize": "sessionizer",
+    "set_memory_budget": "columns",
+    "step": "analysis.funnel",
+    "transitions": "analysis.transitions",
+}
+"""Where each public name lives: it is imported when first used, so that `import cjm_analytics` is quick."""
+
+__all__ = [
+    "CJMError",
+    "DropOff",
+    "Events",
+    "Flow",
+    "Funnel",
+    "InputError",
+    "JourneyMap",
+    "JourneyModel",
+    "Journeys",
+    "LocalEngine",
+    "ModelError",
+    "Paths",
+    "Satisfaction",
+    "StoreError",
+    "Transitions",
+    "UnknownNameError",
+    "drop_off",
+    "flow",
+    "funnel",
+    "ingest",
+    "journey_map",
+    "loaders",
+    "open_events",
+    "open_journeys",
+    "paths",
+    "report",
+    "satisfaction",
+    "sessionize",
+    "set_memory_budget",
+    "step",
+    "transitions",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "loaders":
+        return import_module("cjm_analytics.loaders")
+    if name in _HOME:
+        # Importing a module binds it here under its own name: `report` and `paths` must stay the functions.
+        value = getattr(import_module(f"cjm_analytics.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    from cjm_analytics.errors import hint
+
+    raise AttributeError(f"cjm_analytics has no {name!r}.{hint(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,168 @@
+"""Named columns of equal length, read only when somebody asks for them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cjm_analytics.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["Columns", "FileColumns", "MemoryColumns", "as_numpy", "set_memory_budget"]
+
+
+class Columns(Protocol):
+    """A table whose columns are fetched by name."""
+
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def read(self, names: Sequence[str]) -> pa.Table: ...
+    def take(self, rows: NDArray[np.int64]) -> Columns: ...
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryColumns:
+    """Columns that are in memory already."""
+
+    table: pa.Table
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> MemoryColumns:
+        """Wrap NumPy arrays without copying them."""
+        return cls(pa.table({name: pa.array(array) for name, array in arrays.items()}))
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.table.column_names)
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        return self.table.select(list(names))
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        return MemoryColumns(self.table.take(pa.array(rows)))
+
+
+@dataclass(frozen=True, eq=False)
+class FileColumns:
+    """Columns of one Parquet file, perhaps only some of its rows; cached within the memory budget."""
+
+    path: Path
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows) if self.rows is not None else int(pq.read_metadata(self.path).num_rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(pq.read_schema(self.path).names)
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        table = _CACHE.read(self.path, names)
+        return table if self.rows is None else table.take(pa.array(self.rows))
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        return FileColumns(self.path, rows if self.rows is None else self.rows[rows])
+
+
+class _ColumnCache:
+    """Columns of files, the least recently used forgotten first. Files never change once written."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._held: OrderedDict[tuple[str, str], pa.ChunkedArray] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def read(self, path: Path, names: Sequence[str]) -> pa.Table:
+        keys = {name: (str(path), name) for name in names}
+        with self._lock:
+            found = {name: self._held[key] for name, key in keys.items() if key in self._held}
+            for name in found:
+                self._held.move_to_end(keys[name])
+        missing = [name for name in keys if name not in found]
+        if missing:
+            fresh = pq.read_table(path, columns=missing, partitioning=None)
+            for name in missing:
+                found[name] = fresh.column(name)
+                self._hold(keys[name], found[name])
+        return pa.table({name: found[name] for name in keys})
+
+    def _hold(self, key: tuple[str, str], column: pa.ChunkedArray) -> None:
+        with self._lock:
+            if key in self._held or column.nbytes > self.budget:
+                return
+            self._held[key] = column
+            self._bytes += column.nbytes
+            self.shrink()
+
+    def shrink(self) -> None:
+        while self._bytes > self.budget:
+            _, forgotten = self._held.popitem(last=False)
+            self._bytes -= forgotten.nbytes
+
+
+_CACHE = _ColumnCache(budget=512 * 2**20)
+
+_SIZES = {"kb": 2**10, "mb": 2**20, "gb": 2**30, "b": 1}
+
+
+def set_memory_budget(size: int | str) -> None:
+    """How much memory the columns of stored journeys may keep between two analyses.
+
+    What does not fit is read again from its file; results do not depend on it.
+
+    Parameters
+    ----------
+    size : int or str
+        Bytes, or text with a unit: `"500 MB"`, `"2 GB"`; 0 keeps nothing.
+
+    Raises
+    ------
+    InputError
+        The text is no size, or it is negative.
+
+    Examples
+    --------
+    >>> set_memory_budget("512 MB")
+    """
+    text = str(size).strip().casefold()
+    unit = next((unit for unit in _SIZES if text.endswith(unit)), "")
+    try:
+        budget = float(text.removesuffix(unit)) * _SIZES.get(unit, 1)
+    except ValueError:
+        budget = -1.0
+    if not budget >= 0:
+        raise InputError(f"{size!r} is no amount of memory. Write bytes, or a number with KB, MB or GB.")
+    with _CACHE._lock:  # noqa: SLF001 - the cache is this module's own
+        _CACHE.budget = int(budget)
+        _CACHE.shrink()
+
+
+def as_numpy(column: pa.ChunkedArray) -> NDArray[Any]:
+    """The values as a NumPy array, without a copy where Arrow allows it; there must be no nulls."""
+    if column.num_chunks == 1:
+        return column.chunk(0).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return column.to_numpy()  # type: ignore[no-any-return]
+
+
+def concatenated(tables: Iterable[pa.Table]) -> pa.Table:
+    """Tables of the same columns as one; dictionaries are unified."""
+    return pa.concat_tables(list(tables), promote_options="permissive").unify_dictionaries()

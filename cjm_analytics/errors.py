@@ -1,0 +1,74 @@
+"""What can go wrong, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+__all__ = ["CJMError", "InputError", "ModelError", "StoreError", "UnknownNameError", "hint"]
+
+_SHOWN = 12
+"""At most so many of the available names stand in a message."""
+
+
+class CJMError(ValueError):
+    """Something that the user can put right.
+
+    Attributes
+    ----------
+    failures : pandas.DataFrame or None
+        All faults of one input, one per row, where several were found at once.
+    """
+
+    failures: pd.DataFrame | None = None
+
+    def with_failures(self, failures: pd.DataFrame) -> Self:
+        """Return the error with the table of all faults attached."""
+        self.failures = failures
+        return self
+
+
+class InputError(CJMError):
+    """Raw data that cannot be used as asked."""
+
+
+class ModelError(CJMError):
+    """A journey model that does not mean anything."""
+
+
+class StoreError(CJMError):
+    """An event or journey store that is damaged, foreign or in use."""
+
+
+class UnknownNameError(CJMError):
+    """A name that is not there; the message names the nearest one that is.
+
+    Examples
+    --------
+    >>> raise UnknownNameError("touchpoint", "chekout", ["cart", "checkout"])
+    Traceback (most recent call last):
+    cjm_analytics.errors.UnknownNameError: No touchpoint named 'chekout'. Did you mean 'checkout'? \
+There are: cart, checkout.
+    """
+
+    def __init__(self, kind: str, name: object, available: Iterable[str]) -> None:
+        names = [str(one) for one in available]
+        super().__init__(f"No {kind} named {str(name)!r}.{hint(str(name), names)}")
+
+
+def hint(name: str, available: Iterable[str]) -> str:
+    """What to say after an unknown name: the nearest known ones, and what there is."""
+    names = list(available)
+    if not names:
+        return " There are none here."
+    folded = {one.casefold(): one for one in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    meant = f" Did you mean {folded[near[0]]!r}?" if near else ""
+    shown = ", ".join(names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{meant} There are: {shown}{more}."

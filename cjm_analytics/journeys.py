@@ -1,0 +1,751 @@
+"""Journeys: sorted coded columns with offsets, in partitions of whole customers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics._html import card
+from cjm_analytics.columns import Columns, MemoryColumns, as_numpy
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cjm_analytics.model import JourneyModel
+
+__all__ = [
+    "CLOSED",
+    "NEVER",
+    "Codebook",
+    "Journeys",
+    "JourneysReport",
+    "Labels",
+    "Partition",
+    "Units",
+    "open_journeys",
+]
+
+NEVER = np.iinfo(np.int64).max
+"""The time of what did not happen: later than everything."""
+
+NONE = "(none)"
+"""The label of a missing value."""
+
+UNASSIGNED = "unassigned"
+"""The phase and stage of an event that no rule of the model names."""
+
+CLOSED = ("open", "inactive", "new cycle", "left")
+"""How a journey ended; the codes of the journey column `closed` are positions in it."""
+
+LINKS = ("unlinked", "key", "look_back", "ambiguous")
+"""How an answer found what it rates; the codes of the answer column `link` are positions in it."""
+
+EVENT_COLUMNS = {
+    "touchpoint": "int16 or int32: position in codebook.touchpoints",
+    "channel": "int16: position in codebook.channels, -1 none",
+    "phase": "int8: position in codebook.phases, -1 unassigned",
+    "stage": "int16: position in codebook.stages, -1 unassigned",
+    "session": "int32: number of the session within the customer, from 0; -1 none",
+    "time": "int64: microseconds since 1970, UTC",
+    "marker": "uint32: bit i is set where the event is codebook.markers[i]",
+}
+JOURNEY_COLUMNS = {
+    "customer": "int32: position of the customer in the partition; never decreases",
+    "cycle": "int32: number of the journey within the customer, from 0",
+    "goal": "int64: time of the first goal, NEVER without one",
+    "closed": "int8: position in CLOSED",
+    "closed_at": "int64: when it closed, NEVER while it is open",
+    "reversed": "bool: the only goal was taken back",
+    "truncated": "bool: it began before the data did",
+    "furthest_phase": "int8: furthest phase by progressing touchpoints, -1 none",
+    "furthest_stage": "int16: furthest stage by progressing touchpoints, -1 none",
+}
+ANSWER_COLUMNS = {
+    "event": "int64: row of the answer among the partition's events, -1 for an invite",
+    "journey": "int64: the journey that the answer falls into, -1 none",
+    "customer": "int32",
+    "time": "int64: when it was given (or offered)",
+    "invite": "bool: offered, not given; has no score",
+    "survey": "int16: position in codebook.surveys, -1 where the model has no survey for it",
+    "instrument": "int16: position in codebook.instruments",
+    "score": "float64",
+    "rated_event": "int64: row of the touchpoint that it rates, -1 none",
+    "rated_touchpoint": "int32: -1 none",
+    "rated_stage": "int16: -1 none",
+    "rated_phase": "int8: -1 none",
+    "rated_channel": "int16: -1 none",
+    "link": "int8: position in LINKS",
+    "lag": "int64: microseconds from the rated event to the answer, 0 without one",
+}
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """The names behind the integer codes, shared by all partitions.
+
+    Attributes
+    ----------
+    touchpoints, channels, phases, stages, markers, surveys, instruments : tuple of str
+        Names in the order of their codes; phases and stages in the order of the road.
+    stage_phase : tuple of int
+        The phase of each stage.
+    progress : tuple of bool
+        Per touchpoint: does it count as progress along the road?
+    sources : tuple of frozenset of str
+        Per touchpoint: the sources in which it occurs.
+    """
+
+    touchpoints: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    stage_phase: tuple[int, ...] = ()
+    markers: tuple[str, ...] = ()
+    surveys: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
+    progress: tuple[bool, ...] = ()
+    sources: tuple[frozenset[str], ...] = ()
+
+    def names(self, of: str) -> tuple[str, ...]:
+        """Names of a coded column (`touchpoint`, `channel`, `phase` or `stage`)."""
+        return {
+            "touchpoint": self.touchpoints,
+            "channel": self.channels,
+            "phase": self.phases,
+            "stage": self.stages,
+        }[of]
+
+    def code(self, of: str, name: str) -> int:
+        """Code of a name; an unknown one raises `UnknownNameError` with a hint."""
+        names = self.names(of)
+        if name not in names:
+            raise UnknownNameError(of, name, names)
+        return names.index(name)
+
+
+class Labels(NamedTuple):
+    """A column as integer codes into names; −1 stands for a missing value."""
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+
+class Units(NamedTuple):
+    """What is counted: runs of events that belong together.
+
+    Attributes
+    ----------
+    offsets : int64, n_units + 1
+        Unit i is the rows `order[offsets[i]:offsets[i + 1]]`.
+    order : int64 or None
+        Rows of the partition, in the order of the units; None: as they are.
+    customer : int32, n_units
+        The customer of each unit.
+    """
+
+    offsets: NDArray[np.int64]
+    order: NDArray[np.int64] | None
+    customer: NDArray[np.int32]
+
+    def arrange(self, column: NDArray[Any]) -> NDArray[Any]:
+        """An event column in the order of the units."""
+        return column if self.order is None else column[self.order]
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """Journeys of customers that are in no other partition.
+
+    Attributes
+    ----------
+    codebook : Codebook
+    events : Columns
+        The columns of `EVENT_COLUMNS`, one row per event, sorted by customer, then time.
+    cases : Columns
+        The columns of `JOURNEY_COLUMNS` and `n_events`, one row per journey.
+    answers : Columns
+        The columns of `ANSWER_COLUMNS`, one row per survey answer or invite.
+    rows : Columns
+        All other columns of the same events, as the event store has them (`customer_id`, `event`, …).
+    customer_ids : pyarrow.Array
+        The customers' ids, in order.
+    """
+
+    codebook: Codebook
+    events: Columns
+    cases: Columns
+    answers: Columns
+    rows: Columns
+    customer_ids: pa.Array
+
+    @property
+    def n_events(self) -> int:
+        return self.events.n_rows
+
+    @property
+    def n_journeys(self) -> int:
+        return self.cases.n_rows
+
+    @property
+    def n_customers(self) -> int:
+        return len(self.customer_ids)
+
+    def event(self, name: str) -> NDArray[Any]:
+        """One of `EVENT_COLUMNS`, an array with a value per event."""
+        return as_numpy(self.events.read([name]).column(name))
+
+    def journey(self, name: str) -> NDArray[Any]:
+        """One of `JOURNEY_COLUMNS`, an array with a value per journey."""
+        return as_numpy(self.cases.read([name]).column(name))
+
+    def answer(self, name: str) -> NDArray[Any]:
+        """One of `ANSWER_COLUMNS`, an array with a value per answer or invite."""
+        return as_numpy(self.answers.read([name]).column(name))
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Journey j is the events `offsets[j]:offsets[j + 1]`."""
+        return _offsets(self.journey("n_events"))
+
+    @cached_property
+    def customer_offsets(self) -> NDArray[np.int64]:
+        """Customer c is the journeys `customer_offsets[c]:customer_offsets[c + 1]`."""
+        return _offsets(np.bincount(self.journey("customer"), minlength=self.n_customers))
+
+    def units(self, unit: str) -> Units:
+        """The runs of events that an analysis counts: `journey`, `customer` or `session`.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such unit.
+        """
+        if unit == "journey":
+            return Units(self.offsets, None, self.journey("customer"))
+        by_customer = self.offsets[self.customer_offsets]
+        if unit == "customer":
+            return Units(by_customer, None, np.arange(self.n_customers, dtype=np.int32))
+        if unit == "session":
+            from cjm_analytics.kernels.grouping import group_sessions
+
+            order, offsets, customer = group_sessions(by_customer, self.event("session"))
+            return Units(offsets, order, customer)
+        raise UnknownNameError("unit", unit, ["journey", "customer", "session"])
+
+    def goal_times(self, goal: str | None) -> NDArray[np.int64]:
+        """Per journey the time of its first goal: the model's, or a marker or touchpoint by name."""
+        if goal is None:
+            return self.journey("goal")
+        from cjm_analytics.kernels.grouping import first_time
+
+        if goal in self.codebook.markers:
+            bit = np.uint32(1 << self.codebook.markers.index(goal))
+            fits = (self.event("marker") & bit) != 0
+        elif goal in self.codebook.touchpoints:
+            fits = self.event("touchpoint") == self.codebook.touchpoints.index(goal)
+        else:
+            raise UnknownNameError("goal", goal, [*self.codebook.markers, *self.codebook.touchpoints])
+        return first_time(self.offsets, self.event("time"), fits, NEVER)
+
+    def table(self, names: Sequence[str]) -> pa.Table:
+        """Columns by the names that `by=` and `where=` use, one row per event.
+
+        Canonical columns, promoted properties and `customer.<attribute>` come as the event store has them,
+        `touchpoint`, `channel`, `phase` and `stage` as names, `session` and `journey` as numbers within the
+        customer, `properties.<dotted>` as text read from JSON.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such column.
+        """
+        return pa.table({name: self._named(name) for name in dict.fromkeys(names)})
+
+    def _named(self, name: str) -> pa.ChunkedArray | pa.Array:
+        if name in {"touchpoint", "channel", "phase", "stage"}:
+            codes = self.event(name)
+            return pa.DictionaryArray.from_arrays(
+                pa.array(codes.astype(np.int32), mask=codes < 0),
+                pa.array(self.codebook.names(name), pa.string()),
+            )
+        if name == "session":
+            session = self.event("session")
+            return pa.array(session, mask=session < 0)
+        if name == "journey":
+            return pa.array(np.repeat(self.journey("cycle"), np.diff(self.offsets)))
+        if name in self.rows.names:
+            return self.rows.read([name]).column(name)
+        if name.startswith("properties.") and "properties" in self.rows.names:
+            return _dotted(
+                self.rows.read(["properties"]).column("properties"), name.removeprefix("properties.")
+            )
+        raise UnknownNameError(
+            "column",
+            name,
+            sorted({*self.rows.names, "touchpoint", "channel", "phase", "stage", "session", "journey"}),
+        )
+
+    def labels(self, name: str) -> Labels:
+        """A column of `table` as codes and names; the names are sorted where the column is no coded one."""
+        if name in {"touchpoint", "channel", "phase", "stage"}:
+            return Labels(self.event(name).astype(np.int32), self.codebook.names(name))
+        column = self.table([name]).column(name)
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        column = column.unify_dictionaries().combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = (
+                column.chunk(0) if column.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
+            )
+        names = column.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False)
+        codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        order = np.argsort(names.astype(str), kind="stable")
+        rank = np.empty(len(order) + 1, dtype=np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        rank[-1] = -1
+        return Labels(rank[codes], tuple(str(name) for name in names[order]))
+
+    def take(self, keep: NDArray[np.bool_]) -> Partition:
+        """The partition with only the journeys for which `keep` is true.
+
+        Customers without a journey stay in the numbering of customers of this partition no longer.
+        """
+        return self._gather(np.repeat(keep, np.diff(self.offsets)), keep)
+
+    def cut(self, keep: NDArray[np.bool_]) -> Partition:
+        """The partition with only the events for which `keep` is true, and the journeys that have one."""
+        events_before = np.concatenate([[0], np.cumsum(keep)])
+        return self._gather(keep, np.diff(events_before[self.offsets]) > 0)
+
+    def _gather(self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_]) -> Partition:
+        event_rows, journey_rows = np.flatnonzero(keep_event), np.flatnonzero(keep_journey)
+        cases = self.cases.take(journey_rows)
+        old_customer = as_numpy(cases.read(["customer"]).column("customer"))
+        customers, customer = np.unique(old_customer, return_inverse=True)
+        events_before = np.concatenate([[0], np.cumsum(keep_event)])
+        case_table = cases.read(cases.names)
+        case_table = _replaced(case_table, "customer", customer.astype(np.int32))
+        case_table = _replaced(case_table, "n_events", np.diff(events_before[self.offsets])[journey_rows])
+        return replace(
+            self,
+            events=self.events.take(event_rows),
+            cases=MemoryColumns(case_table),
+            answers=MemoryColumns(self._gather_answers(keep_event, keep_journey, customers)),
+            rows=self.rows.take(event_rows),
+            customer_ids=self.customer_ids.take(pa.array(customers)),
+        )
+
+    def _gather_answers(
+        self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_], customers: NDArray[np.int32]
+    ) -> pa.Table:
+        table = self.answers.read(self.answers.names)
+        event, journey = self.answer("event"), self.answer("journey")
+        of_customer = np.isin(self.answer("customer"), customers)
+        kept = np.where(
+            event >= 0,
+            _at(keep_event, event),
+            np.where(journey >= 0, _at(keep_journey, journey), of_customer),
+        )
+        kept &= of_customer
+        table = table.filter(pa.array(kept))
+        rated = self.answer("rated_event")[kept]
+        event_number = np.where(keep_event, np.cumsum(keep_event) - 1, -1)
+        journey_number = np.where(keep_journey, np.cumsum(keep_journey) - 1, -1)
+        table = _replaced(table, "event", _at(event_number, event[kept], -1))
+        table = _replaced(table, "rated_event", _at(event_number, rated, -1))
+        table = _replaced(table, "journey", _at(journey_number, journey[kept], -1))
+        return _replaced(
+            table, "customer", np.searchsorted(customers, self.answer("customer")[kept]).astype(np.int32)
+        )
+
+
+def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def _at(values: NDArray[Any], index: NDArray[np.int64], missing: int = 0) -> NDArray[Any]:
+    """Values at an index in which −1 means none."""
+    if not len(values):
+        return np.full(len(index), missing, dtype=values.dtype)
+    return np.where(index >= 0, values[index], missing).astype(values.dtype)
+
+
+def _replaced(table: pa.Table, name: str, values: NDArray[Any]) -> pa.Table:
+    position = table.column_names.index(name)
+    return table.set_column(position, name, pa.array(values, type=table.schema.field(name).type))
+
+
+def _dotted(properties: pa.ChunkedArray, dotted: str) -> pa.Array:
+    """The text at a dotted name inside JSON objects; each distinct object is parsed once."""
+    import orjson
+
+    encoded = properties.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+
+    def look_up(text: str | None) -> str | None:
+        value = orjson.loads(text) if text else None
+        if isinstance(value, dict) and dotted in value:
+            return _as_text(value[dotted])
+        for key in dotted.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return _as_text(value)
+
+    found = [look_up(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(found, pa.string()).take(encoded.indices)
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    import orjson
+
+    return orjson.dumps(value).decode()
+
+
+@dataclass(frozen=True, eq=False)
+class Journeys:
+    """Customer journeys in coded columns, ready to be asked.
+
+    Made by `cjm.sessionize` or `cjm.open_journeys`. `len()` is the number of journeys.
+
+    Attributes
+    ----------
+    partitions : tuple of Partition
+        At least one; no customer is in two.
+    codebook : Codebook
+    model : JourneyModel or None
+        None: one journey per customer, touchpoint = event, no phases.
+    observation_start : int
+        First timestamp of the log, microseconds UTC.
+    observation_ends : mapping of str to int
+        Per source the last instant for which its log is complete, microseconds UTC.
+    accounting : mapping of str to int
+        What became of the events, as `report()` tells it.
+    """
+
+    partitions: tuple[Partition, ...]
+    codebook: Codebook
+    model: JourneyModel | None = None
+    observation_start: int = 0
+    observation_ends: Mapping[str, int] = field(default_factory=dict)
+    accounting: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(partition.n_journeys for partition in self.partitions)
+
+    @property
+    def n_events(self) -> int:
+        """Number of events in all journeys."""
+        return sum(partition.n_events for partition in self.partitions)
+
+    @property
+    def n_customers(self) -> int:
+        """Number of customers with at least one journey."""
+        return sum(partition.n_customers for partition in self.partitions)
+
+    @property
+    def timezone(self) -> str:
+        """Time zone of calendar notions (day, week, midnight)."""
+        return self.model.timezone if self.model else "UTC"
+
+    def observed_until(self, touchpoints: Sequence[int] | None = None) -> int:
+        """Observation end, microseconds UTC: the earliest end of the sources in which the touchpoints occur.
+
+        Without touchpoints, of all sources in which a progressing touchpoint occurs: a survey that pauses
+        does not close the log of the shop.
+        """
+        if touchpoints is None:
+            touchpoints = [code for code, counts in enumerate(self.codebook.progress) if counts]
+        needed = {source for code in touchpoints for source in self.codebook.sources[code]}
+        ends = [end for source, end in self.observation_ends.items() if source in needed]
+        return min(ends or self.observation_ends.values(), default=0)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per event: `customer_id, journey, position, timestamp, event, touchpoint, channel, phase,
+        stage, session`, and for survey answers what they rate.
+
+        `journey` and `session` count from 0 within the customer. Sorted by customer, journey, position.
+        """
+        frame = pd.concat([_event_frame(partition) for partition in self.partitions], ignore_index=True)
+        return frame.sort_values(["customer_id", "journey", "position"], kind="stable", ignore_index=True)
+
+    def cases(self) -> pd.DataFrame:
+        """One row per journey: `customer_id, journey, start, end, events, converted, goal_time, closed,
+        goal_reversed, furthest_phase, furthest_stage`.
+        """
+        frame = pd.concat([_case_frame(partition) for partition in self.partitions], ignore_index=True)
+        return frame.sort_values(["customer_id", "journey"], kind="stable", ignore_index=True)
+
+    def report(self) -> JourneysReport:
+        """What became of the events: every one is in a journey, excluded, merged or unmatched."""
+        return JourneysReport(self)
+
+    def validate(self) -> None:
+        """Check the invariants of the store.
+
+        Offsets start at 0, never decrease and end at the number of events; time never decreases inside a
+        journey; codes lie in the codebook; no customer is in two partitions.
+
+        Raises
+        ------
+        CJMError
+            With all violations in `.failures`.
+        """
+        faults = [
+            (number, fault)
+            for number, partition in enumerate(self.partitions)
+            for fault in _faults(partition)
+        ]
+        ids = pa.chunked_array([partition.customer_ids for partition in self.partitions], pa.string())
+        if pc.count_distinct(ids).as_py() != len(ids):
+            faults.append((-1, "a customer is in two partitions"))
+        if faults:
+            frame = pd.DataFrame(faults, columns=["partition", "fault"])
+            raise CJMError(
+                f"The journeys are damaged: {faults[0][1]} (partition {faults[0][0]})."
+            ).with_failures(frame)
+
+    def select(
+        self,
+        *,
+        started: tuple[object, object] | None = None,
+        where: Mapping[str, object] | None = None,
+        containing: str | Sequence[str] | None = None,
+        channel: str | Sequence[str] | None = None,
+        touchpoint: str | Sequence[str] | None = None,
+    ) -> Journeys:
+        """Some of the journeys, whole; or, with `channel` and `touchpoint`, some of their events.
+
+        Parameters
+        ----------
+        started : pair of timestamps, optional
+            Journeys whose first event lies in [from, to); either may be None. Local times are read in the
+            model's time zone.
+        where : mapping, optional
+            Journeys in which at least one event fits, in the match grammar of the model.
+        containing : str or sequence of str, optional
+            Journeys in which each of these touchpoints occurs.
+        channel, touchpoint : str or sequence of str, optional
+            Cuts the journeys: only events of these channels or touchpoints stay, and journeys that have
+            one. Events become neighbours that were none, so that paths and transitions of a cut selection
+            speak of these events only; `report()` says how many events were cut.
+
+        Raises
+        ------
+        UnknownNameError
+            No such touchpoint, channel or column.
+
+        Examples
+        --------
+        >>> import cjm_analytics as cjm
+        >>> journeys = cjm.sessionize(cjm.ingest(cjm.loaders.table(
+        ...     {"who": ["a", "a", "b"], "when": ["2026-01-01", "2026-01-02", "2026-01-03"],
+        ...      "what": ["ad", "buy", "ad"]}, customer="who", timestamp="when", event="what", tz="UTC")))
+        >>> len(journeys), len(journeys.select(containing="buy"))
+        (2, 1)
+        """
+        from cjm_analytics.matching import compile_match
+
+        match = compile_match(where) if where is not None else None
+        contained = [self.codebook.code("touchpoint", name) for name in _as_list(containing)]
+        cuts = {
+            "channel": [self.codebook.code("channel", name) for name in _as_list(channel)],
+            "touchpoint": [self.codebook.code("touchpoint", name) for name in _as_list(touchpoint)],
+        }
+        window = tuple(_instant(bound, self.timezone) for bound in started or (None, None))
+        if len(window) != 2:  # noqa: PLR2004 - a pair
+            raise InputError("started= takes a pair of timestamps: (from, to).")
+
+        def selected(partition: Partition) -> Partition:
+            keep = np.ones(partition.n_journeys, dtype=bool)
+            starts = partition.event("time")[partition.offsets[:-1]] if started else None
+            for bound, after in zip(window, (True, False), strict=True):
+                if starts is not None and bound is not None:
+                    keep &= (starts >= bound) if after else (starts < bound)
+            if match is not None:
+                keep &= _any_per_run(match.mask(partition.table(sorted(match.columns))), partition.offsets)
+            for code in contained:
+                keep &= _any_per_run(partition.event("touchpoint") == code, partition.offsets)
+            chosen = partition if keep.all() else partition.take(keep)
+            for name, codes in cuts.items():
+                if codes:
+                    chosen = chosen.cut(np.isin(chosen.event(name), codes))
+            return chosen
+
+        partitions = tuple(selected(partition) for partition in self.partitions)
+        kept = replace(self, partitions=partitions)
+        left_out = self.n_events - kept.n_events
+        return replace(
+            kept,
+            accounting={
+                **self.accounting,
+                "left out by select": left_out + self.accounting.get("left out by select", 0),
+            },
+        )
+
+    def write(self, path: str | Path) -> None:
+        """Write the journeys into a folder that `cjm.open_journeys` and any Parquet reader can read.
+
+        Raises
+        ------
+        StoreError
+            The folder exists and holds something else.
+        """
+        from cjm_analytics.journey_store import write_journeys
+
+        write_journeys(self, path)
+
+    def _repr_html_(self) -> str:
+        return self.report()._repr_html_()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Journeys: {len(self):,} journeys of {self.n_customers:,} customers, {self.n_events:,} events, "
+            f"{len(self.codebook.touchpoints):,} touchpoints, {len(self.codebook.phases)} phases>"
+        )
+
+
+def open_journeys(path: str | Path) -> Journeys:
+    """Journeys that `Journeys.write` put into a folder; columns are read when an analysis asks for them.
+
+    Raises
+    ------
+    StoreError
+        There is no such folder, it is damaged, or a newer version wrote it.
+    """
+    from cjm_analytics.journey_store import read_journeys
+
+    return read_journeys(path)
+
+
+@dataclass(frozen=True, eq=False)
+class JourneysReport:
+    """What sessionizing did with each event."""
+
+    journeys: Journeys
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns `what, events, share`: in journeys, then every reason for which an event is in none."""
+        counts = {"in journeys": self.journeys.n_events, **self.journeys.accounting}
+        total = sum(counts.values()) - counts.get("unassigned", 0)
+        frame = pd.DataFrame({"what": list(counts), "events": list(counts.values())})
+        return frame.assign(share=frame["events"] / max(total, 1))
+
+    def _repr_html_(self) -> str:
+        journeys = self.journeys
+        facts = {
+            "journeys": f"{len(journeys):,}",
+            "customers": f"{journeys.n_customers:,}",
+            "events": f"{journeys.n_events:,}",
+            "touchpoints": f"{len(journeys.codebook.touchpoints):,}",
+            "model": journeys.model.name if journeys.model else "none: one journey per customer",
+        }
+        return card("Journeys", facts, self.to_frame())
+
+
+def _as_list(names: str | Sequence[str] | None) -> list[str]:
+    return [] if names is None else [names] if isinstance(names, str) else list(names)
+
+
+def _instant(bound: object, timezone: str) -> int | None:
+    if bound is None:
+        return None
+    stamp = pd.Timestamp(bound)  # type: ignore[arg-type]
+    stamp = stamp.tz_localize(timezone) if stamp.tzinfo is None else stamp
+    return stamp.value // 1_000
+
+
+def _any_per_run(fits: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    before = np.concatenate([[0], np.cumsum(fits)])
+    return np.diff(before[offsets]) > 0
+
+
+def _faults(partition: Partition) -> list[str]:
+    offsets, time = partition.offsets, partition.event("time")
+    faults = []
+    if offsets[0] != 0 or offsets[-1] != partition.n_events or (np.diff(offsets) < 0).any():
+        faults.append("offsets do not run from 0 to the number of events")
+    falls = np.flatnonzero(np.diff(time) < 0) + 1
+    if not np.isin(falls, offsets).all():
+        faults.append("time decreases inside a journey")
+    if (np.diff(partition.journey("customer")) < 0).any():
+        faults.append("customers are not in order")
+    for name in ("touchpoint", "channel", "phase", "stage"):
+        codes = partition.event(name)
+        lowest = 0 if name == "touchpoint" else -1
+        if len(codes) and (codes.min() < lowest or codes.max() >= len(partition.codebook.names(name))):
+            faults.append(f"a {name} code is not in the codebook")
+    return faults
+
+
+def _event_frame(partition: Partition) -> pd.DataFrame:
+    lengths = np.diff(partition.offsets)
+    names = [name for name in ("customer_id", "event_id", "event") if name in partition.rows.names]
+    frame = partition.table(names).to_pandas()
+    frame = frame.assign(
+        journey=np.repeat(partition.journey("cycle"), lengths),
+        position=np.arange(partition.n_events) - np.repeat(partition.offsets[:-1], lengths),
+        timestamp=pd.to_datetime(partition.event("time"), unit="us", utc=True),
+        **{
+            name: _names(partition.event(name), partition.codebook.names(name))
+            for name in ("touchpoint", "channel", "phase", "stage")
+        },
+        session=pd.array(np.where((s := partition.event("session")) < 0, 0, s), dtype="Int32"),
+    )
+    frame.loc[s < 0, "session"] = pd.NA
+    answered = partition.answer("event") >= 0
+    rows = partition.answer("event")[answered]
+    for of in ("touchpoint", "stage", "phase"):
+        column = np.full(partition.n_events, None, dtype=object)
+        column[rows] = _names(partition.answer(f"rated_{of}")[answered], partition.codebook.names(of))
+        frame[f"rated_{of}"] = column
+    first = [
+        "customer_id",
+        "journey",
+        "position",
+        "timestamp",
+        "event",
+        "touchpoint",
+        "channel",
+        "phase",
+        "stage",
+        "session",
+    ]
+    return frame[[*(name for name in first if name in frame), *(name for name in frame if name not in first)]]
+
+
+def _case_frame(partition: Partition) -> pd.DataFrame:
+    time, offsets = partition.event("time"), partition.offsets
+    goal = partition.journey("goal")
+    return pd.DataFrame(
+        {
+            "customer_id": partition.customer_ids.take(pa.array(partition.journey("customer"))).to_pandas(),
+            "journey": partition.journey("cycle"),
+            "start": pd.to_datetime(time[offsets[:-1]], unit="us", utc=True),
+            "end": pd.to_datetime(time[offsets[1:] - 1], unit="us", utc=True),
+            "events": np.diff(offsets),
+            "converted": goal != NEVER,
+            "goal_time": pd.to_datetime(np.where(goal == NEVER, pd.NaT.value, goal), unit="us", utc=True),
+            "closed": _names(partition.journey("closed"), CLOSED),
+            "goal_reversed": partition.journey("reversed").astype(bool),
+            "furthest_phase": _names(partition.journey("furthest_phase"), partition.codebook.phases),
+            "furthest_stage": _names(partition.journey("furthest_stage"), partition.codebook.stages),
+        }
+    )
+
+
+def _names(codes: NDArray[Any], names: Sequence[str]) -> NDArray[np.object_]:
+    """Names of codes; None for −1."""
+    lookup = np.array([*names, None], dtype=object)
+    return lookup[codes]

@@ -1,0 +1,20 @@
+"""A progress bar where somebody is looking, silence elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = ["progress_bar"]
+
+
+def progress_bar(title: str, *, unit: str, total: int | None = None, show: bool | None = None) -> tqdm[Any]:
+    """A bar that counts `unit`s; `show=None` shows it in terminals and notebooks only."""
+    from tqdm.auto import tqdm
+
+    if show is None:
+        show = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(desc=title, unit=f" {unit}", unit_scale=True, total=total, disable=not show, leave=False)

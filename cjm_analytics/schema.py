@@ -1,0 +1,163 @@
+"""The canonical event: one Arrow schema that every loader writes and every later floor reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+__all__ = [
+    "ACTORS",
+    "CANONICAL",
+    "CHANNELS",
+    "CUSTOMERS",
+    "INVITE",
+    "LINKS",
+    "LOADED",
+    "REJECTS",
+    "SOURCE_KINDS",
+    "TIME_QUALITIES",
+    "Batch",
+    "EventSource",
+    "empty_batch",
+]
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+_TIME = pa.timestamp("us", tz="UTC")
+
+CANONICAL = pa.schema(
+    [
+        pa.field("customer_id", pa.string(), nullable=False),
+        ("anonymous_id", pa.string()),
+        ("user_id", pa.string()),
+        ("account_id", pa.string()),
+        pa.field("timestamp", _TIME, nullable=False),
+        ("received_at", _TIME),
+        ("time_quality", _NAME),
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("event", _NAME, nullable=False),
+        ("event_id", pa.string()),
+        ("source", _NAME),
+        ("source_kind", _NAME),
+        ("actor", _NAME),
+        ("channel", _NAME),
+        ("session_id", pa.string()),
+        ("url", pa.string()),
+        ("path", pa.string()),
+        ("referrer", pa.string()),
+        ("utm_source", pa.string()),
+        ("utm_medium", pa.string()),
+        ("utm_campaign", pa.string()),
+        ("utm_term", pa.string()),
+        ("utm_content", pa.string()),
+        ("order_id", pa.string()),
+        ("ticket_id", pa.string()),
+        ("campaign_id", pa.string()),
+        ("value", pa.decimal128(18, 4)),
+        ("currency", pa.string()),
+        ("instrument", _NAME),
+        ("survey_id", pa.string()),
+        ("score", pa.float64()),
+        ("score_min", pa.float64()),
+        ("score_max", pa.float64()),
+        ("comment", pa.string()),
+        ("is_bot", pa.bool_()),
+        ("is_test", pa.bool_()),
+        ("properties", pa.string()),
+        ("src_file", _NAME),
+        ("src_row", pa.int64()),
+    ]
+)
+"""All canonical columns. Names that were promoted with `keep=` follow them, with their own types."""
+
+LOADED = CANONICAL.remove(CANONICAL.get_field_index("customer_id"))
+"""What a loader yields: everything but `customer_id`, which identity stitching fills at ingest.
+
+A loader may leave out every column that it has nothing for; ingest adds it as nulls.
+"""
+
+REJECTS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("src_file", pa.string()),
+        ("src_row", pa.int64()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+"""An input row that could not be used, where it stood, and why."""
+
+LINKS = pa.schema([("alias", pa.string()), ("user_id", pa.string()), ("timestamp", _TIME)])
+"""An alias (an `anonymous_id`, or an e-mail address as `email:<address>`) seen together with a user id,
+where no event row says so itself."""
+
+CUSTOMERS = pa.schema(
+    [("user_id", pa.string()), ("timestamp", _TIME), ("attribute", pa.string()), ("value", pa.string())]
+)
+"""Attributes of customers, long: one row per attribute seen; the latest known value wins."""
+
+INVITE = "survey_invite"
+"""The event of a survey that was offered. An invite is no contact of the journey: it is the denominator
+of a response rate. It carries `instrument` and the keys (`ticket_id`, …) of the answer that it asks for,
+a null `score` and the actor `company`."""
+
+SOURCE_KINDS = ("clickstream", "crm", "support", "order", "survey", "log")
+ACTORS = ("customer", "company", "system")
+CHANNELS = ("web", "app", "email", "chat", "phone", "store", "social", "api")
+TIME_QUALITIES = ("exact", "second", "minute", "date", "inferred")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A piece of a source: canonical events, and what else came with them.
+
+    Attributes
+    ----------
+    events : pyarrow.Table
+        Columns of `LOADED`, a subset in any order, then promoted properties.
+    rejects : pyarrow.Table
+        Schema `REJECTS`.
+    links, customers : pyarrow.Table
+        Schemas `LINKS` and `CUSTOMERS`.
+    n_read : int
+        Input rows that this batch accounts for: events + rejects + excluded.
+    n_excluded : int
+        Rows that are no events by the format's own rules (a heartbeat, a private note).
+    """
+
+    events: pa.Table
+    n_read: int
+    rejects: pa.Table = field(default_factory=REJECTS.empty_table)
+    links: pa.Table = field(default_factory=LINKS.empty_table)
+    customers: pa.Table = field(default_factory=CUSTOMERS.empty_table)
+    n_excluded: int = 0
+
+
+class EventSource(Protocol):
+    """A lazy stream of canonical batches: what every loader returns and `ingest` reads.
+
+    Attributes
+    ----------
+    name : str
+        The value of the `source` column, for example `zendesk`.
+    dedupe : tuple of str
+        Columns that say that two rows are the same event; empty: a row is a duplicate of another only if it
+        equals it in all that identifies an occurrence (see `cjm.ingest`).
+    keep : tuple of str
+        Promoted properties: columns beyond the canonical ones.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dedupe(self) -> tuple[str, ...]: ...
+    @property
+    def keep(self) -> tuple[str, ...]: ...
+    def batches(self) -> Iterator[Batch]: ...
+
+
+def empty_batch() -> Batch:
+    """A batch of nothing, with the columns in place."""
+    return Batch(events=LOADED.empty_table(), n_read=0)

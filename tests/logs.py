@@ -1,0 +1,201 @@
+"""Small and random logs as journeys, built without loaders, ingest or sessionizer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cjm_analytics.columns import MemoryColumns
+from cjm_analytics.journeys import NEVER, Codebook, Journeys, Partition
+
+MINUTE = 60_000_000
+
+
+def journeys_of(
+    rows,
+    *,
+    stages=None,
+    goal=None,
+    unit=MINUTE,
+    observed_until=None,
+    answers=None,
+    invites=None,
+    n_partitions=1,
+):
+    """Journeys from (customer, time, touchpoint[, extra columns]) rows or a frame with those columns.
+
+    Columns of a frame: customer, time (a number of `unit`s), touchpoint; optional: journey (number within the
+    customer, default 0), channel, session, closed (of the journey: a position in CLOSED), and any others, which
+    become columns for `by=` and `where=`. `stages` maps touchpoint -> (stage, phase), in the order of the road.
+    `goal` names the goal touchpoint. `answers`: dicts with keys of ANSWER_COLUMNS (names for codes are allowed:
+    rated_stage='x'), `customer` as name. Rows keep their order inside a customer.
+    """
+    frame = (
+        rows
+        if isinstance(rows, pd.DataFrame)
+        else pd.DataFrame(rows, columns=["customer", "time", "touchpoint"])
+    )
+    frame = frame.assign(customer=frame["customer"].astype(str))
+    for name, default in (("journey", 0), ("channel", "web"), ("session", 0), ("closed", 0)):
+        if name not in frame:
+            frame = frame.assign(**{name: default})
+    frame = frame.sort_values(["customer", "journey", "time"], kind="stable", ignore_index=True)
+    stages = stages or {}
+    road = list(stages.values())
+    stage_names = list(dict.fromkeys(stage for stage, _ in road))
+    phase_names = list(dict.fromkeys(phase for _, phase in road))
+    stage_phase = tuple(phase_names.index(dict(road)[stage]) for stage in stage_names)
+    touchpoints = tuple(dict.fromkeys([*sorted(set(frame["touchpoint"])), *stages]))
+    channels = tuple(sorted(set(frame["channel"].dropna())))
+    instruments = tuple(dict.fromkeys(one["instrument"] for one in [*(answers or []), *(invites or [])]))
+    codebook = Codebook(
+        touchpoints=touchpoints,
+        channels=channels,
+        phases=tuple(phase_names),
+        stages=tuple(stage_names),
+        stage_phase=stage_phase,
+        markers=("goal",) if goal else (),
+        surveys=instruments,
+        instruments=instruments,
+        progress=(True,) * len(touchpoints),
+        sources=(frozenset({"log"}),) * len(touchpoints),
+    )
+    times = (frame["time"].to_numpy() * unit).astype(np.int64)
+    end = int(observed_until * unit) if observed_until is not None else int(times.max(initial=0))
+    names = np.array(sorted(frame["customer"].unique()), dtype=object)
+    parts = np.array_split(names, n_partitions) if n_partitions > 1 else [names]
+    partitions = tuple(
+        _partition(
+            frame[frame["customer"].isin(part)].reset_index(drop=True),
+            times[frame["customer"].isin(part).to_numpy()],
+            codebook, stages, goal, answers or [], invites or [], list(part), unit,
+        )
+        for part in parts
+    )  # fmt: skip
+    return Journeys(
+        partitions=partitions,
+        codebook=codebook,
+        observation_start=int(times.min(initial=0)),
+        observation_ends={"log": end},
+    )
+
+
+def _partition(frame, time, codebook, stages, goal, answers, invites, customers, unit):
+    touchpoint = np.array([codebook.touchpoints.index(name) for name in frame["touchpoint"]], dtype=np.int16)
+    stage = np.array(
+        [codebook.stages.index(stages[name][0]) if name in stages else -1 for name in frame["touchpoint"]],
+        dtype=np.int16,
+    )
+    phase = np.array([codebook.stage_phase[one] if one >= 0 else -1 for one in stage], dtype=np.int8)
+    events = MemoryColumns.of(
+        {
+            "touchpoint": touchpoint,
+            "channel": np.array(
+                [codebook.channels.index(one) if isinstance(one, str) else -1 for one in frame["channel"]],
+                dtype=np.int16,
+            ),
+            "phase": phase,
+            "stage": stage,
+            "session": frame["session"].to_numpy(np.int32),
+            "time": time,
+            "marker": (frame["touchpoint"] == goal).to_numpy(np.uint32),
+        }
+    )
+    keys = list(dict.fromkeys(zip(frame["customer"], frame["journey"], strict=True)))
+    cases = {
+        name: []
+        for name in (
+            "customer",
+            "cycle",
+            "goal",
+            "closed",
+            "closed_at",
+            "furthest_phase",
+            "furthest_stage",
+            "n_events",
+        )
+    }
+    for customer, journey in keys:
+        mine = ((frame["customer"] == customer) & (frame["journey"] == journey)).to_numpy()
+        goals = time[mine & (frame["touchpoint"] == goal).to_numpy()]
+        closed = int(frame["closed"][mine].iloc[0])
+        cases["customer"].append(customers.index(customer))
+        cases["cycle"].append(journey)
+        cases["goal"].append(goals[0] if len(goals) else NEVER)
+        cases["closed"].append(closed)
+        cases["closed_at"].append(time[mine][-1] if closed else NEVER)
+        cases["furthest_phase"].append(phase[mine].max())
+        cases["furthest_stage"].append(stage[mine].max())
+        cases["n_events"].append(int(mine.sum()))
+    types = {
+        "customer": np.int32,
+        "cycle": np.int32,
+        "closed": np.int8,
+        "furthest_phase": np.int8,
+        "furthest_stage": np.int16,
+    }
+    arrays = {name: np.array(values, dtype=types.get(name, np.int64)) for name, values in cases.items()}
+    arrays["reversed"] = np.zeros(len(keys), dtype=bool)
+    arrays["truncated"] = np.zeros(len(keys), dtype=bool)
+    extra = frame.drop(columns=["time", "touchpoint", "journey", "session", "closed", "channel"])
+    rows = extra.rename(columns={"customer": "customer_id"}).assign(event=frame["touchpoint"])
+    return Partition(
+        codebook=codebook,
+        events=events,
+        cases=MemoryColumns.of(arrays),
+        answers=MemoryColumns.of(_answers(answers, invites, codebook, customers, unit)),
+        rows=MemoryColumns(pa.Table.from_pandas(rows, preserve_index=False)),
+        customer_ids=pa.array(customers, pa.string()),
+    )
+
+
+def _answers(answers, invites, codebook, customers, unit):
+    both = [(one, False) for one in answers if one["customer"] in customers]
+    both += [(one, True) for one in invites if one["customer"] in customers]
+
+    def code(one, key, names):
+        value = one.get(key, -1)
+        return names.index(value) if isinstance(value, str) else value
+
+    columns = {
+        "event": (np.int64, lambda one, _: one.get("event", -1)),
+        "journey": (np.int64, lambda one, _: one.get("journey", -1)),
+        "customer": (np.int32, lambda one, _: customers.index(one["customer"])),
+        "time": (np.int64, lambda one, _: int(one.get("time", 0) * unit)),
+        "invite": (np.bool_, lambda _, invite: invite),
+        "survey": (np.int16, lambda one, _: codebook.surveys.index(one["instrument"])),
+        "instrument": (np.int16, lambda one, _: codebook.instruments.index(one["instrument"])),
+        "score": (np.float64, lambda one, _: one.get("score", np.nan)),
+        "rated_event": (np.int64, lambda one, _: one.get("rated_event", -1)),
+        "rated_touchpoint": (np.int32, lambda one, _: code(one, "rated_touchpoint", codebook.touchpoints)),
+        "rated_stage": (np.int16, lambda one, _: code(one, "rated_stage", codebook.stages)),
+        "rated_phase": (np.int8, lambda one, _: code(one, "rated_phase", codebook.phases)),
+        "rated_channel": (np.int16, lambda one, _: code(one, "rated_channel", codebook.channels)),
+        "link": (np.int8, lambda one, _: one.get("link", 1)),
+        "lag": (np.int64, lambda one, _: one.get("lag", 0)),
+    }
+    return {
+        name: np.array([read(one, invite) for one, invite in both], dtype=dtype)
+        for name, (dtype, read) in columns.items()
+    }
+
+
+def random_rows(rng, *, n_customers=6, n_events=40, alphabet="ABCDE", span=200, journeys=2):
+    """A random log with ties, repeats and several journeys per customer, sorted in time by customer."""
+    rows = pd.DataFrame(
+        {
+            "customer": rng.choice([f"c{number}" for number in range(n_customers)], n_events),
+            "time": rng.integers(0, span, n_events),
+            "touchpoint": rng.choice(list(alphabet), n_events),
+            "channel": rng.choice(["web", "app", "email"], n_events),
+        }
+    ).sort_values(["customer", "time"], kind="stable", ignore_index=True)
+    cut = {customer: rng.integers(0, span) for customer in rows["customer"].unique()}
+    after = rows["time"].to_numpy() > rows["customer"].map(cut).to_numpy() if len(rows) else np.zeros(0, bool)
+    journey = after.astype(int) if journeys > 1 else np.zeros(len(rows), int)
+    first = pd.Series(journey).groupby(rows["customer"]).transform("min") if len(rows) else 0
+    rows["journey"] = journey - first
+    gap = rows.groupby("customer")["time"].diff().fillna(0) > 30
+    rows["session"] = gap.groupby(rows["customer"]).cumsum().astype(int)
+    return rows
