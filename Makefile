@@ -1,0 +1,46 @@
+# Everything here works from a bare Python with pip; `make` alone prints this list.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCALE ?= 20M
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint notebooks bench samples docs clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/cjm: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[images]"
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/cjm
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+demo: $(BIN)/cjm ## set up, ingest the samples, write demo/report.html and the funnel chart
+	$(BIN)/cjm demo
+
+test: $(VENV)/.dev ## set up, and pass the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## ruff, mypy, import-linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+notebooks: $(VENV)/.dev ## execute all notebooks, top to bottom
+	$(BIN)/python -m pytest tests/test_notebooks.py
+
+bench: $(BIN)/cjm ## measure against the peers into benchmarks/RESULTS.md (SCALE=100M for the big one)
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/run.py --scale $(SCALE)
+
+samples: $(BIN)/cjm ## make data/samples again from its seed
+	$(BIN)/python data/samples/generate.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
