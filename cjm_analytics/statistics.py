@@ -180,4 +180,5 @@ def _adjusted(
 
 
 def _clip(values: NDArray[Any]) -> NDArray[np.float64]:
-    return np.clip(values, 0.0, 1.0)
+    clipped: NDArray[np.float64] = np.clip(values, 0.0, 1.0)
+    return clipped
