@@ -78,7 +78,7 @@ class Durations:
         groups = np.zeros(len(value), np.int64) if group is None else np.asarray(group, np.int64).ravel()
         if len(value) and value.min() < 0:
             raise InputError("A duration is negative.")
-        return Durations(*_tally(groups, value), limit=limit)._within_limit()
+        return _bounded(Durations(*_tally(groups, value), limit=limit))
 
     @classmethod
     def empty(cls, *, limit: int = EXACT_LIMIT) -> Durations:
@@ -98,8 +98,8 @@ class Durations:
 
     def __add__(self, other: Durations) -> Durations:
         if self.exact and other.exact:
-            return Durations(*_merged(self, other), limit=self.limit)._within_limit()
-        return Durations(*_merged(self._sketched(), other._sketched()), exact=False, limit=self.limit)
+            return _bounded(Durations(*_merged(self, other), limit=self.limit))
+        return Durations(*_merged(_sketched(self), _sketched(other)), exact=False, limit=self.limit)
 
     def quantile(self, q: float, group: int = 0) -> float:
         """The q-quantile in microseconds, between neighbours in proportion; NaN where there is nothing.
@@ -159,15 +159,6 @@ class Durations:
         gamma = _UP / _DOWN
         return np.where(value == 0, 0.0, 2 / (gamma + 1) * gamma ** (value - 1.0))
 
-    def _sketched(self) -> Durations:
-        if not self.exact:
-            return self
-        bucket = np.where(self.value == 0, 0, 1 + np.searchsorted(_bucket_ends(), self.value))
-        return Durations(*_tally(self.group, bucket, self.count), exact=False, limit=self.limit)
-
-    def _within_limit(self) -> Durations:
-        return self if len(self.value) <= self.limit else self._sketched()
-
 
 _State = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
 
@@ -181,6 +172,17 @@ def _bucket_ends() -> NDArray[np.int64]:
         ends.append(up // down)
         up, down = up * _UP, down * _DOWN
     return np.array([*ends, np.iinfo(np.int64).max], dtype=np.int64)
+
+
+def _bounded(bag: Durations) -> Durations:
+    return bag if len(bag.value) <= bag.limit else _sketched(bag)
+
+
+def _sketched(bag: Durations) -> Durations:
+    if not bag.exact:
+        return bag
+    bucket = np.where(bag.value == 0, 0, 1 + np.searchsorted(_bucket_ends(), bag.value))
+    return Durations(*_tally(bag.group, bucket, bag.count), exact=False, limit=bag.limit)
 
 
 def _tally(
