@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Columns", "FileColumns", "MemoryColumns", "as_numpy", "set_memory_budget"]
+__all__ = ["Columns", "FileColumns", "MemoryColumns", "as_numpy", "dotted", "set_memory_budget"]
 
 
 class Columns(Protocol):
@@ -166,3 +166,37 @@ def as_numpy(column: pa.ChunkedArray) -> NDArray[Any]:
 def concatenated(tables: Iterable[pa.Table]) -> pa.Table:
     """Tables of the same columns as one; dictionaries are unified."""
     return pa.concat_tables(list(tables), promote_options="permissive").unify_dictionaries()
+
+
+def dotted(properties: pa.ChunkedArray, name: str) -> pa.Array:
+    """The text at a dotted name inside JSON, null where there is none; each distinct object is parsed once.
+
+    Examples
+    --------
+    >>> dotted(pa.chunked_array([['{"cart": {"size": 2}}', None]]), "cart.size").to_pylist()
+    ['2', None]
+    """
+    import orjson
+
+    encoded = properties.dictionary_encode().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):  # no chunk at all
+        return pa.nulls(0, pa.string())
+
+    def look_up(text: str | None) -> str | None:
+        value = orjson.loads(text) if text else None
+        if isinstance(value, dict) and name in value:
+            return _as_text(value[name])
+        for key in name.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return _as_text(value)
+
+    found = [look_up(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(found, pa.string()).take(encoded.indices)
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    import orjson
+
+    return orjson.dumps(value).decode()

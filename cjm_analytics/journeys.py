@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics._html import card
-from cjm_analytics.columns import Columns, MemoryColumns, as_numpy
+from cjm_analytics.columns import Columns, MemoryColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class Partition:
         if name in self.rows.names:
             return self.rows.read([name]).column(name)
         if name.startswith("properties.") and "properties" in self.rows.names:
-            return _dotted(
+            return dotted(
                 self.rows.read(["properties"]).column("properties"), name.removeprefix("properties.")
             )
         raise UnknownNameError(
@@ -383,34 +383,6 @@ def _at(values: NDArray[Any], index: NDArray[np.int64], missing: int = 0) -> NDA
 def _replaced(table: pa.Table, name: str, values: NDArray[Any]) -> pa.Table:
     position = table.column_names.index(name)
     return table.set_column(position, name, pa.array(values, type=table.schema.field(name).type))
-
-
-def _dotted(properties: pa.ChunkedArray, dotted: str) -> pa.Array:
-    """The text at a dotted name inside JSON objects; each distinct object is parsed once."""
-    import orjson
-
-    encoded = properties.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-
-    def look_up(text: str | None) -> str | None:
-        value = orjson.loads(text) if text else None
-        if isinstance(value, dict) and dotted in value:
-            return _as_text(value[dotted])
-        for key in dotted.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        return _as_text(value)
-
-    found = [look_up(text) for text in encoded.dictionary.to_pylist()]
-    return pa.array(found, pa.string()).take(encoded.indices)
-
-
-def _as_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    import orjson
-
-    return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
 
 __all__ = [
     "ACTORS",
@@ -21,6 +23,7 @@ __all__ = [
     "TIME_QUALITIES",
     "Batch",
     "EventSource",
+    "FileSource",
     "empty_batch",
 ]
 
@@ -156,6 +159,22 @@ class EventSource(Protocol):
     @property
     def keep(self) -> tuple[str, ...]: ...
     def batches(self) -> Iterator[Batch]: ...
+
+
+@runtime_checkable
+class FileSource(EventSource, Protocol):
+    """A source that knows its files: `ingest` skips those that a store has seen already.
+
+    A source need not be one; its rows are then read again and recognised as duplicates.
+    """
+
+    def fingerprints(self) -> Mapping[str, str]:
+        """Per file, named as in `src_file`, a text that changes with its content or with how it is read."""
+        ...
+
+    def without(self, files: Collection[str]) -> Self:
+        """The same source without these files."""
+        ...
 
 
 def empty_batch() -> Batch:
