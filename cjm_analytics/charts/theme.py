@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     import plotly.graph_objects as go
 
 __all__ = [
@@ -16,19 +17,31 @@ __all__ = [
     "GRID",
     "INK",
     "MUTED",
+    "NBSP",
     "OPEN",
     "PAPER",
+    "UNASSIGNED",
     "colours",
+    "count",
+    "duration",
     "figure",
+    "on",
+    "percent",
     "phase_colours",
     "tint",
 ]
 
-FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', 'Noto Sans', sans-serif"
+# Arial and its metric twins first: the same widths on every machine, so that what fits here fits there.
+FONT = (
+    "Arial, 'Liberation Sans', Arimo, 'Helvetica Neue', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', "
+    "'Microsoft YaHei', sans-serif"
+)
 INK = "#1b2733"
 MUTED = "#66727f"
 GRID = "#e4e8ec"
 PAPER = "#ffffff"
+
+NBSP = "\N{NO-BREAK SPACE}"
 
 CONTINUED = "#0b5394"
 DROPPED = "#c8553d"
@@ -68,6 +81,68 @@ def tint(colour: str, share: float) -> str:
     """
     mixed = (round(255 - (255 - int(colour[at : at + 2], 16)) * share) for at in (1, 3, 5))
     return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def on(colour: str) -> str:
+    """The colour of text on a coloured ground: white or ink, whichever reads better.
+
+    Examples
+    --------
+    >>> on("#0b5394"), on("#d98b00") == INK
+    ('#ffffff', True)
+    """
+    light = _luminance(colour) + 0.05
+    return PAPER if 1.05 / light > light / (_luminance(INK) + 0.05) else INK
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as in WCAG 2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (((one + 0.055) / 1.055) ** 2.4 if one > 0.04045 else one / 12.92 for one in parts)  # noqa: PLR2004
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def percent(share: float) -> str:
+    """A share as a chart writes it: whole percent, a decimal where a whole one would hide it.
+
+    Examples
+    --------
+    >>> print(percent(0.384), percent(0.0042), percent(0.999), percent(0), percent(1), sep=", ")
+    38 %, 0.4 %, 99.9 %, 0 %, 100 %
+    """
+    value = 100 * share
+    fine = 0 < value < 1 or 99 < value < 100  # noqa: PLR2004 - percent
+    text = f"{value:.1f}" if fine else f"{value:.0f}"
+    return ("< 0.1" if text == "0.0" else "> 99.9" if text == "100.0" else text) + NBSP + "%"
+
+
+def count(number: float) -> str:
+    """A count as a chart writes it: in full up to six digits, in millions beyond.
+
+    Examples
+    --------
+    >>> print(count(12_345), count(1_234_567), sep=", ")
+    12,345, 1.23 M
+    """
+    return f"{number:,.0f}" if abs(number) < 1e6 else f"{number / 1e6:,.2f}{NBSP}M"  # noqa: PLR2004 - a million
+
+
+def duration(length: pd.Timedelta) -> str:
+    """A length of time as a chart writes it: one number, one unit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(*(duration(pd.Timedelta(text)) for text in ("76 h", "100 days", "90 min", "20 s")), sep=", ")
+    3.2 d, 100 d, 1.5 h, 20 s
+    """
+    seconds = length.total_seconds()
+    for unit, size, least in (("d", 86_400, 1.5), ("h", 3_600, 1.5), ("min", 60, 1.5), ("s", 1, 0.0)):
+        value = seconds / size
+        if value >= least:
+            text = f"{value:,.1f}" if value < 10 and unit != "s" else f"{value:,.0f}"  # noqa: PLR2004
+            return text.removesuffix(".0") + NBSP + unit
+    return f"-{duration(-length)}"
 
 
 def figure(title: str, *, subtitle: str = "", height: int = 420, width: int | None = None) -> go.Figure:

@@ -1,0 +1,147 @@
+"""How wide a text is, and where to break it: labels must fit before anybody sees them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from html import escape
+
+__all__ = ["LINE", "fitted", "plain", "text_width", "wrapped"]
+
+LINE = 1.3
+"""Height of a line of text, in font sizes."""
+
+_BOLD = 1.09
+_WIDE = 1.0
+_OTHER = 0.62
+
+# Advance widths of the first face in `theme.FONT` (and of its metric twin), in thousandths of the font size.
+_CLASSES = {
+    200: "'",
+    222: "ijlł",
+    278: " !,./:;I[\\]ft|·",
+    333: '()-`r"“”„{}‘’‚•°',
+    389: "*",
+    500: "Jcksvxyzκгзтсухьчэ",
+    556: "#$0123456789?L_abdeghnopqu–€адеёклопря",
+    584: "+<=>^~−×±≥≤",
+    611: "FTZßøивнйГ",
+    667: "&ABEKPSVXYбцъАБВЕЗКРТУХЧ",
+    722: "CDHNRUwжмДЛНПСЦЬЭ",
+    778: "GOQØИЙОФЯ",
+    833: "mMшфыюМ",
+    889: "%æ",
+    1000: "W—→…ÆœŒ@щЖШЩЪЫЮ",
+}
+_WIDTHS = {letter: width / 1000 for width, letters in _CLASSES.items() for letter in letters}
+
+
+@lru_cache(maxsize=4096)
+def _letter(letter: str) -> float:
+    if letter in _WIDTHS:
+        return _WIDTHS[letter]
+    if unicodedata.east_asian_width(letter) in "WF":
+        return _WIDE
+    if unicodedata.combining(letter):
+        return 0.0
+    stem = unicodedata.normalize("NFD", letter)[0]
+    return _WIDTHS.get(stem, _OTHER)
+
+
+def text_width(text: str, size: float, *, bold: bool = False) -> float:
+    """Estimated width of one line, in pixels.
+
+    Examples
+    --------
+    >>> text_width("0000", 10)
+    22.24
+    >>> text_width("旅程", 10) > text_width("ii", 10)
+    True
+    """
+    width = sum(_letter(letter) for letter in text) * size
+    return round(width * (_BOLD if bold else 1.0), 2)
+
+
+def wrapped(
+    text: str, room: float, size: float, *, bold: bool = False, lines: int | None = None
+) -> list[str]:
+    """A text in lines that fit into `room` pixels.
+
+    Breaks at spaces, after hyphens, slashes and underscores, between Chinese characters, and, with a hyphen,
+    inside a word that is too long for a line of its own. What exceeds `lines` ends in "…".
+
+    Examples
+    --------
+    >>> wrapped("Start of product use", 60, 12)
+    ['Start of', 'product', 'use']
+    >>> wrapped("Informationsbeschaffung", 60, 12)
+    ['Informatio-', 'nsbeschaf-', 'fung']
+    """
+    found: list[str] = []
+    line = ""
+    for piece in _pieces(text):
+        if text_width((line + piece).rstrip(), size, bold=bold) <= room:
+            line += piece
+            continue
+        if line.strip():
+            found.append(line.rstrip())
+        line = piece
+        while text_width(line.rstrip(), size, bold=bold) > room and len(line.rstrip()) > 1:
+            cut = _cut(line, room, size, bold=bold)
+            found.append(line[:cut] + ("" if _is_wide(line[cut - 1]) else "-"))
+            line = line[cut:]
+    if line.strip():
+        found.append(line.rstrip())
+    if lines is not None and len(found) > lines:
+        found = [*found[: lines - 1], fitted(" ".join(found[lines - 1 :]), room, size, bold=bold)]
+    return found
+
+
+def fitted(text: str, room: float, size: float, *, bold: bool = False) -> str:
+    """A text on one line; what does not fit ends in "…".
+
+    Examples
+    --------
+    >>> fitted("Information search", 60, 12)
+    'Informati…'
+    """
+    if text_width(text, size, bold=bold) <= room:
+        return text
+    kept = text
+    while kept and text_width(kept + "…", size, bold=bold) > room:
+        kept = kept[:-1]
+    return kept.rstrip() + "…"
+
+
+def plain(text: object) -> str:
+    """A text from the data as a chart shows it: letter by letter, never as markup.
+
+    Examples
+    --------
+    >>> plain("<a href='x'>R&D</a>")
+    "&lt;a href='x'&gt;R&amp;D&lt;/a&gt;"
+    """
+    printable = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return escape(printable, quote=False)
+
+
+def _pieces(text: str) -> list[str]:
+    spaced = "".join(letter if letter.isprintable() else " " for letter in text)
+    words = re.findall(r"[^\s\-/_]*[\s\-/_]+|[^\s\-/_]+", spaced)
+    pieces: list[str] = []
+    for word in words:
+        pieces += list(word) if any(_is_wide(letter) for letter in word) else [word]
+    return pieces
+
+
+def _cut(word: str, room: float, size: float, *, bold: bool) -> int:
+    """How many letters of a word that is too long stand on its first line: all that fit, never one alone."""
+    cut = len(word) - 1
+    while cut > 1 and text_width(word[:cut] + "-", size, bold=bold) > room:
+        cut -= 1
+    return cut
+
+
+def _is_wide(letter: str) -> bool:
+    return unicodedata.east_asian_width(letter) in "WF"
