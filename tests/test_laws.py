@@ -1,0 +1,134 @@
+"""The laws of partials, for every analysis: add one line here when you add one there.
+
+Associative; commutative; the partial of nothing is zero; any split by customer gives the result of none.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from cjm_analytics.analysis.dropoff import DropOffAnalysis
+from cjm_analytics.analysis.flow import FlowAnalysis
+from cjm_analytics.analysis.funnel import FunnelAnalysis
+from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
+from cjm_analytics.analysis.paths import PathsAnalysis
+from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
+from cjm_analytics.analysis.transitions import TransitionsAnalysis
+
+from cjm_analytics.engine.local import LocalEngine
+from logs import journeys_of, random_rows
+
+PLANS = {
+    "drop_off": lambda journeys: DropOffAnalysis.plan(journeys, horizon="1 hour"),
+    "drop_off by stage and group": lambda journeys: DropOffAnalysis.plan(
+        journeys, of="stage", horizon="1 hour", by="channel"
+    ),
+    "flow": lambda journeys: FlowAnalysis.plan(journeys, positions=4),
+    "flow from a start": lambda journeys: FlowAnalysis.plan(journeys, start="B"),
+    "funnel": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B"], within="1 hour"),
+    "funnel by group": lambda journeys: FunnelAnalysis.plan(
+        journeys, ["A", ["B", "C"], "D"], by="channel", unit="customer"
+    ),
+    "funnel strict in sessions": lambda journeys: FunnelAnalysis.plan(
+        journeys, ["A", "B"], order="strict", unit="session"
+    ),
+    "funnel in any order": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B", "C"], order="any"),
+    "journey_map": JourneyMapAnalysis.plan,
+    "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
+    "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
+    "satisfaction": SatisfactionAnalysis.plan,
+    "satisfaction by touchpoint": lambda journeys: SatisfactionAnalysis.plan(journeys, by="touchpoint"),
+    "transitions": TransitionsAnalysis.plan,
+    "transitions by group": lambda journeys: TransitionsAnalysis.plan(
+        journeys, of="stage", by="channel", unit="customer"
+    ),
+}
+
+ROAD = {"A": ("aware", "before"), "B": ("compare", "before"), "C": ("pay", "during"), "D": ("use", "after")}
+
+
+def a_log(seed):
+    """Random journeys with survey answers, and a random split of their customers into three partitions."""
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, n_customers=8, n_events=60)
+    customers = sorted(rows["customer"].unique())
+    answers = [
+        {
+            "customer": str(rng.choice(customers)),
+            "time": float(rng.integers(0, 200)),
+            "instrument": str(rng.choice(["nps", "csat"])),
+            "score": float(rng.integers(0, 11)),
+            "rated_phase": str(rng.choice(["before", "during"])),
+            "rated_stage": str(rng.choice(["aware", "pay"])),
+            "rated_touchpoint": str(rng.choice(["A", "C"])),
+        }
+        for _ in range(30)
+    ]
+    answers = [
+        one | {"score": min(one["score"], 5.0) if one["instrument"] == "csat" else one["score"]}
+        for one in answers
+    ]
+    journeys = journeys_of(rows, stages=ROAD, goal="C", answers=answers)
+    (whole,) = journeys.partitions
+    owner = rng.integers(0, 3, whole.n_customers)
+    parts = tuple(whole.take(owner[whole.journey("customer")] == number) for number in range(3))
+    return journeys, replace(journeys, partitions=parts)
+
+
+def same(one, other):
+    for left, right in zip(frames(one), frames(other), strict=True):
+        pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+def frames(result):
+    return [result.to_frame()]
+
+
+@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize("seed", range(6))
+def test_partials_obey_the_laws(name, seed):
+    journeys, split = a_log(seed)
+    analysis = PLANS[name](journeys)
+    whole = analysis.finalize(analysis.map(journeys.partitions[0]))
+    a, b, c = (analysis.map(partition) for partition in split.partitions)
+    nothing = analysis.map(journeys.partitions[0].take(np.zeros(len(journeys), dtype=bool)))
+    same(whole, analysis.finalize((a + b) + c))
+    same(whole, analysis.finalize(a + (b + c)))
+    same(whole, analysis.finalize(c + b + a))
+    same(whole, analysis.finalize(nothing + a + b + nothing + c))
+    assert len(whole.to_frame())
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_an_analysis_travels_to_another_process(name):
+    journeys, _ = a_log(1)
+    analysis = PLANS[name](journeys)
+    copy = pickle.loads(pickle.dumps(analysis))  # noqa: S301 - our own bytes
+    same(
+        analysis.finalize(analysis.map(journeys.partitions[0])),
+        copy.finalize(copy.map(journeys.partitions[0])),
+    )
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_threads_and_a_shared_pass_change_nothing(name):
+    journeys, split = a_log(2)
+    analysis = PLANS[name](journeys)
+    (alone,) = LocalEngine(threads=1).run_all([analysis], journeys)
+    shared = LocalEngine(threads=2).run_all([analysis, PLANS["paths"](journeys), analysis], split)
+    same(alone, shared[0])
+    same(alone, shared[2])
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_log_of_nothing_gives_a_frame_and_a_card(name):
+    journeys, _ = a_log(3)
+    analysis = PLANS[name](journeys)
+    nothing = analysis.map(journeys.partitions[0].take(np.zeros(len(journeys), dtype=bool)))
+    result = analysis.finalize(nothing)
+    assert isinstance(result.to_frame(), pd.DataFrame)
+    assert "<div" in result._repr_html_()
