@@ -47,7 +47,7 @@ CONTINUED = "#0b5394"
 DROPPED = "#c8553d"
 OPEN = "#b8c1ca"
 
-# Dark to light, so that neighbours differ in greyscale too; hues after Okabe and Ito, safe for colour blindness.
+# Dark to light, so that neighbours differ in greyscale too; hues after Okabe and Ito, for colour blindness.
 _PHASES = ("#0b5394", "#d98b00", "#1b9e8a", "#8e4a8c", "#6b7a1f", "#c8553d")
 _SERIES = ("#0b5394", "#d98b00", "#1b9e8a", "#c8553d", "#8e4a8c", "#56a3d9", "#6b7a1f", "#66727f")
 UNASSIGNED = "#9aa5b1"
@@ -107,8 +107,8 @@ def percent(share: float) -> str:
 
     Examples
     --------
-    >>> print(percent(0.384), percent(0.0042), percent(0.999), percent(0), percent(1), sep=", ")
-    38 %, 0.4 %, 99.9 %, 0 %, 100 %
+    >>> [percent(share).replace(NBSP, " ") for share in (0.384, 0.0042, 0.999, 0, 1)]
+    ['38 %', '0.4 %', '99.9 %', '0 %', '100 %']
     """
     value = 100 * share
     fine = 0 < value < 1 or 99 < value < 100  # noqa: PLR2004 - percent
@@ -121,8 +121,8 @@ def count(number: float) -> str:
 
     Examples
     --------
-    >>> print(count(12_345), count(1_234_567), sep=", ")
-    12,345, 1.23 M
+    >>> count(12_345), count(1_234_567).replace(NBSP, " ")
+    ('12,345', '1.23 M')
     """
     return f"{number:,.0f}" if abs(number) < 1e6 else f"{number / 1e6:,.2f}{NBSP}M"  # noqa: PLR2004 - a million
 
@@ -133,8 +133,8 @@ def duration(length: pd.Timedelta) -> str:
     Examples
     --------
     >>> import pandas as pd
-    >>> print(*(duration(pd.Timedelta(text)) for text in ("76 h", "100 days", "90 min", "20 s")), sep=", ")
-    3.2 d, 100 d, 1.5 h, 20 s
+    >>> [duration(pd.Timedelta(text)).replace(NBSP, " ") for text in ("76 h", "100 days", "90 min", "20 s")]
+    ['3.2 d', '100 d', '1.5 h', '20 s']
     """
     seconds = length.total_seconds()
     for unit, size, least in (("d", 86_400, 1.5), ("h", 3_600, 1.5), ("min", 60, 1.5), ("s", 1, 0.0)):
