@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CJMError", "InputError", "ModelError", "StoreError", "UnknownNameError", "hint"]
+__all__ = ["CJMError", "InputError", "ModelError", "ModelWarning", "StoreError", "UnknownNameError", "hint"]
 
 _SHOWN = 12
 """At most so many of the available names stand in a message."""
@@ -39,6 +39,10 @@ class InputError(CJMError):
 
 class ModelError(CJMError):
     """A journey model that does not mean anything."""
+
+
+class ModelWarning(UserWarning):
+    """A journey model that means something, though perhaps not what its writer meant."""
 
 
 class StoreError(CJMError):
