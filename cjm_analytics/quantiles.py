@@ -13,7 +13,7 @@ from cjm_analytics.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["EXACT_LIMIT", "RELATIVE_ERROR", "Durations"]
+__all__ = ["EXACT_LIMIT", "RELATIVE_ERROR", "Durations", "bucket_ends"]
 
 EXACT_LIMIT = 2**22
 """So many different (group, value) pairs are kept as they are; beyond, all go into buckets."""
@@ -164,8 +164,14 @@ _State = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
 
 
 @cache
-def _bucket_ends() -> NDArray[np.int64]:
-    """The largest whole number in each bucket, ⌊γ^i⌋, in exact arithmetic, up to the largest int64."""
+def bucket_ends() -> NDArray[np.int64]:
+    """The largest whole number in each bucket, ⌊γ^i⌋, in exact arithmetic, up to the largest int64.
+
+    Examples
+    --------
+    >>> bucket_ends()[:3], len(bucket_ends())
+    (array([1, 1, 1]), 4368)
+    """
     ends = []
     up = down = 1
     while up // down <= np.iinfo(np.int64).max:
@@ -181,7 +187,7 @@ def _bounded(bag: Durations) -> Durations:
 def _sketched(bag: Durations) -> Durations:
     if not bag.exact:
         return bag
-    bucket = np.where(bag.value == 0, 0, 1 + np.searchsorted(_bucket_ends(), bag.value))
+    bucket = np.where(bag.value == 0, 0, 1 + np.searchsorted(bucket_ends(), bag.value))
     return Durations(*_tally(bag.group, bucket, bag.count), exact=False, limit=bag.limit)
 
 
