@@ -22,7 +22,7 @@ _FRAME = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.4;color:
 _CELL = "padding:2px 10px 2px 0;border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)"
 _SHARES = {
     "share", "cumulative_share", "conversion", "step_conversion", "settled_conversion", "drop_off", "low", "high",
-    "response_rate", "survival", "incidence",
+    "response_rate", "survival", "incidence", "bot_share", "known_share",
 }  # fmt: skip
 
 

@@ -1,0 +1,191 @@
+"""What ingest did with every input row, per source."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cjm_analytics._html import card, shown, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["IdentityFacts", "IngestReport", "RejectReason", "SourceAccount"]
+
+
+_COLUMNS = (
+    "source", "read", "kept", "duplicates", "rejected", "excluded", "first", "last", "bots", "bot_share", "known",
+    "known_share",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SourceAccount:
+    """The rows of one source: `read = kept + duplicates + rejected + excluded`.
+
+    Attributes
+    ----------
+    source : str
+    read, kept, duplicates, rejected, excluded : int
+        `excluded`: rows that are no events by the format's own rules.
+    first, last : int or None
+        Time of the first and last kept event, microseconds UTC.
+    bots : int
+        Kept events that are marked as a robot's.
+    known : int
+        Kept events of a customer whose user id is known.
+    """
+
+    source: str
+    read: int = 0
+    kept: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    excluded: int = 0
+    first: int | None = None
+    last: int | None = None
+    bots: int = 0
+    known: int = 0
+
+
+@dataclass(frozen=True)
+class RejectReason:
+    """How often one reason rejected rows of a source, and one such row."""
+
+    source: str
+    reason: str
+    rows: int
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class IdentityFacts:
+    """What identity stitching found.
+
+    Attributes
+    ----------
+    anonymous_ids : int
+        Anonymous ids (and other aliases) that were seen together with a user id.
+    conflicts : int
+        Those of them that were seen with two or more users.
+    customers : int
+        Customers in the store.
+    known_customers : int
+        Those of them with a user id.
+    """
+
+    anonymous_ids: int = 0
+    conflicts: int = 0
+    customers: int = 0
+    known_customers: int = 0
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of every input row, who is known, and why rows were rejected.
+
+    `to_frame()` has one row per source, `reasons()` one per reason of a reject.
+
+    Attributes
+    ----------
+    sources : tuple of SourceAccount
+    reject_reasons : tuple of RejectReason
+    identity : IdentityFacts
+    notes : tuple of str
+        What a reader should know besides, for example which files were there already.
+    """
+
+    sources: tuple[SourceAccount, ...] = ()
+    reject_reasons: tuple[RejectReason, ...] = ()
+    identity: IdentityFacts = field(default_factory=IdentityFacts)
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns `source, read, kept, duplicates, rejected, excluded, first, last, bots, bot_share, known,
+        known_share`; both shares are of `kept`.
+        """  # noqa: D205 - one sentence
+        frame = pd.DataFrame(
+            [asdict(account) for account in self.sources], columns=[one.name for one in fields(SourceAccount)]
+        )
+        kept = frame["kept"].where(frame["kept"] > 0)
+        for name in ("first", "last"):
+            frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
+        return frame.assign(
+            bot_share=(frame["bots"] / kept).astype(float), known_share=(frame["known"] / kept).astype(float)
+        )[[*_COLUMNS]]
+
+    def reasons(self) -> pd.DataFrame:
+        """Columns `source, reason, rows, example`, the most frequent first."""
+        frame = pd.DataFrame(
+            [asdict(one) for one in self.reject_reasons], columns=["source", "reason", "rows", "example"]
+        )
+        return frame.sort_values(
+            ["rows", "source", "reason"], ascending=[False, True, True], ignore_index=True
+        )
+
+    def facts(self) -> dict[str, str]:
+        """The few numbers that say it all, ready to be shown."""
+        kept = sum(account.kept for account in self.sources)
+        known = sum(account.known for account in self.sources)
+        firsts = [account.first for account in self.sources if account.first is not None]
+        lasts = [account.last for account in self.sources if account.last is not None]
+        facts = {
+            "events": f"{kept:,}",
+            "customers": f"{self.identity.customers:,}",
+            "of a known person": shown(known / kept if kept else None, share=True),
+            "anonymous ids stitched": f"{self.identity.anonymous_ids:,}",
+        }
+        if self.identity.conflicts:
+            facts["seen with several users"] = f"{self.identity.conflicts:,}"
+        if firsts:
+            facts["from"], facts["to"] = (
+                shown(pd.Timestamp(time, unit="us")) for time in (min(firsts), max(lasts))
+            )
+        return facts
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values, for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> IngestReport:
+        """The report that `to_json` gave."""
+        return cls(
+            sources=tuple(SourceAccount(**one) for one in values["sources"]),
+            reject_reasons=tuple(RejectReason(**one) for one in values["reject_reasons"]),
+            identity=IdentityFacts(**values["identity"]),
+            notes=tuple(values["notes"]),
+        )
+
+    def with_notes(self, *notes: str) -> IngestReport:
+        """The report with more to know."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def _repr_html_(self) -> str:
+        reasons = self.reasons()
+        more = (
+            f"<div style='margin-top:10px;font-weight:600'>Why rows were rejected</div>{table(reasons)}"
+            if len(reasons)
+            else ""
+        )
+        return card("Events", self.facts(), self._shown(), note=" ".join(self.notes)) + more
+
+    def __repr__(self) -> str:
+        lines = [" · ".join(f"{name} {value}" for name, value in self.facts().items())]
+        lines += ["", self._shown().map(shown).to_string(index=False)]
+        reasons = self.reasons()
+        if len(reasons):
+            lines += ["", "Why rows were rejected:"]
+            lines += [
+                f"  {one.rows:>9,}  {one.source}: {one.reason}"
+                + (f"   e.g. {one.example[:60]}" if one.example else "")
+                for one in self.reject_reasons
+            ]
+        lines += ["", *self.notes] if self.notes else []
+        return "\n".join(lines)
+
+    def _shown(self) -> pd.DataFrame:
+        """The frame without the counts that the shares tell already."""
+        return self.to_frame().drop(columns=["bots", "known"])

@@ -1,0 +1,143 @@
+"""Events: what `ingest` makes and the sessionizer reads, in memory or in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics.events.report import IngestReport
+from cjm_analytics.schema import REJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from cjm_analytics.events.partition import EventPartition
+
+__all__ = ["CODED", "Events"]
+
+CODED = ("event", "source", "channel", "instrument", "source_kind", "actor")
+"""The columns whose distinct values `Events.codebooks` lists."""
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Canonical events of known customers, sorted by customer and time.
+
+    Made by `cjm.ingest` or `cjm.open_events`. `len()` is the number of events.
+
+    Attributes
+    ----------
+    partitions : tuple of EventPartition
+        At least one, perhaps empty; no customer is in two.
+    schema : pyarrow.Schema
+        The canonical columns, then promoted properties, then `customer.<attribute>`.
+    codebooks : mapping of str to tuple of str
+        The distinct values of `event`, `source`, `channel`, `instrument`, `source_kind` and `actor` over all
+        partitions, sorted.
+    observation_start : int
+        First timestamp, microseconds UTC; 0 without events.
+    observation_ends : mapping of str to int
+        Per source the last instant for which its log is complete, microseconds UTC: its last timestamp, or
+        what `complete_until` declared.
+    accounting : IngestReport
+        What `report()` returns.
+    rejected : pyarrow.Table
+        What `rejects()` returns.
+    path : Path or None
+        The folder of the store; None in memory.
+    """
+
+    partitions: tuple[EventPartition, ...]
+    schema: pa.Schema
+    codebooks: Mapping[str, tuple[str, ...]]
+    observation_start: int = 0
+    observation_ends: Mapping[str, int] = field(default_factory=dict)
+    accounting: IngestReport = field(default_factory=IngestReport)
+    rejected: pa.Table = field(default_factory=REJECTS.empty_table)
+    path: Path | None = None
+
+    def __len__(self) -> int:
+        return sum(partition.n_rows for partition in self.partitions)
+
+    def report(self) -> IngestReport:
+        """What became of every input row, per source; who is known; why rows were rejected."""
+        return self.accounting
+
+    def rejects(self) -> pd.DataFrame:
+        """The rows that could not be used: `source, src_file, src_row, reason, raw`."""
+        frame: pd.DataFrame = self.rejected.to_pandas()
+        return frame
+
+    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row per event, sorted by customer_id, timestamp and seq, however the store is partitioned.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Columns of the schema, or `properties.<dotted>`; default: those in which any event has a value.
+            Names come as text, `value` as a float.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such column.
+        """
+        names = list(columns) if columns is not None else self._filled()
+        wanted = list(dict.fromkeys(names))
+        table = pa.concat_tables(
+            [_plain(partition.columns.read(wanted)) for partition in self.partitions],
+            promote_options="permissive",
+        )
+        if len(self.partitions) > 1:
+            table = table.take(pa.array(self._by_customer()))
+        frame: pd.DataFrame = table.to_pandas()
+        return frame
+
+    def _by_customer(self) -> NDArray[np.int64]:
+        """The rows of all partitions, one after the other, in the order of customers."""
+        customers = [partition.customers() for partition in self.partitions]
+        ids = pa.concat_arrays([one for one, _ in customers])
+        lengths = np.concatenate([np.diff(offsets) for _, offsets in customers])
+        starts = np.cumsum(lengths) - lengths
+        order = pc.array_sort_indices(ids).to_numpy()
+        return runs(starts[order], lengths[order])
+
+    def _filled(self) -> list[str]:
+        held = {name for partition in self.partitions for name in partition.columns.held.names}
+        return [name for name in self.schema.names if name in held]
+
+    def _repr_html_(self) -> str:
+        return self.accounting._repr_html_()
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.codebooks.get("source", ())) or "no source"
+        customers = self.accounting.identity.customers
+        return (
+            f"<Events: {len(self):,} events of {customers:,} customers from {names}, "
+            f"{len(self.partitions)} partition{'s' * (len(self.partitions) != 1)}"
+            f"{f' in {self.path}' if self.path else ''}>"
+        )
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Names as text and decimals as floats: what an analyst expects in a frame."""
+    for position, one in enumerate(table.schema):
+        if pa.types.is_dictionary(one.type):
+            table = table.set_column(position, one.name, table.column(position).cast(one.type.value_type))
+        elif pa.types.is_decimal(one.type):
+            table = table.set_column(position, one.name, table.column(position).cast(pa.float64()))
+    return table
+
+
+def runs(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All numbers of the ranges `start … start + length`, one range after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()), dtype=np.int64)
