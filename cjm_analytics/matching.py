@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.columns import dotted
 from cjm_analytics.errors import InputError, UnknownNameError, hint
+from cjm_analytics.places import Place, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,9 +32,6 @@ OPERATORS = ("re", "exists", "eq", "ne", "gt", "ge", "lt", "le", "between", "noc
 MARKER = "marker"
 NESTED = ("properties", "customer")
 """Keys below which other names stand: `properties.price`, `customer.plan`."""
-
-Place: TypeAlias = tuple[str | int, ...]
-"""Where something stands in a specification: keys, and positions in lists."""
 
 _TYPED = (bool, int, float, str, dt.datetime, dt.date, Decimal)
 
@@ -102,9 +100,13 @@ class Match:
         """Every condition on the first row of the table: did it hold?"""
         return self._root.trace(_Rows(table, markers or {}))
 
+    def mentions(self) -> Iterator[tuple[str, Place]]:
+        """Every column that the match names, and where in the specification."""
+        return self._root.mentions()
+
     @property
     def text(self) -> str:
-        """The match in one line, as one would write it in TOML.
+        """The match in one line.
 
         Examples
         --------
@@ -158,19 +160,7 @@ def check_match(spec: object) -> tuple[Match | None, list[Fault]]:
     if faults or root is None:
         return None, faults
     assert isinstance(spec, Mapping)  # noqa: S101 - anything else is a fault
-    return Match(spec, frozenset(root.columns()), frozenset(root.markers()), root), []
-
-
-def spelled(place: Place) -> str:
-    """A place in one word.
-
-    Examples
-    --------
-    >>> spelled(("touchpoint", 3, "match", "any", 0, "event"))
-    'touchpoint[3].match.any[0].event'
-    """
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return text.removeprefix(".")
+    return Match(spec, frozenset(column for column, _ in root.mentions()), frozenset(root.markers()), root), []
 
 
 def with_codes(table: pa.Table) -> pa.Table:
@@ -266,7 +256,7 @@ def _tested(column: str, value: object, place: Place, faults: list[Fault]) -> li
         ]
     else:
         alternatives = [_conditions(value, place, faults)]
-    return [_Field(column, _joined(alternatives))]
+    return [_Field(column, _joined(alternatives), place)]
 
 
 def _joined(alternatives: Iterable[tuple[_Test, ...]]) -> tuple[tuple[_Test, ...], ...]:
@@ -375,7 +365,7 @@ class _Node(Protocol):
     def text(self) -> str: ...
     def mask(self, rows: _Rows) -> NDArray[np.bool_]: ...
     def trace(self, rows: _Rows) -> Iterator[Held]: ...
-    def columns(self) -> set[str]: ...
+    def mentions(self) -> Iterator[tuple[str, Place]]: ...
     def markers(self) -> set[str]: ...
 
 
@@ -399,8 +389,9 @@ class _All:
         for part in self.parts:
             yield from part.trace(rows)
 
-    def columns(self) -> set[str]:
-        return {name for part in self.parts for name in part.columns()}
+    def mentions(self) -> Iterator[tuple[str, Place]]:
+        for part in self.parts:
+            yield from part.mentions()
 
     def markers(self) -> set[str]:
         return {name for part in self.parts for name in part.markers()}
@@ -434,8 +425,8 @@ class _Not:
         for condition, value, held in self.part.trace(rows):
             yield Held(f"not ({condition})", value, not held)
 
-    def columns(self) -> set[str]:
-        return self.part.columns()
+    def mentions(self) -> Iterator[tuple[str, Place]]:
+        return self.part.mentions()
 
     def markers(self) -> set[str]:
         return self.part.markers()
@@ -461,8 +452,8 @@ class _Marker:
         seen = [name for name, fits in rows.markers.items() if fits[:1].any()]
         yield Held(self.text, ", ".join(seen) or None, bool(self.mask(rows)[0]))
 
-    def columns(self) -> set[str]:
-        return set()
+    def mentions(self) -> Iterator[tuple[str, Place]]:
+        return iter(())
 
     def markers(self) -> set[str]:
         return set(self.names)
@@ -507,6 +498,7 @@ class _Field:
 
     column: str
     alternatives: tuple[tuple[_Test, ...], ...]
+    place: Place = field(compare=False)
 
     @property
     def text(self) -> str:
@@ -533,11 +525,100 @@ class _Field:
     def trace(self, rows: _Rows) -> Iterator[Held]:
         yield Held(self.text, rows.value(self.column), bool(self.mask(rows)[0]))
 
-    def columns(self) -> set[str]:
-        return {self.column}
+    def mentions(self) -> Iterator[tuple[str, Place]]:
+        yield self.column, self.place
 
     def markers(self) -> set[str]:
         return set()
+
+
+# ── one match inside another ─────────────────────────────────────────────────────────────────────────────
+
+
+def covered_by(match: Match, earlier: Sequence[Match]) -> list[int]:
+    """Positions of earlier matches that together fit every event that the match fits; empty if they do not.
+
+    Decided from what is written: equal conditions, a list inside a list, text inside a glob. A `False` answer may
+    be mistaken, a list of positions never is.
+
+    Examples
+    --------
+    >>> pages = compile_match({"path": "/product/*"})
+    >>> covered_by(compile_match({"path": "/product/new/*", "channel": "web"}), [pages])
+    [0]
+    >>> covered_by(compile_match({"path": "/p*"}), [pages])
+    []
+    """
+    cases = _cases(match._root)  # noqa: SLF001 - the tree of a match is this module's own
+    used = []
+    for case in cases:
+        first = next((at for at, one in enumerate(earlier) if _implies(case, one._root)), None)  # noqa: SLF001
+        if first is None:
+            return []
+        used.append(first)
+    return sorted(set(used))
+
+
+_MAX_CASES = 256
+
+
+def _cases(node: _Node) -> list[tuple[_Node, ...]]:
+    """The match as alternatives, each a run of conditions that all hold; none where there would be too many."""
+    if isinstance(node, _Any):
+        return [case for part in node.parts for case in _cases(part)]
+    if isinstance(node, _All):
+        cases: list[tuple[_Node, ...]] = [()]
+        for part in node.parts:
+            cases = [(*one, *more) for one in cases for more in _cases(part)]
+            if len(cases) > _MAX_CASES:
+                return []
+        return cases
+    if isinstance(node, _Marker):
+        return [(_Marker((name,)),) for name in node.names]
+    if isinstance(node, _Field):
+        single = [
+            (_Test("glob", (glob,)),) if tests[0].operator == "glob" else tests
+            for tests in node.alternatives
+            for glob in (tests[0].operand if tests[0].operator == "glob" else [None])
+        ]
+        return [(_Field(node.column, (tests,), node.place),) for tests in single]
+    return [(node,)]
+
+
+def _implies(case: tuple[_Node, ...], node: _Node) -> bool:
+    """Whether everything that fulfils the conditions of a case fits the node."""
+    if isinstance(node, _Any):
+        return any(_implies(case, part) for part in node.parts)
+    if isinstance(node, _All):
+        return all(_implies(case, part) for part in node.parts)
+    if isinstance(node, _Marker):
+        return any(isinstance(one, _Marker) and set(one.names) <= set(node.names) for one in case)
+    if isinstance(node, _Field):
+        mine = [one for one in case if isinstance(one, _Field) and one.column == node.column]
+        return any(_narrower(one.alternatives[0], wide) for one in mine for wide in node.alternatives)
+    return node in case
+
+
+def _narrower(tests: tuple[_Test, ...], wide: tuple[_Test, ...]) -> bool:
+    return all(any(_test_implies(one, other) for one in tests) for other in wide)
+
+
+def _test_implies(test: _Test, wide: _Test) -> bool:
+    if test == wide:
+        return True
+    if wide.operator == "exists":
+        return bool(wide.operand) and not test.on_missing
+    if wide.operator not in {"glob", "nocase"} or test.operator not in {"glob", wide.operator}:
+        return False
+    # A glob of `*` and plain letters that fits another glob, read as text, fits whatever that one fits.
+    simple = tuple(glob for glob in wide.operand if not _SUBTLE.search(glob) or glob in test.operand)
+    inner = pa.array([glob for glob in test.operand], pa.string())
+    return bool(_fits_globs(inner, simple, nocase=wide.operator == "nocase").all()) or (
+        set(test.operand) <= set(wide.operand)
+    )
+
+
+_SUBTLE = re.compile(r"[?\[]")
 
 
 # ── columns, as their distinct values ────────────────────────────────────────────────────────────────────

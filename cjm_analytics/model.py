@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from cjm_analytics._html import card
+from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND
+from cjm_analytics.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cjm_analytics.coverage import Coverage
+    from cjm_analytics.events.store import Events
+    from cjm_analytics.explanation import Explanation
     from cjm_analytics.matching import Match
 
-__all__ = ["JourneyModel"]
+__all__ = ["SCHEMA", "JourneyModel"]
+
+SCHEMA = "cjm/1"
 
 
 @dataclass(frozen=True)
@@ -127,10 +143,28 @@ class ReportRules:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """Something that a reader of the model should know: where, what, and what to write instead."""
+
+    line: int | None
+    path: str
+    severity: str
+    fault: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
 class JourneyModel:
     """The meaning of events, validated.
 
-    Read from a file with `JourneyModel.read`, or start from `JourneyModel.standard()`.
+    Read from a file with `JourneyModel.read`, or start from `JourneyModel.standard()`. Two models are equal
+    if they say the same, whatever file they came from.
+
+    Examples
+    --------
+    >>> model = JourneyModel.standard()
+    >>> [phase.title for phase in model.phases]
+    ['Before purchase', 'During purchase', 'After purchase']
     """
 
     name: str
@@ -147,3 +181,177 @@ class JourneyModel:
     notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     report: ReportRules = field(default_factory=ReportRules)
     stage_titles: Mapping[str, str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = field(default=(), compare=False, repr=False)
+
+    @classmethod
+    def read(cls, path: str | Path) -> JourneyModel:
+        """Read a model from a TOML or JSON file.
+
+        Everything is checked at once. Faults are raised together, each with its line; what may be meant, yet looks
+        odd, is a `ModelWarning` and stays in `model.warnings`.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in `.toml` or `.json`.
+
+        Raises
+        ------
+        ModelError
+            The file says something that means nothing; `error.failures` is the table of all faults.
+        InputError
+            There is no such file, or its name ends otherwise.
+        """
+        from cjm_analytics.model_reading import read_file
+
+        return read_file(Path(path))
+
+    @classmethod
+    def from_dict(cls, spec: Mapping[str, Any]) -> JourneyModel:
+        """A model from what its file would say, as Python values.
+
+        Raises
+        ------
+        ModelError
+            As `read`, without lines.
+
+        Examples
+        --------
+        >>> model = JourneyModel.from_dict({
+        ...     "name": "shop",
+        ...     "phase": [{"id": "before", "stages": ["looking"]}],
+        ...     "touchpoint": [{"id": "page", "stage": "looking", "match": {"event": "page_*"}}],
+        ... })
+        >>> model.phases[0].title, model.stage_titles
+        ('Before', {'looking': 'Looking'})
+        """
+        from cjm_analytics.model_reading import read_spec
+
+        return read_spec(spec)
+
+    @classmethod
+    def standard(cls) -> JourneyModel:
+        """The template: three phases, nine stages, and rules for common event names.
+
+        Rules know the e-commerce names of Segment and GA4, Shopify and Stripe, CRM and support systems, e-mail, ads
+        and surveys, in snake case and in Title Case. `JourneyModel.standard().write("journey.toml")` gives a
+        file to start from.
+
+        Examples
+        --------
+        >>> JourneyModel.standard().explain({"event": "Product Viewed"}).touchpoint
+        'product_view'
+        """
+        from cjm_analytics.model_reading import read_text
+
+        text = files("cjm_analytics").joinpath("standard.toml").read_text(encoding="utf-8")
+        return read_text(text, toml=True, name="standard.toml")
+
+    def write(self, path: str | Path) -> None:
+        """Write the model as TOML or JSON, by the ending of the name; read back, it is equal.
+
+        Comments of the file that the model came from are not kept.
+
+        Raises
+        ------
+        InputError
+            The name ends otherwise.
+        """
+        target = Path(path)
+        if target.suffix == ".json":
+            target.write_text(
+                json.dumps(self.to_dict(), indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8"
+            )
+        elif target.suffix == ".toml":
+            import tomli_w
+
+            target.write_text(tomli_w.dumps(self.to_dict()), encoding="utf-8")
+        else:
+            raise InputError(f"A model is written as .toml or .json, not as {target.name!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the model's file would say, as Python values; `from_dict` of it is an equal model."""
+        from cjm_analytics.model_writing import spec_of
+
+        return spec_of(self)
+
+    @property
+    def hash(self) -> str:
+        """Twelve letters that change when the model does.
+
+        Examples
+        --------
+        >>> len(JourneyModel.standard().hash)
+        12
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def __hash__(self) -> int:
+        return int(self.hash, 16)
+
+    @property
+    def warnings(self) -> pd.DataFrame:
+        """What looked odd when the model was read: columns `line, path, fault, hint, severity`."""
+        return findings_frame(self.findings)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """All stages in the order of the road."""
+        return tuple(stage for phase in self.phases for stage in phase.stages)
+
+    def coverage(self, events: Events) -> Coverage:
+        """How many events the rules name, per source, and rules for the most frequent that they do not.
+
+        Excluded events and survey invites are left out.
+
+        Examples
+        --------
+        >>> import cjm_analytics as cjm
+        >>> events = cjm.ingest(cjm.loaders.table(
+        ...     {"who": ["a", "a"], "when": ["2026-01-01", "2026-01-02"], "what": ["add_to_cart", "add_to_list"]},
+        ...     customer="who", timestamp="when", event="what", tz="UTC"))
+        >>> JourneyModel.standard().coverage(events).share
+        0.5
+        """
+        from cjm_analytics.coverage import coverage
+
+        return coverage(self, events)
+
+    def explain(self, event: Mapping[str, Any]) -> Explanation:
+        """Which rules were tried on one event, in order, and which conditions held.
+
+        Parameters
+        ----------
+        event : mapping
+            Columns of the event (a dict, or a row of `events.to_frame()`); what is not there is missing.
+
+        Examples
+        --------
+        >>> print(JourneyModel.standard().explain({"event": "Product Added"}).touchpoint)
+        add_to_cart
+        """
+        from cjm_analytics.explanation import explain
+
+        return explain(self, event)
+
+    def _repr_html_(self) -> str:
+        return card(
+            self.name or "Journey model",
+            {
+                "phases": str(len(self.phases)),
+                "stages": str(len(self.stages)),
+                "touchpoints": str(len(self.touchpoints)),
+                "markers": ", ".join(marker.id for marker in self.markers) or "none",
+                "version": self.hash,
+            },
+            self.to_frame(),
+            note=f"{len(self.findings)} warnings: model.warnings" if self.findings else "",
+        )
+
+
+def findings_frame(findings: tuple[Finding, ...]) -> pd.DataFrame:
+    """Findings as a table, in the order of the file."""
+    columns = ["line", "path", "fault", "hint", "severity"]
+    rows = [(one.line, one.path, one.fault, one.hint.strip(), one.severity) for one in findings]
+    return pd.DataFrame(rows, columns=columns).astype({"line": "Int64"})
