@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from functools import lru_cache
@@ -75,8 +76,8 @@ def wrapped(
     --------
     >>> wrapped("Start of product use", 60, 12)
     ['Start of', 'product', 'use']
-    >>> wrapped("Informationsbeschaffung", 60, 12)
-    ['Informatio-', 'nsbeschaf-', 'fung']
+    >>> wrapped("Informationsbeschaffung", 90, 12)
+    ['Informations-', 'beschaffung']
     """
     found: list[str] = []
     line = ""
@@ -136,11 +137,13 @@ def _pieces(text: str) -> list[str]:
 
 
 def _cut(word: str, room: float, size: float, *, bold: bool) -> int:
-    """How many letters of a word that is too long stand on its first line: all that fit, never one alone."""
-    cut = len(word) - 1
+    """How many letters of a word that is too long stand on its first line: even parts, of which each fits."""
+    stem = word.rstrip()
+    parts = math.ceil(text_width(stem, size, bold=bold) / max(room - text_width("-", size, bold=bold), 1))
+    cut = min(math.ceil(len(stem) / parts), len(stem) - 1)
     while cut > 1 and text_width(word[:cut] + "-", size, bold=bold) > room:
         cut -= 1
-    return cut
+    return max(cut, 1)
 
 
 def _is_wide(letter: str) -> bool:
