@@ -44,7 +44,7 @@ _TOP = (
     "survey", "friction", "assumption", "note", "report",
 )  # fmt: skip
 
-_SCALES: dict[str, tuple[float, float]] = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7), "stars": (1, 5)}
+_SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "stars": (1.0, 5.0)}
 """Instruments whose scale is known; `csat` is so only together with its `positive` answers."""
 
 _ADDED = ("touchpoint", "phase", "stage", "session", "journey")
