@@ -35,9 +35,8 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter
 notebooks: $(VENV)/.dev ## execute all notebooks, top to bottom
 	$(BIN)/python -m pytest tests/test_notebooks.py
 
-bench: $(BIN)/cjm ## measure against the peers into benchmarks/RESULTS.md (SCALE=100M for the big one)
-	$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python benchmarks/run.py --scale $(SCALE)
+bench: $(BIN)/cjm ## time the whole road at scale (SCALE=100M for the big one) into benchmarks/ROAD.md
+	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
 
 samples: $(BIN)/cjm ## make data/samples again from its seed
 	$(BIN)/python data/samples/generate.py
