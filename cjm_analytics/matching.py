@@ -76,8 +76,8 @@ class Match:
     ) -> NDArray[np.bool_]:
         """Which rows of the table fit; `markers` says per marker name which rows are it.
 
-        The work is done on the distinct values of each column. Several matches over one table share the search
-        for them if the table went through `with_codes` before.
+        The work is done on the distinct values of each column. Several matches over one table share the
+        search for them if the table went through `with_codes` before.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Match:
     def trace(
         self, table: pa.Table, markers: Mapping[str, NDArray[np.bool_]] | None = None
     ) -> Iterator[Held]:
-        """Every condition on the first row of the table: did it hold?"""
+        """Every condition, and whether it holds on the first row of the table."""
         return self._root.trace(_Rows(table, markers or {}))
 
     def mentions(self) -> Iterator[tuple[str, Place]]:
@@ -119,17 +119,19 @@ class Match:
 def compile_match(spec: Mapping[str, Any], *, where: str = "where") -> Match:
     """Check a match and make it ready to run; `where` names the place in messages.
 
-    All keys of a match must hold. A key is a column of an event (or `properties.<dotted>`, `customer.<attribute>`), or
-    `any`, `all` (lists of matches) or `not` (a match). A value is
+    All keys of a match must hold. A key is a column of an event (or `properties.<dotted>`,
+    `customer.<attribute>`), or `any`, `all` (lists of matches) or `not` (a match). A value is
 
     - text: a glob over the whole value, with `*`, `?` and `[…]`, upper and lower case told apart;
     - a number, a truth value or a time: equality;
     - a list: any of these;
-    - a mapping of conditions that must all hold: `re` (a regular expression found anywhere), `exists`, `eq`, `ne`,
-      `gt`, `ge`, `lt`, `le` (no wildcards), `between` (both ends included), `nocase` (a glob, case ignored).
+    - a mapping of conditions that must all hold: `re` (a regular expression found anywhere), `exists`, `eq`,
+      `ne`, `gt`, `ge`, `lt`, `le` (no wildcards), `between` (both ends included), `nocase` (a glob, or a list
+      of globs, case ignored).
 
-    A missing value makes only `exists = false`, `ne` and a surrounding `not` true. Text in a column is compared
-    with a number or a time as what it spells; text that spells none counts as missing. A time without a zone is UTC.
+    A missing value makes only `exists = false`, `ne` and a surrounding `not` true. Text in a column is
+    compared with a number or a time as what it spells; text that spells none counts as missing. A time
+    without a zone is UTC.
 
     Raises
     ------
@@ -143,8 +145,8 @@ def compile_match(spec: Mapping[str, Any], *, where: str = "where") -> Match:
     ['event', 'score']
     >>> compile_match({"event": {"like": "a"}})
     Traceback (most recent call last):
-    cjm_analytics.errors.InputError: where.event: 'like' is no condition. Did you mean 'le'? There are: re, exists, eq, ne, \
-lt, le, between, nocase.
+    cjm_analytics.errors.InputError: where.event: 'like' is no condition. Did you mean 'le'? There are: re, \
+exists, eq, ne, gt, ge, lt, le, between, nocase.
     """
     match, faults = check_match(spec)
     if match is None:
@@ -160,7 +162,9 @@ def check_match(spec: object) -> tuple[Match | None, list[Fault]]:
     if faults or root is None:
         return None, faults
     assert isinstance(spec, Mapping)  # noqa: S101 - anything else is a fault
-    return Match(spec, frozenset(column for column, _ in root.mentions()), frozenset(root.markers()), root), []
+    return Match(
+        spec, frozenset(column for column, _ in root.mentions()), frozenset(root.markers()), root
+    ), []
 
 
 def with_codes(table: pa.Table) -> pa.Table:
@@ -197,20 +201,9 @@ def _part(key: str, value: object, place: Place, faults: list[Fault]) -> list[_N
         inner = _node(value, place, faults)
         return [_Not(inner)] if inner else []
     if key == MARKER:
-        names = tuple([value] if isinstance(value, str) else value if isinstance(value, list | tuple) else [])
-        if not names or not all(isinstance(one, str) for one in names):
-            faults.append(Fault(place, "a marker is named by text, or a list of names."))
-            return []
-        return [_Marker(names)]
-    if key in NESTED and isinstance(value, Mapping) and not _is_condition(value, nested=key):
-        return [
-            node
-            for name, inner in value.items()
-            for node in _below(f"{key}.{name}", inner, (*place, str(name)), faults)
-        ]
-    if key == "customer":
-        faults.append(Fault(place, "name an attribute.", ' Write, for example, { customer.plan = "pro" }.'))
-        return []
+        return _markers(value, place, faults)
+    if key in NESTED:
+        return _below(key, value, place, faults)
     if key in OPERATORS or not key or key.endswith("."):
         shown = f" Write, for example, {{ event = {{ {key} = … }} }}." if key in OPERATORS else ""
         faults.append(Fault(place, f"{key!r} is no column of an event.", shown))
@@ -218,20 +211,26 @@ def _part(key: str, value: object, place: Place, faults: list[Fault]) -> list[_N
     return _tested(key, value, place, faults)
 
 
+def _markers(value: object, place: Place, faults: list[Fault]) -> list[_Node]:
+    names = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not names or not all(isinstance(one, str) and one for one in names):
+        faults.append(Fault(place, "a marker is named by text, or a list of names."))
+        return []
+    return [_Marker(names)]
+
+
 def _below(name: str, value: object, place: Place, faults: list[Fault]) -> list[_Node]:
-    """A value under `properties` or `customer`: a condition, or a table of further names."""
-    if isinstance(value, Mapping) and not _is_condition(value, nested=""):
+    """`properties` or `customer` and what stands under it: names as in `properties.price`, or conditions."""
+    if isinstance(value, Mapping) and (name == "customer" or not any(key in OPERATORS for key in value)):
         return [
             node
             for inner, deeper in value.items()
             for node in _below(f"{name}.{inner}", deeper, (*place, str(inner)), faults)
         ]
+    if name == "customer":
+        faults.append(Fault(place, "name an attribute.", ' Write, for example, { customer.plan = "pro" }.'))
+        return []
     return _tested(name, value, place, faults)
-
-
-def _is_condition(value: Mapping[str, object], *, nested: str) -> bool:
-    """Whether a table holds conditions (`{ ge = 5 }`), not names (`{ price = 5 }`)."""
-    return nested != "customer" and any(key in OPERATORS for key in value)
 
 
 def _combined(key: str, value: object, place: Place, faults: list[Fault]) -> list[_Node]:
@@ -291,34 +290,52 @@ def _conditions(
     return ()
 
 
-def _condition(operator: str, operand: object, place: Place, faults: list[Fault]) -> _Test:
-    fault: str | None = None
+def _condition(operator: str, operand: Any, place: Place, faults: list[Fault]) -> _Test:  # noqa: ANN401 - as read
     if operator not in OPERATORS:
         faults.append(Fault(place[:-1], f"{operator!r} is no condition.", hint(operator, OPERATORS)))
-    elif operator == "re":
-        fault = _regex_fault(operand)
+        return _Test(operator, operand)
+    if operator == "nocase" and isinstance(operand, str):
+        operand = [operand]
+    fault = _operand_fault(operator, operand)
+    if fault:
+        faults.append(Fault(place, fault))
     elif operator == "nocase":
-        globs = [operand] if isinstance(operand, str) else operand
-        if isinstance(globs, list | tuple) and globs and all(isinstance(one, str) for one in globs):
-            return _Test("nocase", tuple(_checked_glob(one, place, faults) for one in globs))
-        fault = f"nocase takes text, or a list of texts, not {_kind(operand)}."
-    elif operator == "exists":
-        fault = None if isinstance(operand, bool) else f"exists is true or false, not {operand!r}."
+        return _Test(operator, tuple(_checked_glob(one, place, faults) for one in operand))
+    return _Test(operator, tuple(operand) if isinstance(operand, list) else operand)
+
+
+def _operand_fault(operator: str, operand: object) -> str | None:
+    fault = None
+    if operator == "re":
+        fault = _regex_fault(operand)
     elif operator == "between":
-        if not isinstance(operand, list | tuple) or len(operand) != 2:  # noqa: PLR2004 - a pair
-            fault = "between takes a pair, such as [1, 5]."
-        elif not all(_is_scalar(one) for one in operand):
-            fault = "between takes two numbers, texts or times."
-        elif type(operand[0]) is type(operand[1]) and operand[0] > operand[1]:
-            fault = f"between runs from the smaller to the larger value, not from {operand[0]!r} to {operand[1]!r}."
-        operand = tuple(operand) if fault is None and isinstance(operand, Sequence) else operand
+        fault = _pair_fault(operand)
+    elif operator == "exists":
+        if not isinstance(operand, bool):
+            fault = f"exists is true or false, not {operand!r}."
+    elif operator == "nocase":
+        if not (
+            isinstance(operand, list | tuple) and operand and all(isinstance(one, str) for one in operand)
+        ):
+            fault = f"nocase takes text, or a list of texts, not {_kind(operand)}."
     elif not _is_scalar(operand):
         fault = f"{operator} takes one text, number, truth value or time, not {_kind(operand)}."
     elif isinstance(operand, bool) and operator not in {"eq", "ne"}:
         fault = f"{operator} compares sizes; true and false have none."
-    if fault:
-        faults.append(Fault(place, fault))
-    return _Test(operator, operand)
+    return fault
+
+
+def _pair_fault(pair: object) -> str | None:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:  # noqa: PLR2004 - a pair
+        return "between takes a pair, such as [1, 5]."
+    low, high = pair
+    if not (_is_scalar(low) and _is_scalar(high)) or isinstance(low, bool) or isinstance(high, bool):
+        return "between takes two numbers, texts or times."
+    try:
+        backwards = low > high
+    except TypeError:
+        return f"between takes two values of one type, not {low!r} and {high!r}."
+    return f"between runs from small to large, not from {low!r} to {high!r}." if backwards else None
 
 
 def _is_scalar(value: object) -> bool:
@@ -510,7 +527,7 @@ class _Field:
         domain = rows.domain(
             self.column, as_text=any(test.operator in {"glob", "nocase", "re"} for test in tests)
         )
-        fits = np.zeros(len(domain.values), dtype=bool)
+        fits = np.zeros(len(domain.distinct), dtype=bool)
         for alternative in self.alternatives:
             fits |= np.logical_and.reduce([self._held(test, domain) for test in alternative])
         missing = any(all(test.on_missing for test in alternative) for alternative in self.alternatives)
@@ -538,8 +555,8 @@ class _Field:
 def covered_by(match: Match, earlier: Sequence[Match]) -> list[int]:
     """Positions of earlier matches that together fit every event that the match fits; empty if they do not.
 
-    Decided from what is written: equal conditions, a list inside a list, text inside a glob. A `False` answer may
-    be mistaken, a list of positions never is.
+    Decided from what is written: equal conditions, a list inside a list, text inside a glob. Positions are
+    always right; that there are none may be mistaken.
 
     Examples
     --------
@@ -563,7 +580,7 @@ _MAX_CASES = 256
 
 
 def _cases(node: _Node) -> list[tuple[_Node, ...]]:
-    """The match as alternatives, each a run of conditions that all hold; none where there would be too many."""
+    """The match as alternatives, each a run of conditions that all hold; none if there are too many."""
     if isinstance(node, _Any):
         return [case for part in node.parts for case in _cases(part)]
     if isinstance(node, _All):
@@ -608,14 +625,27 @@ def _test_implies(test: _Test, wide: _Test) -> bool:
         return True
     if wide.operator == "exists":
         return bool(wide.operand) and not test.on_missing
-    if wide.operator not in {"glob", "nocase"} or test.operator not in {"glob", wide.operator}:
+    if test.operator not in {"glob", "nocase"}:
         return False
-    # A glob of `*` and plain letters that fits another glob, read as text, fits whatever that one fits.
-    simple = tuple(glob for glob in wide.operand if not _SUBTLE.search(glob) or glob in test.operand)
-    inner = pa.array([glob for glob in test.operand], pa.string())
-    return bool(_fits_globs(inner, simple, nocase=wide.operator == "nocase").all()) or (
-        set(test.operand) <= set(wide.operand)
-    )
+    return all(_glob_implies(glob, test.operator, wide) for glob in test.operand)
+
+
+def _glob_implies(glob: str, operator: str, wide: _Test) -> bool:
+    """Whether what fits the glob fulfils the wide condition.
+
+    A glob without wildcards is a text, to be tried. One with them, read as text, must fit a glob of `*` and
+    plain letters: then whatever fits the one fits the other.
+    """
+    plain = operator == "glob" and not _MAGIC.search(glob)
+    if wide.operator == "re":
+        return plain and _regex(wide.operand).search(glob) is not None
+    if wide.operator == "eq":
+        return plain and glob == wide.operand
+    if wide.operator not in {"glob", "nocase"} or (operator == "nocase" and wide.operator == "glob"):
+        return False
+    usable = tuple(one for one in wide.operand if plain or one == glob or not _SUBTLE.search(one))
+    nocase = wide.operator == "nocase"
+    return glob in usable or bool(_fits_globs(pa.array([glob]), usable, nocase=nocase)[0])
 
 
 _SUBTLE = re.compile(r"[?\[]")
@@ -627,15 +657,16 @@ _SUBTLE = re.compile(r"[?\[]")
 class _Domain(NamedTuple):
     """The values that a column takes, and the place of each row among them.
 
-    `values` are distinct where `codes` say which row has which (−1: none); without codes each row has its own.
+    `distinct` are different values where `codes` say which row has which (−1: none); without codes each row
+    has its own.
     """
 
-    values: pa.Array
+    distinct: pa.Array
     codes: NDArray[np.int64] | None
 
     def spread(self, fits: NDArray[np.bool_], *, missing: bool) -> NDArray[np.bool_]:
         """From values to rows."""
-        absent = _absent(self.values)
+        absent = _absent(self.distinct)
         if absent is not None:
             fits = np.where(absent, missing, fits)
         return fits if self.codes is None else np.append(fits, missing)[self.codes]
@@ -709,7 +740,7 @@ def _named(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
 
 
 def _held(test: _Test, domain: _Domain) -> NDArray[np.bool_]:
-    values = domain.values
+    values = domain.distinct
     if test.operator == "exists":
         return np.full(len(values), bool(test.operand))
     if test.operator in {"glob", "nocase"}:
@@ -774,11 +805,8 @@ def _spelt(values: pa.Array, operand: Any) -> tuple[pa.Array, pa.Scalar]:  # noq
 
 def _instant(operand: object) -> pd.Timestamp:
     if isinstance(operand, str | dt.date):
-        try:
-            stamp = pd.Timestamp(operand)
-        except ValueError:
-            stamp = pd.NaT
-        if stamp is not pd.NaT:
+        stamp = pd.to_datetime(operand, errors="coerce")
+        if isinstance(stamp, pd.Timestamp):
             return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
     raise InputError("the column holds times. Write one such as 2026-01-31 or 2026-01-31T12:00:00Z.")
 
@@ -816,12 +844,12 @@ _MAGIC = re.compile(r"[*?\[]")
 
 @lru_cache(maxsize=4096)
 def _glob_regex(glob: str) -> str:
-    """A glob as a regular expression that runs in time proportional to the text.
+    r"""A glob as a regular expression that runs in time proportional to the text.
 
     Examples
     --------
     >>> _glob_regex("/a*[!0-9]")
-    '\\\\x{2f}a.*[^0-9]'
+    '\\x{2f}a.*[^0-9]'
     """
     out, at = [], 0
     while at < len(glob):

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cjm_analytics._html import card
-from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND
+from cjm_analytics._html import card, table
 from cjm_analytics.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,8 +41,8 @@ class Phase:
 class Marker:
     """A named moment; state comes only from markers.
 
-    `role`: goal, reversal or None. `of`: the marker that a reversal takes back. `dedupe_on`: column whose equal
-    values inside `within` (µs) mean one moment; `prefer`: sources, best first.
+    `role`: goal, reversal or None. `of`: the marker that a reversal takes back. `dedupe_on`: column whose
+    equal values inside `within` (µs) mean one moment; `prefer`: sources, best first.
     """
 
     id: str
@@ -60,8 +58,9 @@ class Marker:
 class Condition:
     """A statement about the state before an event; all parts that are given must hold.
 
-    `marker` was seen earlier in the journey, at most `within` µs ago; `count` (a pair such as `("ge", 2)`) bounds how
-    often; `phase_reached`: a progressing touchpoint of this phase or a later one was seen; `negate`: the opposite.
+    `marker` was seen earlier in the journey, at most `within` µs ago; `count` (a pair such as `("ge", 2)`)
+    bounds how often; `phase_reached`: a progressing touchpoint of this phase or a later one was seen; `negate`:
+    the opposite.
     """
 
     marker: str | None = None
@@ -92,7 +91,7 @@ class Touchpoint:
 
 @dataclass(frozen=True)
 class NewCycle:
-    """After the marker `after`, an event on one of `on_stage` at least `min_gap` µs after the last starts a journey."""
+    """A journey begins after the marker `after`: with an event on one of `on_stage`, `min_gap` µs or more later."""
 
     after: str
     on_stage: tuple[str, ...]
@@ -111,7 +110,7 @@ class JourneyRules:
 
 @dataclass(frozen=True)
 class Rates:
-    """What an answer rates: the touchpoint with the same `join_on`, else one within `look_back` µs before it."""
+    """What an answer rates: the touchpoint with the same `join_on`, else one at most `look_back` µs earlier."""
 
     touchpoint: str
     join_on: str | None = None
@@ -121,7 +120,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class Survey:
-    """A survey: which answers are its own, on which scale, and what they rate (None: the relation as a whole)."""
+    """A survey: which answers are its own, on which scale, and what they rate (None: all of it)."""
 
     id: str
     instrument: str
@@ -187,8 +186,8 @@ class JourneyModel:
     def read(cls, path: str | Path) -> JourneyModel:
         """Read a model from a TOML or JSON file.
 
-        Everything is checked at once. Faults are raised together, each with its line; what may be meant, yet looks
-        odd, is a `ModelWarning` and stays in `model.warnings`.
+        Everything is checked at once. Faults are raised together, each with its line; what may be meant, yet
+        looks odd, is a `ModelWarning` and stays in `model.warnings`.
 
         Parameters
         ----------
@@ -233,9 +232,9 @@ class JourneyModel:
     def standard(cls) -> JourneyModel:
         """The template: three phases, nine stages, and rules for common event names.
 
-        Rules know the e-commerce names of Segment and GA4, Shopify and Stripe, CRM and support systems, e-mail, ads
-        and surveys, in snake case and in Title Case. `JourneyModel.standard().write("journey.toml")` gives a
-        file to start from.
+        Rules know the e-commerce names of Segment and GA4, Shopify and Stripe, CRM and support systems,
+        e-mail, ads and surveys, in snake case and in Title Case. `JourneyModel.standard().write("journey.toml")`
+        gives a file to start from.
 
         Examples
         --------
@@ -309,10 +308,10 @@ class JourneyModel:
         --------
         >>> import cjm_analytics as cjm
         >>> events = cjm.ingest(cjm.loaders.table(
-        ...     {"who": ["a", "a"], "when": ["2026-01-01", "2026-01-02"], "what": ["add_to_cart", "add_to_list"]},
+        ...     {"who": ["a"] * 2, "when": ["2026-01-01", "2026-01-02"], "what": ["add_to_cart", "sign_up"]},
         ...     customer="who", timestamp="when", event="what", tz="UTC"))
         >>> JourneyModel.standard().coverage(events).share
-        0.5
+        1.0
         """
         from cjm_analytics.coverage import coverage
 
@@ -335,19 +334,52 @@ class JourneyModel:
 
         return explain(self, event)
 
+    def to_frame(self) -> pd.DataFrame:
+        """The rules as a table, in the order in which they are tried.
+
+        Columns `touchpoint, phase, stage, when, rule, progress`; one row per branch of a touchpoint.
+        """
+        from cjm_analytics.explanation import condition_text
+
+        phase_of = {stage: phase.id for phase in self.phases for stage in phase.stages}
+        rows = [
+            (
+                one.id,
+                phase_of[branch.stage],
+                branch.stage,
+                " and ".join(condition_text(condition) for condition in branch.when) or None,
+                one.match.text,
+                one.progress,
+            )
+            for one in self.touchpoints
+            for branch in one.branches
+        ]
+        return pd.DataFrame(rows, columns=["touchpoint", "phase", "stage", "when", "rule", "progress"])
+
     def _repr_html_(self) -> str:
-        return card(
-            self.name or "Journey model",
-            {
-                "phases": str(len(self.phases)),
-                "stages": str(len(self.stages)),
-                "touchpoints": str(len(self.touchpoints)),
-                "markers": ", ".join(marker.id for marker in self.markers) or "none",
-                "version": self.hash,
-            },
-            self.to_frame(),
-            note=f"{len(self.findings)} warnings: model.warnings" if self.findings else "",
+        rules = self.to_frame()
+        by_stage = rules.groupby("stage", sort=False)["touchpoint"].agg(", ".join)
+        road = pd.DataFrame(
+            [
+                (phase.title, self.stage_titles.get(stage, stage), by_stage.get(stage, "–"))
+                for phase in self.phases
+                for stage in phase.stages
+            ],
+            columns=["phase", "stage", "touchpoints"],
         )
+        road["phase"] = road["phase"].mask(road["phase"].duplicated(), "")
+        facts = {
+            "touchpoints": str(len(self.touchpoints)),
+            "markers": ", ".join(one.id for one in self.markers) or "none",
+            "surveys": ", ".join(one.id for one in self.surveys) or "none",
+            "version": self.hash,
+        }
+        odd = f"{len(self.findings)} warnings: see model.warnings" if self.findings else ""
+        top = card(self.name or "Journey model", facts, road, note=odd)
+        shown = rules.assign(when=rules["when"].fillna("always"))
+        rest = table(shown, rows=len(shown))
+        style = "font:13px/1.4 system-ui,sans-serif"
+        return f"{top}<details style='{style}'><summary>Rules, in the order tried</summary>{rest}</details>"
 
 
 def findings_frame(findings: tuple[Finding, ...]) -> pd.DataFrame:

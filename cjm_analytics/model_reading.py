@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["read_file", "read_spec", "read_text"]
 
 _TOP = (
-    "schema", "name", "timezone", "unmatched", "exclude", "phase", "stage", "marker", "touchpoint", "journeys",
-    "survey", "friction", "assumption", "note", "report",
+    "schema", "name", "timezone", "unmatched", "exclude", "phase", "stage", "marker", "touchpoint",
+    "journeys", "survey", "friction", "assumption", "note", "report",
 )  # fmt: skip
 
 _SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "stars": (1.0, 5.0)}
@@ -125,7 +125,7 @@ def _failed(findings: list[Finding], name: str) -> ModelError:
     errors = [one for one in findings if one.severity == "error"]
     count = "1 fault" if len(errors) == 1 else f"{len(errors)} faults"
     lines = [f"The journey model{f' {name}' if name else ''} has {count}:", *(_said(one) for one in errors)]
-    return ModelError("\n".join(lines)).with_failures(findings_frame(findings))
+    return ModelError("\n".join(lines)).with_failures(findings_frame(tuple(findings)))
 
 
 def _said(finding: Finding) -> str:
@@ -171,7 +171,9 @@ class _Table:
             self.fail(key, f"{key} is empty.")
         return default if value is None else value
 
-    def choice(self, key: str, options: tuple[str, ...], default: str | None = None, *, required: bool = False) -> Any:  # noqa: E501, ANN401
+    def choice(
+        self, key: str, options: tuple[str, ...], default: str | None = None, *, required: bool = False
+    ) -> Any:  # noqa: ANN401
         value = self.text(key, default, required=required)
         if value is not None and value not in options:
             self.fail(key, f"{key} = {value!r} is not known.", hint(value, options))
@@ -186,7 +188,11 @@ class _Table:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            bound = f"a number from {low:g} to {high:g}" if high < float("inf") else f"a number of at least {low:g}"
+            bound = (
+                f"a number from {low:g} to {high:g}"
+                if high < float("inf")
+                else f"a number of at least {low:g}"
+            )
             self.fail(key, f"{key} is {bound}, not {value!r}.")
             return default
         return value
@@ -212,7 +218,10 @@ class _Table:
         if value is None and not required:
             return ()
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
-            self.fail(key, f"{key} is a list of names, not {value!r}." if value is not None else f"{key} is missing.")
+            self.fail(
+                key,
+                f"{key} is a list of names, not {value!r}." if value is not None else f"{key} is missing.",
+            )
             return ()
         return tuple(value)
 
@@ -234,7 +243,11 @@ class _Table:
     def match(self, key: str, *, required: bool = False) -> Match | None:
         if key not in self.spec:
             if required:
-                self.fail("", f"{key} is missing.", ' Say which events it is, such as match = { event = "Order *" }.')
+                self.fail(
+                    "",
+                    f"{key} is missing.",
+                    ' Say which events it is, such as match = { event = "Order *" }.',
+                )
             return None
         return self.reading.match(self.spec[key], (*self.place, key))
 
@@ -292,7 +305,7 @@ class _Reading:
         return found
 
     def _check_column(self, column: str, place: Place) -> None:
-        if column in CANONICAL.names or column.split(".")[0] in NESTED:
+        if column in CANONICAL.names or column.partition(".")[0] in NESTED:
             return
         known = [*CANONICAL.names, MARKER, "properties.<name>", "customer.<attribute>"]
         if column in _ADDED:
@@ -302,7 +315,9 @@ class _Reading:
             self.fail(place, f"No column named {column!r}.", said)
         else:
             said = f" Else write properties.{column}."
-            self.warn(place, f"{column!r} is no column of every event: keep={[column]!r} must promote it.", said)
+            self.warn(
+                place, f"{column!r} is no column of every event: keep={[column]!r} must promote it.", said
+            )
 
     def name(self, kind: str, name: str | None, place: Place, known: Iterable[str]) -> None:
         """A name must be one of those that the model defines."""
@@ -360,7 +375,9 @@ class _Reading:
         touchpoints = top.get("touchpoint")
         if isinstance(touchpoints, list | tuple):
             self.touchpoint_ids = [
-                one["id"] for one in touchpoints if isinstance(one, Mapping) and isinstance(one.get("id"), str)
+                one["id"]
+                for one in touchpoints
+                if isinstance(one, Mapping) and isinstance(one.get("id"), str)
             ]
 
     def _phases(self, top: _Table) -> tuple[Phase, ...]:
@@ -415,7 +432,11 @@ class _Reading:
         role = one.choice("role", ("goal", "reversal"))
         of = one.text("of")
         if role == "reversal" and of is None:
-            one.fail("", "a reversal says what it takes back.", f' Write of = "<marker>".{hint("", self.marker_ids)}')
+            one.fail(
+                "",
+                "a reversal says what it takes back.",
+                f' Write of = "<marker>".{hint("", self.marker_ids)}',
+            )
         elif of is not None and role != "reversal":
             one.fail("of", "only a reversal takes back a marker.", ' Add role = "reversal".')
         self.name("marker", of, (*one.place, "of"), [other for other in self.marker_ids if other != name])
@@ -482,29 +503,31 @@ class _Reading:
     def _conditions(self, when: _Table | None, *, negate: bool) -> list[Condition]:
         if when is None:
             return []
-        conditions = []
-        marker, phase = when.text("marker"), when.text("phase_reached")
-        self.name("marker", marker, (*when.place, "marker"), self.marker_ids)
+        conditions = self._marker_conditions(when, negate=negate)
+        phase = when.text("phase_reached")
         self.name("phase", phase, (*when.place, "phase_reached"), self.phase_ids)
-        within, counts = when.duration("within"), self._counts(when)
-        if marker is not None:
-            self.used_markers.add(marker)
-            conditions += [Condition(marker, within, count, None, negate) for count in counts or [None]]
-        else:
+        if phase is not None:
+            conditions.append(Condition(phase_reached=phase, negate=negate))
+        if not when.spec:
+            when.fail("", "an empty table says nothing.", hint("", _STATE))
+        if negate and (len(conditions) > 1 or "not" in when.spec):
+            when.fail("", "`not` takes one statement: a marker or a phase.")
+        elif "not" in when.spec:
+            conditions += self._conditions(when.table("not", _STATE), negate=True)
+        return conditions
+
+    def _marker_conditions(self, when: _Table, *, negate: bool) -> list[Condition]:
+        marker, within, counts = when.text("marker"), when.duration("within"), self._counts(when)
+        self.name("marker", marker, (*when.place, "marker"), self.marker_ids)
+        if marker is None:
             for key in ("within", "count"):
                 if key in when.spec:
                     when.fail(key, f"{key} says something about a marker.", ' Add marker = "<name>".')
-        if phase is not None:
-            conditions.append(Condition(phase_reached=phase, negate=negate))
-        if "not" in when.spec:
-            if negate:
-                when.fail("not", "`not` inside `not` says nothing new.")
-            conditions += self._conditions(when.table("not", _STATE), negate=True)
-        if not when.spec:
-            when.fail("", "an empty `when` says nothing.", hint("", _STATE))
-        if negate and len(conditions) > 1:
-            when.fail("", "`not` takes one statement: a marker or a phase.")
-        return conditions
+            return []
+        self.used_markers.add(marker)
+        if not counts:
+            return [Condition(marker, within, negate=negate)]
+        return [Condition(marker, within, count, negate=negate) for count in counts]
 
     def _counts(self, when: _Table) -> list[tuple[str, int]]:
         if "count" not in when.spec:
@@ -515,7 +538,9 @@ class _Reading:
         count = self.table(spec, (*when.place, "count"), ("eq", "ge", "gt", "le", "lt"))
         if count is None:
             return []
-        return [(str(op), count.whole(str(op), 0, 0)) for op in count.spec if op in {"eq", "ge", "gt", "le", "lt"}]
+        return [
+            (str(op), count.whole(str(op), 0, 0)) for op in count.spec if op in {"eq", "ge", "gt", "le", "lt"}
+        ]
 
     def _journeys(self, top: _Table) -> JourneyRules:
         one = top.table("journeys", ("unit", "inactivity", "new_cycle", "end"))
@@ -590,7 +615,9 @@ class _Reading:
         spec = one.get("positive")
         if spec is None:
             if instrument == "csat":
-                one.fail("", "csat says which answers are positive.", " Write positive = [4, 5], for example.")
+                one.fail(
+                    "", "csat says which answers are positive.", " Write positive = [4, 5], for example."
+                )
             return ()
         numbers = isinstance(spec, list | tuple) and all(
             isinstance(value, int | float) and not isinstance(value, bool) for value in spec
@@ -637,8 +664,7 @@ class _Reading:
         return dict(one.spec)
 
     def _assumptions(self, top: _Table) -> tuple[Mapping[str, Any], ...]:
-        every = {key for must, may in _ASSUMPTIONS.values() for key in (*must, *may)}
-        found = top.tables("assumption", ("id", "kind", *sorted(every)))
+        found = top.tables("assumption", ("id", "kind", *_ASSUMED))
         for one in found:
             self._check_assumption(one)
         self.unique("assumption", [(one.text("id", required=True), (*one.place, "id")) for one in found])
@@ -649,23 +675,11 @@ class _Reading:
         if kind not in _ASSUMPTIONS:
             return
         must, may = _ASSUMPTIONS[kind]
-        for key in must:
-            if key not in one.spec:
-                one.fail("", f"an assumption of the kind {kind!r} says {key}.")
-        for key in one.spec:
-            if key not in {"id", "kind", *must, *may} and key in {k for a, b in _ASSUMPTIONS.values() for k in (*a, *b)}:
-                one.fail(key, f"an assumption of the kind {kind!r} has no {key}.", hint(str(key), (*must, *may)))
-        places = [*self.stages, *self.phase_ids, *self.touchpoint_ids, *self.marker_ids]
-        known = {
-            "stage": self.stages, "phase": self.phase_ids, "touchpoint": self.touchpoint_ids,
-            "marker": self.marker_ids, "first": places, "then": places, "source": places, "target": places,
-            "start": places, "end": places,
-        }  # fmt: skip
-        for key, names in known.items():
-            if key in one.spec:
-                self.name(key if key in _NAMED else "stage or touchpoint", one.text(key), (*one.place, key), names)
-        for at, name in enumerate(one.texts("path")):
-            self.name("stage or touchpoint", name, (*one.place, "path", at), places)
+        for key in (key for key in must if key not in one.spec):
+            one.fail("", f"an assumption of the kind {kind!r} says {key}.")
+        for key in (key for key in one.spec if key in _ASSUMED and key not in {*must, *may}):
+            one.fail(key, f"an assumption of the kind {kind!r} has no {key}.", hint(str(key), (*must, *may)))
+        self._check_assumed_names(one)
         one.duration("within")
         one.flag("strict", default=False)
         one.number("min_share", None, 0, 1)
@@ -673,6 +687,21 @@ class _Reading:
             one.duration("expect")
         elif kind in {"drop_off", "transition", "before"}:
             one.number("expect", None, 0, 1)
+
+    def _check_assumed_names(self, one: _Table) -> None:
+        named = {
+            "stage": self.stages,
+            "phase": self.phase_ids,
+            "touchpoint": self.touchpoint_ids,
+            "marker": self.marker_ids,
+        }
+        anywhere = [name for names in named.values() for name in names]
+        for key, names in named.items():
+            self.name(key, one.text(key), (*one.place, key), names)
+        for key in ("first", "then", "source", "target", "start", "end"):
+            self.name("stage or touchpoint", one.text(key), (*one.place, key), anywhere)
+        for at, name in enumerate(one.texts("path")):
+            self.name("stage or touchpoint", name, (*one.place, "path", at), anywhere)
 
     def _notes(self, top: _Table) -> dict[str, dict[str, str]]:
         table = top.table("note", None)
@@ -705,8 +734,10 @@ class _Reading:
             for position, stage in enumerate(phase.stages):
                 if stage not in used:
                     place = ("phase", at, "stages", position)
-                    self.warn(place, f"no touchpoint belongs to the stage {stage!r}.", " It stays empty on the map.")
-        for at, marker in enumerate(self.marker_ids):
+                    self.warn(
+                        place, f"no touchpoint belongs to the stage {stage!r}.", " It stays empty on the map."
+                    )
+        for marker in self.marker_ids:
             if marker not in self.used_markers:
                 self.warn(("marker", marker), f"nothing asks for the marker {marker!r}.",
                           ' Give it role = "goal", or name it in a rule.')  # fmt: skip
@@ -729,7 +760,7 @@ _TYPO = 0.8
 """From this similarity on, an unknown column is taken for a typing error, not for a promoted property."""
 
 _STATE = ("marker", "within", "count", "phase_reached", "not")
-_NAMED = ("stage", "phase", "touchpoint", "marker")
+_ASSUMED = sorted({key for must, may in _ASSUMPTIONS.values() for key in (*must, *may)})
 
 
 def _pair(spec: object) -> bool:

@@ -27,11 +27,11 @@ _SCALAR = re.compile(r"[^,\]}#\n]+")
 
 
 def lines_of(text: str, *, toml: bool) -> dict[Place, int]:
-    """The line, from 1, of every key and every element of a list.
+    r"""The line, from 1, of every key and every element of a list.
 
     Examples
     --------
-    >>> lines_of('a = 1\\n[[b]]\\nc = [\\n  2,\\n]', toml=True)
+    >>> lines_of('a = 1\n[[b]]\nc = [\n  2,\n]', toml=True)
     {('a',): 1, ('b',): 2, ('b', 0): 2, ('b', 0, 'c'): 3, ('b', 0, 'c', 0): 4}
     """
     walk = _Walk(text)
