@@ -65,10 +65,11 @@ def journey_map(
     ----------
     stages : DataFrame
         One row per stage in the order of the road: `stage, title, phase, journeys, customers, share, on_road,
-        entered, continued, dropped, open, drop_off, low, high, horizon, median_time, p90_time, hidden`.
-        `on_road`: journeys with a progressing contact in the stage; `hidden`: too few customers to be shown.
+        entered, continued, dropped, open, drop_off, low, high, horizon, median_time, p90_time, reliability,
+        drop_off_reliability`. `on_road`: journeys with a progressing contact in the stage. Grades are `none`
+        (no contact, no drop-off), `hidden` (too few), `early` (not followed long enough), `weak` and `ok`.
     phases : DataFrame
-        One row per phase: `phase, title, entered, drop_off, low, high, horizon, hidden`.
+        One row per phase: `phase, title, entered, drop_off, low, high, horizon, drop_off_reliability`.
     touchpoints : DataFrame
         The most frequent ones of each stage: `stage, touchpoint, title, events, channels`.
     scores : DataFrame
@@ -133,7 +134,7 @@ class _Grid:
         x, phase = left, ""
         for row in stages.itertuples():
             x += 0 if not phase else _STAGE_GAP if str(row.phase) == phase else _PHASE_GAP
-            columns.append(_Column(x, one, colour[str(row.phase)], bool(row.journeys)))
+            columns.append(_Column(x, one, colour[str(row.phase)], row.reliability != "none"))
             x, phase = x + one, str(row.phase)
         last = _Column(x + 2 * _PHASE_GAP, one, MUTED, seen=True) if whole else None
         right = last.x + one if last else x
@@ -237,9 +238,12 @@ def _phases(sheet: _Sheet, y: float) -> float:
 
 
 def _phase_line(sheet: _Sheet, phase: Any) -> str:  # noqa: ANN401 - a row
-    if phase.hidden:
-        return f"drop-off {sheet.too_few}"
-    if pd.isna(phase.drop_off):
+    grade = phase.drop_off_reliability
+    if grade == "hidden":
+        return f"drop-off: {sheet.too_few}"
+    if grade == "early":
+        return f"{count(phase.entered)} journeys; too early for a drop-off within {duration(phase.horizon)}"
+    if grade == "none":
         return (
             f"{count(phase.entered)} journeys come this far" if phase.entered else "no journey comes this far"
         )
@@ -288,7 +292,7 @@ def _volume(sheet: _Sheet, y: float) -> float:
         if not column.seen:
             lines = wrapped("no contact seen", column.room, 11)
             below = max(below, sheet.canvas.text(column.centre, y + 3, lines, colour=MUTED, align="centre"))
-        elif row.hidden:
+        elif row.reliability == "hidden":
             sheet.canvas.text(column.centre, y, sheet.too_few, size=14, colour=MUTED, align="centre")
         else:
             lines = [f"{percent(row.share)} of all", f"{count(row.customers)} people"]
@@ -314,17 +318,17 @@ def _figure(
 def _road(sheet: _Sheet, y: float) -> float:
     """The river of journeys: bars of those who entered, split by what became of them, and what flows on."""
     y, below = sheet.lane(y, "Road", "journeys that come to the stage or past it, and what becomes of them")
-    widest = max(sheet.stages["entered"].max(), 1)
+    widest = max(int(sheet.stages["entered"].fillna(0).max()), 1)
     y += 2
     spots = [
         (column, row)
         for column, row in sheet.cells
-        if column.seen and row.on_road and not row.hidden and row.entered > 0
+        if _is_positive(row.on_road) and _is_positive(row.entered)
     ]
     bar = min(40.0, sheet.grid.columns[0].width * 0.36)
     for number, (column, row) in enumerate(spots):
         x, scale = column.centre - bar / 2, _RIVER / widest
-        last = pd.isna(row.drop_off)
+        last = row.drop_off_reliability == "none"
         onward, still_open = (row.entered, 0) if last else (row.continued, row.open)
         dropped = row.entered - onward - still_open
         if number + 1 < len(spots):
@@ -336,23 +340,22 @@ def _road(sheet: _Sheet, y: float) -> float:
             sheet.canvas.rectangle((x, y + (onward + still_open) * scale, bar, dropped * scale), DROPPED)
         if still_open:
             sheet.canvas.hatched((x, y + onward * scale, bar, still_open * scale), MUTED)
-        hover = _road_hover(row, dropped=int(dropped), still_open=int(still_open), last=last)
-        sheet.canvas.mark(
-            column.centre, y + row.entered * scale / 2, size=bar, symbol="square", opacity=0, hover=hover
-        )
+        fates = [] if last else [row.continued, still_open, dropped]
+        spot = (column.centre, y + row.entered * scale / 2)
+        hover = _road_hover(row, fates, few=sheet.header["min_n"])
+        sheet.canvas.mark(*spot, size=bar, symbol="square", opacity=0, hover=hover)
     _road_key(sheet, y)
     return max(below, y + _RIVER + 2)
 
 
-def _road_hover(row: Any, *, dropped: int, still_open: int, last: bool) -> str:  # noqa: ANN401 - a row
-    lines = [f"<b>{plain(row.title)}</b>", f"came to the stage or past it: {row.entered:,.0f}"]
-    if not last:
-        lines += [
-            f"went on within {duration(row.horizon)}: {row.continued:,.0f}",
-            f"still open: {still_open:,}",
-            f"stopped: {dropped:,}",
-            f"drop-off {percent(row.drop_off)} ({_interval(row.low, row.high)}), open journeys accounted for",
-        ]
+def _road_hover(row: Any, fates: Sequence[int], *, few: int) -> str:  # noqa: ANN401 - a row
+    """What a bar answers with; a fate of few would tell on them, and could be computed from the other two."""
+    lines = [f"<b>{plain(row.title)}</b>", f"came to the stage or past it: {row.entered:,}"]
+    if fates and not any(0 < fate < few for fate in fates):
+        names = (f"went on within {duration(row.horizon)}", "still open", "stopped")
+        lines += [f"{name}: {fate:,}" for name, fate in zip(names, fates, strict=True)]
+    if not pd.isna(row.drop_off):
+        lines.append(f"drop-off {percent(row.drop_off)} ({_interval(row.low, row.high)})")
     return "<br>".join(lines)
 
 
@@ -386,16 +389,16 @@ def _flow(
 def _drop_off(sheet: _Sheet, y: float) -> float:
     y, below = sheet.lane(y, "Drop-off", "share that does not go on in time")
     for column, row in sheet.cells:
-        if not column.seen or not row.on_road:
+        grade = row.drop_off_reliability
+        if not column.seen or grade == "none" or row.on_road == 0:
             continue
-        if row.hidden:
-            sheet.canvas.text(column.centre, y, sheet.too_few, size=12, colour=MUTED, align="centre")
-        elif not pd.isna(row.drop_off):
-            lines = wrapped(
-                f"{_interval(row.low, row.high)} of {count(row.entered)}", column.room + 8, _SMALL
-            )
-            spot = (column.centre, y)
-            below = max(below, _figure(sheet, spot, percent(row.drop_off), lines, colour=DROPPED))
+        if grade in {"hidden", "early"}:
+            said = sheet.too_few if grade == "hidden" else "too early"
+            sheet.canvas.text(column.centre, y, said, size=12, colour=MUTED, align="centre")
+            continue
+        lines = wrapped(f"{_interval(row.low, row.high)} of {count(row.entered)}", column.room + 8, _SMALL)
+        colour = MUTED if grade == "weak" else DROPPED
+        below = max(below, _figure(sheet, (column.centre, y), percent(row.drop_off), lines, colour=colour))
     return below
 
 
@@ -422,7 +425,7 @@ def _time(sheet: _Sheet, y: float) -> float:
         return y
     y, below = sheet.lane(y, "Time", "median to the next stage")
     for column, row in sheet.cells:
-        if column.seen and not row.hidden and not pd.isna(row.median_time):
+        if not pd.isna(row.median_time):
             late = "" if pd.isna(row.p90_time) else f"90{NBSP}% in {duration(row.p90_time)}"
             below = max(below, _figure(sheet, (column.centre, y), duration(row.median_time), [late]))
     return below
@@ -595,6 +598,10 @@ def _footer(sheet: _Sheet, y: float, footer: Sequence[str], warnings: Sequence[s
         sheet.canvas.mark(_EDGE + 5, y + 8, symbol="triangle-up", size=8, colour=DROPPED)
         y = sheet.canvas.text(_EDGE + 16, y, lines, size=11.5) + 3
     return sheet.canvas.text(_EDGE, y + 2, wrapped(" · ".join(footer), room, 10), size=10, colour=MUTED)
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0
 
 
 def _interval(low: float, high: float) -> str:
