@@ -44,6 +44,13 @@ NONE = "(none)"
 UNASSIGNED = "unassigned"
 """The phase and stage of an event that no rule of the model names."""
 
+OFF_SCALE = "answers off their scale"
+SUPERSEDED = "superseded answers"
+"""Answers that were left out, although their events are in journeys: they do not add to the sum of events."""
+
+INFORMATIONAL = (UNASSIGNED, OFF_SCALE, SUPERSEDED)
+"""What `report()` tells of events that are in journeys."""
+
 CLOSED = ("open", "inactive", "new cycle", "left")
 """How a journey ended; the codes of the journey column `closed` are positions in it."""
 
@@ -300,6 +307,8 @@ class Partition:
         if name in {"touchpoint", "channel", "phase", "stage"}:
             return Labels(self.event(name).astype(np.int32), self.codebook.names(name))
         column = self.table([name]).column(name)
+        if pa.types.is_null(column.type):
+            column = column.cast(pa.string())
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         column = column.unify_dictionaries().combine_chunks()
@@ -610,7 +619,7 @@ class JourneysReport:
     def to_frame(self) -> pd.DataFrame:
         """Columns `what, events, share`: in journeys, then every reason for which an event is in none."""
         counts = {"in journeys": self.journeys.n_events, **self.journeys.accounting}
-        total = sum(counts.values()) - counts.get("unassigned", 0)
+        total = sum(count for what, count in counts.items() if what not in INFORMATIONAL)
         frame = pd.DataFrame({"what": list(counts), "events": list(counts.values())})
         return frame.assign(share=frame["events"] / max(total, 1))
 

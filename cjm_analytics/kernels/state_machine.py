@@ -1,0 +1,363 @@
+"""The state machine of a journey: one pass over each customer's events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["COMPARISONS", "NO_ANSWER", "Kinds", "Machine", "Run", "run_journeys", "surplus"]
+
+NO_ANSWER = -1
+"""In `Kinds.attach`: the event is no survey answer."""
+
+COMPARISONS = ("seen", "eq", "ne", "gt", "ge", "lt", "le")
+"""What `Machine.compare` says: position in this tuple. `seen`: the marker was seen, however often."""
+
+SEEN, EQ, NE, GT, GE, LT, LE = range(7)
+
+OPEN, INACTIVE, NEW_CYCLE, LEFT = 0, 1, 2, 3
+
+
+class Kinds(NamedTuple):
+    """What the model says of each kind of event.
+
+    Attributes
+    ----------
+    rule : int32
+        The touchpoint, −1 where no rule fits.
+    marker : uint32
+        Bit i is set where the event is marker i.
+    end : bool
+        The event ends the journey.
+    attach : int64
+        `NO_ANSWER`, or how long after a closed journey's last event a survey answer still belongs to it.
+    """
+
+    rule: NDArray[np.int32]
+    marker: NDArray[np.uint32]
+    end: NDArray[np.bool_]
+    attach: NDArray[np.int64]
+
+
+class Machine(NamedTuple):
+    """A journey model as arrays.
+
+    Touchpoint r has the branches `branches[r]:branches[r + 1]`, branch b the conditions
+    `conditions[b]:conditions[b + 1]`. A condition that names no marker or phase has −1 there, and −1 for no
+    `within`.
+    """
+
+    branches: NDArray[np.int32]
+    branch_stage: NDArray[np.int16]
+    conditions: NDArray[np.int32]
+    marker: NDArray[np.int32]
+    within: NDArray[np.int64]
+    compare: NDArray[np.int8]
+    bound: NDArray[np.int64]
+    phase: NDArray[np.int32]
+    negate: NDArray[np.bool_]
+    progress: NDArray[np.bool_]
+    stage_phase: NDArray[np.int8]
+    on_stage: NDArray[np.bool_]
+    n_markers: int
+    goals: int
+    reversals: int
+    cycle_after: int
+    min_gap: int
+    inactivity: int
+    never: int
+
+
+class State(NamedTuple):
+    """What a journey remembers of its markers; per condition the rows `low:high`, and how many fit."""
+
+    seen: NDArray[np.int64]
+    last_seen: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    inside: NDArray[np.int64]
+
+
+class Run(NamedTuple):
+    """What became of the events: a stage per event, and one value per journey of everything else.
+
+    `quiet_since` is the journey's last event that was no survey answer attached after its close;
+    `first_phase` the phase of its first progressing event.
+    """
+
+    stage: NDArray[np.int16]
+    start: NDArray[np.int64]
+    customer: NDArray[np.int32]
+    cycle: NDArray[np.int32]
+    goal: NDArray[np.int64]
+    closed: NDArray[np.int8]
+    closed_at: NDArray[np.int64]
+    reversed: NDArray[np.bool_]
+    furthest_phase: NDArray[np.int8]
+    furthest_stage: NDArray[np.int16]
+    quiet_since: NDArray[np.int64]
+    first_phase: NDArray[np.int8]
+
+
+@njit(nogil=True, cache=True)
+def run_journeys(
+    offsets: NDArray[np.int64],
+    time: NDArray[np.int64],
+    kind: NDArray[np.int32],
+    kinds: Kinds,
+    machine: Machine,
+) -> Run:
+    """Journeys of customers; customer c is the rows `offsets[c]:offsets[c + 1]`, in order.
+
+    For each event, in this order: silence longer than `inactivity` closes the journey; after `cycle_after`,
+    an event on a stage of `on_stage` after a gap of `min_gap` starts a new one; the stage follows from the
+    state before the event; then its markers change the state; progressing touchpoints move the furthest phase
+    and stage; an end closes. A survey answer starts no new cycle, and belongs to a journey that is closed
+    already if that is not too long ago.
+    """
+    n = len(time)
+    stage = np.empty(n, dtype=np.int16)
+    start = np.empty(n, dtype=np.int64)
+    owner = np.empty(n, dtype=np.int32)
+    cycle = np.empty(n, dtype=np.int32)
+    goal = np.empty(n, dtype=np.int64)
+    closed = np.empty(n, dtype=np.int8)
+    closed_at = np.empty(n, dtype=np.int64)
+    taken_back = np.empty(n, dtype=np.bool_)
+    furthest_phase = np.empty(n, dtype=np.int8)
+    furthest_stage = np.empty(n, dtype=np.int16)
+    quiet_since = np.empty(n, dtype=np.int64)
+    first_phase = np.empty(n, dtype=np.int8)
+
+    n_conditions = len(machine.marker)
+    state = State(
+        np.zeros(machine.n_markers, dtype=np.int64),
+        np.zeros(machine.n_markers, dtype=np.int64),
+        np.zeros(n_conditions, dtype=np.int64),
+        np.zeros(n_conditions, dtype=np.int64),
+        np.zeros(n_conditions, dtype=np.int64),
+    )
+    # Goals that were not taken back, per journey, and a stack of the journeys that have some.
+    n_goals = np.empty(n, dtype=np.int64)
+    stack = np.empty(n, dtype=np.int64)
+
+    j = -1
+    for customer in range(len(offsets) - 1):
+        is_open = False
+        number = 0
+        height = 0
+        for row in range(offsets[customer], offsets[customer + 1]):
+            now = time[row]
+            what = kind[row]
+            rule = kinds.rule[what]
+            attach = kinds.attach[what]
+            if is_open and machine.inactivity >= 0 and now - quiet_since[j] > machine.inactivity:
+                closed[j] = INACTIVE
+                closed_at[j] = quiet_since[j] + machine.inactivity
+                is_open = False
+            attached = not is_open and number > 0 and attach >= 0 and now - quiet_since[j] <= attach
+            new = not is_open and not attached
+            if (
+                is_open
+                and machine.cycle_after >= 0
+                and attach == NO_ANSWER
+                and state.seen[machine.cycle_after] > 0
+                and now - quiet_since[j] >= machine.min_gap
+            ):
+                at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
+                if at >= 0 and machine.on_stage[at]:
+                    closed[j] = NEW_CYCLE
+                    closed_at[j] = now
+                    new = True
+            if new:
+                j += 1
+                start[j] = row
+                owner[j] = customer
+                cycle[j] = number
+                goal[j] = machine.never
+                closed[j] = OPEN
+                closed_at[j] = machine.never
+                taken_back[j] = False
+                furthest_phase[j] = -1
+                furthest_stage[j] = -1
+                first_phase[j] = -1
+                n_goals[j] = 0
+                state.seen[:] = 0
+                state.low[:] = row
+                state.high[:] = row
+                state.inside[:] = 0
+                number += 1
+                is_open = True
+
+            at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
+            stage[row] = at
+
+            bits = kinds.marker[what]
+            if bits:
+                for marker in range(machine.n_markers):
+                    if bits >> np.uint32(marker) & np.uint32(1):
+                        state.seen[marker] += 1
+                        state.last_seen[marker] = now
+                if bits & np.uint32(machine.goals):
+                    goal[j] = min(goal[j], now)
+                    if n_goals[j] == 0:
+                        stack[height] = j
+                        height += 1
+                    n_goals[j] += 1
+                    taken_back[j] = False
+                if bits & np.uint32(machine.reversals) and height > 0:
+                    of = stack[height - 1]
+                    n_goals[of] -= 1
+                    if n_goals[of] == 0:
+                        taken_back[of] = True
+                        height -= 1
+
+            if rule >= 0 and machine.progress[rule] and at >= 0:
+                phase = machine.stage_phase[at]
+                if first_phase[j] < 0:
+                    first_phase[j] = phase
+                furthest_phase[j] = max(furthest_phase[j], phase)
+                furthest_stage[j] = max(furthest_stage[j], at)
+            if not attached:
+                quiet_since[j] = now
+            if is_open and kinds.end[what]:
+                closed[j] = LEFT
+                closed_at[j] = now
+                is_open = False
+    n_journeys = j + 1
+    return Run(
+        stage,
+        start[:n_journeys].copy(),
+        owner[:n_journeys].copy(),
+        cycle[:n_journeys].copy(),
+        goal[:n_journeys].copy(),
+        closed[:n_journeys].copy(),
+        closed_at[:n_journeys].copy(),
+        taken_back[:n_journeys].copy(),
+        furthest_phase[:n_journeys].copy(),
+        furthest_stage[:n_journeys].copy(),
+        quiet_since[:n_journeys].copy(),
+        first_phase[:n_journeys].copy(),
+    )
+
+
+@njit(nogil=True, cache=True)
+def _stage(
+    rule: int,
+    row: int,
+    furthest_phase: int,
+    state: State,
+    time: NDArray[np.int64],
+    kind: NDArray[np.int32],
+    kinds: Kinds,
+    machine: Machine,
+) -> int:
+    """The stage of a touchpoint, by the first of its branches whose conditions all hold; −1 for none."""
+    if rule < 0:
+        return -1
+    for branch in range(machine.branches[rule], machine.branches[rule + 1]):
+        fits = True
+        for one in range(machine.conditions[branch], machine.conditions[branch + 1]):
+            if not _holds(one, row, furthest_phase, state, time, kind, kinds, machine):
+                fits = False
+                break
+        if fits:
+            stage: int = machine.branch_stage[branch]
+            return stage
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _holds(
+    one: int,
+    row: int,
+    furthest_phase: int,
+    state: State,
+    time: NDArray[np.int64],
+    kind: NDArray[np.int32],
+    kinds: Kinds,
+    machine: Machine,
+) -> bool:
+    """Whether a condition holds in the state before the event in `row`."""
+    holds = True
+    marker, within = machine.marker[one], machine.within[one]
+    if marker >= 0:
+        count = state.seen[marker]
+        if within >= 0 and machine.compare[one] == 0:
+            count = 1 if count > 0 and time[row] - state.last_seen[marker] <= within else 0
+        elif within >= 0:
+            count = _count_within(one, row, state, time, kind, kinds, machine)
+        holds = _compares(machine.compare[one], count, machine.bound[one])
+    if machine.phase[one] >= 0:
+        holds = holds and furthest_phase >= machine.phase[one]
+    negate: bool = machine.negate[one]
+    return holds != negate
+
+
+@njit(nogil=True, cache=True)
+def _count_within(
+    one: int,
+    row: int,
+    state: State,
+    time: NDArray[np.int64],
+    kind: NDArray[np.int32],
+    kinds: Kinds,
+    machine: Machine,
+) -> int:
+    """How often the condition's marker came in the time before `row`; the window only ever moves on."""
+    bit = np.uint32(1) << np.uint32(machine.marker[one])
+    while state.high[one] < row:
+        state.inside[one] += np.int64((kinds.marker[kind[state.high[one]]] & bit) != 0)
+        state.high[one] += 1
+    while state.low[one] < row and time[row] - time[state.low[one]] > machine.within[one]:
+        state.inside[one] -= np.int64((kinds.marker[kind[state.low[one]]] & bit) != 0)
+        state.low[one] += 1
+    count: int = state.inside[one]
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _compares(compare: int, count: int, bound: int) -> bool:
+    if compare == SEEN:
+        return count > 0
+    if compare == EQ:
+        return count == bound
+    if compare == NE:
+        return count != bound
+    if compare == GT:
+        return count > bound
+    if compare == GE:
+        return count >= bound
+    if compare == LT:
+        return count < bound
+    return count <= bound
+
+
+@njit(nogil=True, cache=True)
+def surplus(
+    group: NDArray[np.int64], time: NDArray[np.int64], rank: NDArray[np.int32], within: int
+) -> NDArray[np.bool_]:
+    """Which rows repeat a moment that another row tells better.
+
+    Rows come sorted by group, then in their order. A moment is a group's first row and those at most `within`
+    after it (−1: all of the group); of these the row with the lowest rank stays, the earliest of equals.
+    """
+    drop = np.zeros(len(group), dtype=np.bool_)
+    first = 0
+    best = 0
+    for row in range(1, len(group)):
+        same = group[row] == group[first] and (within < 0 or time[row] - time[first] <= within)
+        if not same:
+            first = row
+            best = row
+        elif rank[row] < rank[best]:
+            drop[best] = True
+            best = row
+        else:
+            drop[row] = True
+    return drop
