@@ -1,0 +1,649 @@
+"""Paths: which sequences of contacts journeys follow, counted exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cjm_analytics import statistics
+from cjm_analytics._html import card
+from cjm_analytics.analysis.sequences import (
+    MORE,
+    Asked,
+    Symbols,
+    aligned,
+    check_by,
+    check_count,
+    check_goal,
+    check_unit,
+    dominant_phases,
+    has_goal,
+    in_order,
+)
+from cjm_analytics.engine import run
+from cjm_analytics.errors import InputError
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
+    from cjm_analytics.engine import Engine
+    from cjm_analytics.journeys import Codebook, Journeys, Partition
+
+__all__ = ["Paths", "PathsAnalysis", "PathsPartial", "paths"]
+
+ARROW = " → "
+_EVERY_BIT = 2**64 - 1
+_MOST_TEXT = 10**8
+"""Letters beyond which a tree is no table any more."""
+
+
+def paths(
+    journeys: Journeys,
+    *,
+    of: str = "touchpoint",
+    top: int | None = 10,
+    collapse: bool = True,
+    max_length: int | None = None,
+    unit: str = "journey",
+    by: str | None = None,
+    goal: str | None = None,
+    engine: Engine | None = None,
+) -> Paths:
+    """The paths that customers take: how many take each, and how many of them reach the goal.
+
+    The path of a unit is the sequence of its touchpoints (or stages, phases, channels) in order of time.
+    Every path is counted, exactly, and the most frequent are shown: by the number of units, ties by the text
+    of the path.
+
+    Parameters
+    ----------
+    journeys : Journeys
+    of : {"touchpoint", "stage", "phase", "channel"}
+        What the path is a sequence of. An event of no stage or phase is the symbol `unassigned`, one
+        without a channel `(none)`.
+    top : int or None
+        So many paths are shown (of each group); None shows all. Shares always refer to all units.
+    collapse : bool
+        A direct repeat counts once: A A B is the path A → B.
+    max_length : int, optional
+        A longer path (after collapsing) is cut there and ends with "…": such paths count as one when they
+        begin alike.
+    unit : {"journey", "customer", "session"}
+        What has a path. A customer's path runs through all of its journeys.
+    by : str, optional
+        A column whose values form groups; each unit belongs to the value at its first event.
+    goal : str, optional
+        A marker or touchpoint; default: the model's goal. A journey converted if it reached the goal, a
+        customer if one of its journeys did, a session if a journey of its customer reached it (for the first
+        time in that journey) between the session's first and last event.
+    engine : Engine, optional
+        Where to run; default: this machine.
+
+    Returns
+    -------
+    Paths
+        Columns `path, journeys, share, cumulative_share, converted, conversion, median_duration, units,
+        low, high`: `journeys` counts units (journeys, customers or sessions), `share` is of `units`, all
+        units of the group; `conversion` is of `journeys`, `low` and `high` its Wilson interval;
+        `median_duration` runs from the first to the last event, exact. Without any goal `converted` is
+        missing.
+
+    Raises
+    ------
+    UnknownNameError
+        No such `of`, `unit`, `by` or `goal`.
+    InputError
+        `top` or `max_length` is below 1.
+
+    Notes
+    -----
+    What is kept per partition: each different path once, and 8 bytes per unit for its duration.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> log = {"who": ["a", "a", "a", "b", "b", "c"],
+    ...        "when": [f"2026-01-0{day}" for day in (1, 2, 3, 1, 2, 1)],
+    ...        "what": ["ad", "ad", "buy", "ad", "buy", "ad"]}
+    >>> journeys = cjm.sessionize(cjm.ingest(
+    ...     cjm.loaders.table(log, customer="who", timestamp="when", event="what", tz="UTC")))
+    >>> cjm.paths(journeys, goal="buy").to_frame()[["path", "journeys", "converted", "units"]]
+           path  journeys  converted  units
+    0  ad → buy         2          2      3
+    1        ad         1          0      3
+    """
+    analysis = PathsAnalysis.plan(
+        journeys,
+        of=of,
+        top=top,
+        collapse=collapse,
+        max_length=max_length,
+        unit=unit,
+        by=by,
+        goal=goal,
+    )
+    return run(analysis, journeys, engine)
+
+
+@dataclass(frozen=True)
+class PathsAnalysis:
+    """The question that `paths` asks each partition."""
+
+    codebook: Codebook
+    symbols: Symbols
+    top: int | None
+    collapse: bool
+    max_length: int | None
+    unit: str
+    by: str | None
+    goal: str | None
+    has_goal: bool
+    hash_bits: int = _EVERY_BIT
+
+    @classmethod
+    def plan(
+        cls,
+        journeys: Journeys,
+        *,
+        of: str = "touchpoint",
+        top: int | None = 10,
+        collapse: bool = True,
+        max_length: int | None = None,
+        unit: str = "journey",
+        by: str | None = None,
+        goal: str | None = None,
+    ) -> PathsAnalysis:
+        """Check what was asked."""
+        symbols = Symbols.read(journeys.codebook, of)
+        check_unit(unit)
+        check_by(journeys, by)
+        check_goal(journeys.codebook, goal)
+        check_count("top", top)
+        check_count("max_length", max_length, none="for any length")
+        known = has_goal(journeys, goal)
+        return cls(journeys.codebook, symbols, top, collapse, max_length, unit, by, goal, known)
+
+    def map(self, partition: Partition) -> PathsPartial:
+        """Each different path of the partition, and what the units that take it have in common."""
+        from cjm_analytics.kernels import paths as kernels
+
+        asked = Asked.of(partition, self.unit)
+        codes = asked.column(self.symbols.of)
+        n_units = len(asked.offsets) - 1
+        room = np.empty(len(codes) + n_units, self._symbol_type)
+        offsets, hashes = kernels.cut_paths(
+            asked.offsets,
+            codes,
+            self.symbols.missing,
+            self.collapse,
+            self.max_length or 0,
+            len(self.symbols),
+            np.uint64(self.hash_bits),
+            room,
+        )
+        groups = asked.groups(self.by)
+        number, example = kernels.group_paths(room, offsets, hashes, groups.codes)
+        order = np.argsort(hashes[example])
+        if len(groups.names) > 1:
+            order = order[np.argsort(groups.codes[example[order]], kind="stable")]
+        example = example[order]
+        kernels.settle_collisions(example, hashes[example], groups.codes[example], room, offsets)
+        rank = np.empty(len(example), np.int32)
+        rank[number[example]] = np.arange(len(example), dtype=np.int32)
+        number = rank[number]
+        counts = np.bincount(number, minlength=len(example))
+        flat, path_offsets = kernels.gather_paths(room, offsets[example], np.diff(offsets)[example])
+        first, last = asked.first_and_last()
+        converted = asked.converted(self.goal)
+        return PathsPartial(
+            groups=groups.names,
+            starts=_starts(np.bincount(groups.codes[example], minlength=len(groups.names))),
+            hashes=hashes[example],
+            flat=flat,
+            offsets=path_offsets,
+            counts=counts,
+            converted=np.bincount(number[converted], minlength=len(example)),
+            durations=kernels.sorted_by_path(number, counts, last - first),
+            phases=self.symbols.count_phases(partition),
+        )
+
+    def finalize(self, partial: PathsPartial) -> Paths:
+        """The most frequent paths of each group."""
+        names = (*self.symbols.names, MORE)
+        ranks = _text_ranks(names)
+        groups = in_order(partial.groups, self.by, self.codebook)
+        shown = [_most_frequent(partial, group, self.top, names=names, ranks=ranks) for group in groups]
+        frames = [self._rows(partial, group, chosen) for group, chosen in zip(groups, shown, strict=True)]
+        rows = np.concatenate([np.zeros(0, np.int64), *shown])
+        sequences = tuple(tuple(names[code] for code in partial.path(row)) for row in rows)
+        frame = pd.concat(frames, ignore_index=True) if frames else self._rows(partial, None, rows)
+        frame.insert(0, "path", [ARROW.join(sequence) for sequence in sequences])
+        if self.by:
+            values = [partial.groups[group] for group in groups]
+            frame.insert(0, self.by, np.repeat(np.array(values, object), [len(rows) for rows in shown]))
+        phases = [*dominant_phases(self.symbols, partial.phases, self.codebook), ""]
+        return Paths(
+            units=partial.units,
+            n_paths=len(partial.counts),
+            sequences=sequences,
+            unit=self.unit,
+            of=self.symbols.of,
+            by=self.by,
+            _frame=frame,
+            _rows=rows,
+            _total=partial,
+            _names=names,
+            _phases=dict(zip(names, phases, strict=True)),
+            _road=self.codebook.phases,
+            _order=tuple(groups),
+            _has_goal=self.has_goal,
+        )
+
+    @property
+    def _symbol_type(self) -> type[np.signedinteger[Any]]:
+        return np.int16 if len(self.symbols) < np.iinfo(np.int16).max else np.int32
+
+    def _rows(self, partial: PathsPartial, group: int | None, chosen: NDArray[np.int64]) -> pd.DataFrame:
+        units = partial.units_of(group) if group is not None else 0
+        counts, converted = partial.counts[chosen], partial.converted[chosen]
+        low, high = statistics.wilson(converted, counts)
+        known = self.has_goal
+        return pd.DataFrame(
+            {
+                "journeys": counts,
+                "share": counts / units if units else counts.astype(float),
+                "cumulative_share": np.cumsum(counts) / max(units, 1),
+                "converted": converted if known else pd.array([pd.NA] * len(chosen), dtype="Int64"),
+                "conversion": converted / counts if known else np.nan,
+                "median_duration": partial.median_durations(chosen),
+                "units": np.full(len(chosen), units, dtype=np.int64),
+                "low": low if known else np.nan,
+                "high": high if known else np.nan,
+            }
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PathsPartial:
+    """All different paths of some customers, in a fixed order: by group, hash, length, symbols.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        Sorted.
+    starts : int64, n_groups + 1
+        The paths of group g are `starts[g]:starts[g + 1]`.
+    hashes : uint64, n_paths
+    flat, offsets
+        The symbols of path i are `flat[offsets[i]:offsets[i + 1]]`.
+    counts, converted : int64, n_paths
+        Units that take the path, and those of them that reached the goal.
+    durations : int64, n_units
+        Microseconds from the first to the last event of each unit: path by path, ascending.
+    phases : int64, n_symbols × (n_phases + 1)
+        Events by symbol and phase.
+    """
+
+    groups: tuple[str, ...]
+    starts: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
+    flat: NDArray[Any]
+    offsets: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    converted: NDArray[np.int64]
+    durations: NDArray[np.int64]
+    phases: NDArray[np.int64]
+
+    def __add__(self, other: PathsPartial) -> PathsPartial:
+        from cjm_analytics.kernels import paths as kernels
+
+        groups, place, other_place = aligned(self.groups, other.groups)
+        starts, here, there = kernels.match_paths(
+            _spread(self.starts, place, len(groups)),
+            self.hashes,
+            self.flat,
+            self.offsets,
+            _spread(other.starts, other_place, len(groups)),
+            other.hashes,
+            other.flat,
+            other.offsets,
+        )
+        flat, offsets = kernels.gather_paths(
+            np.concatenate([self.flat, other.flat]),
+            _picked(here, there, self.offsets[:-1], other.offsets[:-1] + len(self.flat)),
+            _picked(here, there, np.diff(self.offsets), np.diff(other.offsets)),
+        )
+        return PathsPartial(
+            groups=groups,
+            starts=starts,
+            hashes=_picked(here, there, self.hashes, other.hashes),
+            flat=flat,
+            offsets=offsets,
+            counts=kernels.merge_counts(here, there, self.counts, other.counts),
+            converted=kernels.merge_counts(here, there, self.converted, other.converted),
+            durations=kernels.merge_durations(
+                here, there, self.counts, self.durations, other.counts, other.durations
+            ),
+            phases=self.phases + other.phases,
+        )
+
+    @property
+    def units(self) -> int:
+        """Units of all groups."""
+        return len(self.durations)
+
+    def units_of(self, group: int) -> int:
+        """Units of one group."""
+        return int(self.counts[self.starts[group] : self.starts[group + 1]].sum())
+
+    def path(self, number: int) -> NDArray[Any]:
+        """The symbols of one path."""
+        return self.flat[self.offsets[number] : self.offsets[number + 1]]
+
+    def find(self, number: int, group: int) -> int:
+        """Where the path is among those of a group; −1 if nobody there takes it."""
+        start, end = self.starts[group], self.starts[group + 1]
+        alike = start + np.searchsorted(self.hashes[start:end], self.hashes[number])
+        while alike < end and self.hashes[alike] == self.hashes[number]:
+            if np.array_equal(self.path(int(alike)), self.path(number)):
+                return int(alike)
+            alike += 1
+        return -1
+
+    def median_durations(self, chosen: NDArray[np.int64]) -> NDArray[np.timedelta64]:
+        """The median duration of some paths; of an even number the mean of the middle two."""
+        starts = _starts(self.counts)[chosen]
+        counts = self.counts[chosen]
+        middle = self.durations[starts + (counts - 1) // 2] + self.durations[starts + counts // 2]
+        nanoseconds: NDArray[np.timedelta64] = (middle * 500).astype("timedelta64[ns]")
+        return nanoseconds
+
+
+def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _spread(starts: NDArray[np.int64], place: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
+    """Starts of groups, with empty groups between them."""
+    counts = np.zeros(n_groups, np.int64)
+    counts[place] = np.diff(starts)
+    return _starts(counts)
+
+
+def _picked(
+    here: NDArray[np.int64], there: NDArray[np.int64], values: NDArray[Any], others: NDArray[Any]
+) -> NDArray[Any]:
+    return np.concatenate([values, others])[np.where(here >= 0, here, there + len(values))]
+
+
+def _text_ranks(names: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ranks of symbols inside and at the end of a path: paths sort by them as their texts do."""
+    texts = [name + ARROW for name in names] + list(names)
+    rank = np.empty(len(texts), np.int64)
+    rank[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+    return rank[: len(names)], rank[len(names) :]
+
+
+def _most_frequent(
+    partial: PathsPartial,
+    group: int,
+    top: int | None,
+    *,
+    names: tuple[str, ...],
+    ranks: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """The paths of a group by count, then text; of millions of ties only the first ones become text."""
+    start, end = partial.starts[group], partial.starts[group + 1]
+    counts = partial.counts[start:end]
+    chosen = np.arange(start, end)
+    if top is not None and top < len(counts):
+        least = np.partition(counts, len(counts) - top)[len(counts) - top]
+        above = start + np.flatnonzero(counts > least)
+        ties = start + np.flatnonzero(counts == least)
+        chosen = np.concatenate([above, _first_by_text(partial, ties, top - len(above), ranks)])
+    texts = {row: ARROW.join([names[code] for code in partial.path(row)]) for row in chosen.tolist()}
+    order = sorted(texts, key=lambda row: (-partial.counts[row], texts[row]))
+    return np.array(order, dtype=np.int64)
+
+
+def _first_by_text(
+    partial: PathsPartial,
+    ties: NDArray[np.int64],
+    wanted: int,
+    ranks: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """The `wanted` paths whose texts come first: symbol by symbol, whole arrays at once."""
+    inside, last = ranks
+    taken = [np.zeros(0, np.int64)]
+    depth = 0
+    while wanted < len(ties):
+        at = partial.offsets[ties] + depth
+        symbol = partial.flat[at]
+        rank = np.where(at + 1 == partial.offsets[ties + 1], last[symbol], inside[symbol])
+        bound = np.partition(rank, wanted - 1)[wanted - 1]
+        taken.append(ties[rank < bound])
+        wanted -= len(taken[-1])
+        ties = ties[rank == bound]
+        depth += 1
+    return np.concatenate([*taken, ties])
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """The most frequent paths.
+
+    Attributes
+    ----------
+    units : int
+        Journeys (customers, sessions) with a path: all of them, shown or not.
+    n_paths : int
+        How many different paths there are (with `by=`: of each group, summed).
+    coverage : float
+        Share of the units that take one of the paths shown.
+    sequences : tuple of tuple of str
+        The paths shown as names, one for each row of the frame.
+    unit, of, by
+        As asked.
+    """
+
+    units: int
+    n_paths: int
+    sequences: tuple[tuple[str, ...], ...]
+    unit: str
+    of: str
+    by: str | None
+    _frame: pd.DataFrame = field(repr=False)
+    _rows: NDArray[np.int64] = field(repr=False)
+    _total: PathsPartial = field(repr=False)
+    _names: tuple[str, ...] = field(repr=False)
+    _phases: dict[str, str] = field(repr=False)
+    _road: tuple[str, ...] = field(repr=False)
+    _order: tuple[int, ...] = field(repr=False)
+    _has_goal: bool = field(repr=False)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the units that take one of the paths shown; NaN without units."""
+        return float(self._frame["journeys"].sum() / self.units) if self.units else float("nan")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per path; the columns are those of `paths`."""
+        return self._frame.copy()
+
+    def tree(self, *, max_depth: int | None = None, min_journeys: int = 1) -> pd.DataFrame:
+        """All paths as a prefix tree: how many begin alike, how many end there.
+
+        Every path counts, not only those shown. `journeys = ended +` the journeys of the prefixes one
+        symbol longer, as long as nothing is left out.
+
+        Parameters
+        ----------
+        max_depth : int, optional
+            Prefixes of at most so many symbols.
+        min_journeys : int
+            Only prefixes that so many units share.
+
+        Returns
+        -------
+        DataFrame
+            `prefix, depth, journeys, ended, converted, share, units`: `ended` took exactly this path,
+            `converted` of `journeys` reached the goal, `share` is of `units`. By depth, then `journeys`
+            descending, then prefix; with `by=` the group comes first.
+
+        Raises
+        ------
+        InputError
+            A limit is below 1, or the tree would be no table any more (a hundred million letters).
+        """
+        check_count("max_depth", max_depth, none="for any depth")
+        check_count("min_journeys", min_journeys, none=None)
+        frames = []
+        for group in self._order:
+            frame = self._branches(group, max_depth, min_journeys)
+            if self.by:
+                frame.insert(0, self.by, self._total.groups[group])
+            frames.append(frame)
+        if not frames:
+            columns = ["prefix", "depth", "journeys", "ended", "converted", "share", "units"]
+            return pd.DataFrame(columns=[self.by, *columns] if self.by else columns)
+        return pd.concat(frames, ignore_index=True)
+
+    def _branches(self, group: int, max_depth: int | None, min_journeys: int) -> pd.DataFrame:
+        total, n_symbols = self._total, len(self._names)
+        alive = np.arange(total.starts[group], total.starts[group + 1])
+        parent = np.zeros(len(alive), np.int64)
+        above = [""]
+        letters = depth = 0
+        levels: list[pd.DataFrame] = []
+        while len(alive) and (max_depth is None or depth < max_depth):
+            symbol = total.flat[total.offsets[alive] + depth].astype(np.int64)
+            nodes, node = np.unique(parent * n_symbols + symbol, return_inverse=True)
+            journeys = _sums(node, total.counts[alive], len(nodes))
+            depth += 1
+            ends = np.diff(total.offsets)[alive] == depth
+            ended = _sums(node[ends], total.counts[alive[ends]], len(nodes))
+            converted = _sums(node, total.converted[alive], len(nodes))
+            kept = journeys >= min_journeys
+            prefixes = [
+                (above[at // n_symbols] + ARROW if depth > 1 else "") + self._names[at % n_symbols]
+                for at in nodes[kept].tolist()
+            ]
+            letters += sum(map(len, prefixes))
+            if letters > _MOST_TEXT:
+                raise InputError(
+                    "The whole tree is too large for a table. Limit it with max_depth= or min_journeys=."
+                )
+            level = pd.DataFrame({"prefix": prefixes, "depth": depth, "journeys": journeys[kept]})
+            level = level.assign(ended=ended[kept], converted=converted[kept])
+            levels.append(level.sort_values(["journeys", "prefix"], ascending=[False, True]))
+            number = np.cumsum(kept) - 1
+            goes_on = kept[node] & ~ends
+            alive, parent, above = alive[goes_on], number[node[goes_on]], prefixes
+        empty = pd.DataFrame({"prefix": [], "depth": [], "journeys": [], "ended": [], "converted": []})
+        tree = pd.concat(levels, ignore_index=True) if levels else empty
+        if not self._has_goal:
+            tree = tree.assign(converted=pd.array([pd.NA] * len(tree), dtype="Int64"))
+        units = total.units_of(group)
+        return tree.assign(share=tree["journeys"] / units, units=units)
+
+    def compare(self) -> pd.DataFrame:
+        """Which of the paths shown differ in share between the groups.
+
+        Every pair of groups, for every path that is shown for one group at least.
+
+        Returns
+        -------
+        DataFrame
+            The group and `other_<group>`, `path, journeys, units, share, other_journeys, other_units,
+            other_share, difference` (share − other share) with its Newcombe interval `low, high`,
+            `p_value` (z test of two proportions), `q_value` (Benjamini–Hochberg over all rows), `tests` (how
+            many that are) and `verdict` at 0.05. By `q_value`, then path.
+
+        Raises
+        ------
+        InputError
+            The paths were not grouped.
+        """
+        if not self.by:
+            raise InputError(
+                "There are no groups to compare. Ask for paths with by=, for example by='channel'."
+            )
+        texts = dict(zip(self._frame["path"], self._rows.tolist(), strict=True))
+        total = self._total
+        rows = [
+            (total.groups[one], total.groups[other], path, *self._taken(row, one), *self._taken(row, other))
+            for one, other in combinations(self._order, 2)
+            for path, row in texts.items()
+        ]
+        other_by = f"other_{self.by}"
+        columns = [self.by, other_by, "path", "journeys", "units", "other_journeys", "other_units"]
+        frame = pd.DataFrame(rows, columns=columns)
+        frame = frame.astype(dict.fromkeys(columns[3:], np.int64))
+        counts = [frame[name].to_numpy() for name in columns[3:]]
+        share, other_share = counts[0] / counts[1], counts[2] / counts[3]
+        low, high = statistics.newcombe(*counts)
+        p_value = statistics.two_proportion_test(*counts)[1] if len(frame) else np.zeros(0)
+        q_value = statistics.benjamini_hochberg(p_value)
+        clear = q_value < 0.05  # noqa: PLR2004 - the usual level
+        verdict = np.where(clear, np.where(share > other_share, "more", "less"), "no clear difference")
+        frame.insert(5, "share", share)
+        frame = frame.assign(
+            other_share=other_share,
+            difference=share - other_share,
+            low=low,
+            high=high,
+            p_value=p_value,
+            q_value=q_value,
+            tests=len(frame),
+            verdict=verdict,
+        )
+        return frame.sort_values(["q_value", "path", self.by, other_by], ignore_index=True)
+
+    def _taken(self, row: int, group: int) -> tuple[int, int]:
+        found = self._total.find(row, group)
+        return (int(self._total.counts[found]) if found >= 0 else 0), self._total.units_of(group)
+
+    def plot(self) -> go.Figure:
+        """The paths as rows of blocks in the colours of their phases, with share and conversion beside."""
+        from cjm_analytics.charts.paths import path_rows
+
+        blocks = pd.DataFrame(
+            [
+                (row, position, name, self._phases[name])
+                for row, sequence in enumerate(self.sequences)
+                for position, name in enumerate(sequence)
+            ],
+            columns=["row", "position", "name", "phase"],
+        )
+        return path_rows(
+            self._frame,
+            blocks,
+            phases=self._road,
+            group=self.by,
+            unit=self.unit,
+            of=self.of,
+            coverage=self.coverage,
+            n_paths=self.n_paths,
+            total=self.units,
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            f"{self.unit}s": f"{self.units:,}",
+            "different paths": f"{self.n_paths:,}",
+            "shown": f"{len(self._frame):,}",
+            "coverage": f"{100 * self.coverage:.1f} %" if self.units else "–",
+        }
+        note = "" if self._has_goal else "No goal is known: name one with goal= to see conversion."
+        return card(f"Paths by {self.of}", facts, self._frame, note=note)
+
+
+def _sums(number: NDArray[np.int64], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    sums = np.zeros(n, np.int64)
+    np.add.at(sums, number, values)
+    return sums

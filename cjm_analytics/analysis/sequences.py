@@ -1,0 +1,257 @@
+"""Units as sequences of symbols: what paths, transitions and flows have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.journeys import NEVER, NONE, UNASSIGNED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cjm_analytics.journeys import Codebook, Journeys, Partition, Units
+
+__all__ = [
+    "END",
+    "MORE",
+    "OTHER",
+    "START",
+    "Asked",
+    "Groups",
+    "Symbols",
+    "aligned",
+    "check_goal",
+    "dominant_phases",
+    "has_goal",
+    "in_order",
+]
+
+START, END = "(start)", "(end)"
+"""The nodes before the first and after the last event of a unit."""
+
+OTHER = "other"
+"""What was gathered because it is none of the most frequent."""
+
+MORE = "…"
+"""The end of a path that was cut."""
+
+UNITS = ("journey", "customer", "session")
+CODED = ("touchpoint", "stage", "phase", "channel")
+ALL = ""
+"""The only group where nothing is grouped."""
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """The alphabet of the sequences: the names of a coded column, and one for events that have none.
+
+    Attributes
+    ----------
+    of : str
+        `touchpoint`, `stage`, `phase` or `channel`.
+    names : tuple of str
+        Stages and phases end with `unassigned`, channels with `(none)`.
+    missing : int
+        The symbol of an event without a code.
+    """
+
+    of: str
+    names: tuple[str, ...]
+    missing: int
+
+    @classmethod
+    def read(cls, codebook: Codebook, of: str) -> Symbols:
+        """The alphabet of a column; another than the four coded ones is an `UnknownNameError`."""
+        if of not in CODED:
+            raise UnknownNameError("column (of=)", of, CODED)
+        names = codebook.names(of)
+        nameless = UNASSIGNED if of in {"stage", "phase"} else NONE
+        if nameless in names:
+            return cls(of, names, names.index(nameless))
+        return cls(of, (*names, nameless), len(names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def count_phases(self, partition: Partition) -> NDArray[np.int64]:
+        """Events of the partition by symbol and phase (last column: unassigned)."""
+        n_phases = len(partition.codebook.phases)
+        if not n_phases:
+            return np.zeros((len(self), 1), np.int64)
+        from cjm_analytics.kernels.sequences import count_phases
+
+        return count_phases(
+            frozen(partition.event(self.of)),
+            frozen(partition.event("phase")),
+            self.missing,
+            len(self),
+            n_phases,
+        )
+
+
+class Groups(NamedTuple):
+    """The group of each unit, as a position in sorted names."""
+
+    codes: NDArray[np.int32]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The units of one partition that an analysis counts; a unit without events is none."""
+
+    partition: Partition
+    unit: str
+    units: Units
+
+    @classmethod
+    def of(cls, partition: Partition, unit: str) -> Asked:
+        """Journeys, customers or sessions of the partition."""
+        units = partition.units(unit)
+        return cls(partition, unit, units)
+
+    @cached_property
+    def some(self) -> NDArray[np.bool_]:
+        """Per unit of the partition: whether it has an event."""
+        return np.diff(self.units.offsets) > 0
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Unit i is the rows `offsets[i]:offsets[i + 1]` of `column`."""
+        if self.some.all():
+            return self.units.offsets
+        return np.append(self.units.offsets[:-1][self.some], self.units.offsets[-1])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """An event column in the order of the units."""
+        return frozen(self.units.arrange(self.partition.event(name)))
+
+    def first_and_last(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Times of the first and the last event of each unit."""
+        time, order = self.partition.event("time"), self.units.order
+        first, last = self.offsets[:-1], self.offsets[1:] - 1
+        return (time[first], time[last]) if order is None else (time[order[first]], time[order[last]])
+
+    def converted(self, goal: str | None) -> NDArray[np.bool_]:
+        """Per unit: whether it reached the goal; a session, if the goal lies within its time."""
+        goals = self.partition.goal_times(goal)
+        if self.unit == "session":
+            from cjm_analytics.kernels.sequences import holds_goal
+
+            customer_offsets = self.partition.customer_offsets
+            return holds_goal(*self.first_and_last(), self.units.customer[self.some], customer_offsets, goals)
+        reached = goals != NEVER
+        if self.unit == "customer":
+            before = np.concatenate([[0], np.cumsum(reached)])
+            reached = np.diff(before[self.partition.customer_offsets]) > 0
+        kept: NDArray[np.bool_] = reached[self.some]
+        return kept
+
+    def groups(self, by: str | None) -> Groups:
+        """The value of the column `by` at each unit's first event."""
+        n_units = len(self.offsets) - 1
+        if by is None:
+            return Groups(np.zeros(n_units, np.int32), (ALL,) if n_units else ())
+        labels = self.partition.labels(by)
+        first = self.offsets[:-1] if self.units.order is None else self.units.order[self.offsets[:-1]]
+        used, codes = np.unique(labels.codes[first], return_inverse=True)
+        values = [labels.names[code] if code >= 0 else NONE for code in used]
+        names = sorted(set(values))
+        place = {name: number for number, name in enumerate(names)}
+        number = np.array([place[value] for value in values], dtype=np.int32)
+        return Groups(number[codes] if n_units else np.zeros(0, np.int32), tuple(names))
+
+
+def frozen(column: NDArray[Any]) -> NDArray[Any]:
+    """The same values, not writeable: kernels are compiled once, not once more for writeable arrays."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
+
+
+def aligned(
+    names: Sequence[str], other: Sequence[str]
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    """The sorted union of two lists of names, and the place of each name of either in it.
+
+    Examples
+    --------
+    >>> aligned(["a", "c"], ["b", "c"])
+    (('a', 'b', 'c'), array([0, 2]), array([1, 2]))
+    """
+    union = tuple(sorted({*names, *other}))
+    place = {name: number for number, name in enumerate(union)}
+    return (
+        union,
+        np.array([place[name] for name in names], dtype=np.int64),
+        np.array([place[name] for name in other], dtype=np.int64),
+    )
+
+
+def in_order(groups: Sequence[str], by: str | None, codebook: Codebook) -> list[int]:
+    """Positions of the groups as a reader expects them: along the road, else by name; missing values last."""
+    road = list(codebook.names(by)) if by in CODED else []
+    known = {name: number for number, name in enumerate(road)}
+    return sorted(
+        range(len(groups)),
+        key=lambda one: (groups[one] == NONE, known.get(groups[one], len(road)), groups[one]),
+    )
+
+
+def check_unit(unit: str) -> None:
+    """Refuse another unit than journey, customer or session."""
+    if unit not in UNITS:
+        raise UnknownNameError("unit", unit, UNITS)
+
+
+def check_by(journeys: Journeys, by: str | None) -> None:
+    """Refuse a column that the events do not have."""
+    if by is None:
+        return
+    rows = journeys.partitions[0].rows.names
+    available = {*rows, *CODED, "session", "journey"}
+    if by not in available and not (by.startswith("properties.") and "properties" in rows):
+        raise UnknownNameError("column", by, sorted(available))
+
+
+def check_goal(codebook: Codebook, goal: str | None) -> None:
+    """Refuse a goal that is neither a marker nor a touchpoint."""
+    available = [*codebook.markers, *codebook.touchpoints]
+    if goal is not None and goal not in available:
+        raise UnknownNameError("goal", goal, available)
+
+
+def check_count(name: str, value: int | None, *, least: int = 1, none: str | None = "for all") -> None:
+    """Refuse what is no count, or too small a one; `none` says what None is for, where it is allowed."""
+    if value is None and none:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        other = f", or None {none}" if none else ""
+        raise InputError(f"{name}={value!r} must be a whole number of at least {least}{other}.")
+
+
+def has_goal(journeys: Journeys, goal: str | None) -> bool:
+    """Whether there is a goal that journeys can reach: one that was named, or the model's."""
+    if goal is not None or journeys.model is None:
+        return goal is not None or bool(journeys.codebook.markers)
+    return any(marker.role == "goal" for marker in journeys.model.markers)
+
+
+def dominant_phases(symbols: Symbols, counts: NDArray[np.int64], codebook: Codebook) -> list[str]:
+    """The phase in which each symbol mostly occurs (ties: the earlier one); `unassigned` where in none.
+
+    A touchpoint that occurs in several phases has one colour in a chart: that of the phase of most of its
+    events.
+    """
+    if not codebook.phases:
+        return [UNASSIGNED] * len(symbols)
+    names = (*codebook.phases, UNASSIGNED)
+    return [names[int(row.argmax())] if row.any() else UNASSIGNED for row in counts]

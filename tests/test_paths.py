@@ -1,0 +1,401 @@
+"""Paths: literal tables, a slow oracle, DuckDB on the same rows, and paths whose hashes collide."""
+
+from __future__ import annotations
+
+import pickle
+from collections import defaultdict
+from dataclasses import fields, replace
+from statistics import median
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from cjm_analytics.analysis import paths as paths_module
+from cjm_analytics.analysis.paths import PathsAnalysis, paths
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.journeys import NEVER
+from logs import MINUTE, journeys_of, random_rows
+
+STAGES = {"A": ("look", "before"), "B": ("look", "before"), "C": ("pay", "during"), "D": ("use", "after")}
+
+TWO_BUYERS = [
+    ("ann", 0, "ad"),
+    ("ann", 1, "ad"),
+    ("ann", 5, "buy"),
+    ("bob", 0, "ad"),
+    ("bob", 2, "buy"),
+    ("cem", 7, "ad"),
+    ("dee", 9, "visit"),
+]
+
+
+def slow_paths(rows, *, of="touchpoint", collapse=True, max_length=None, unit="journey", by=None, goal=None):
+    """(group, path) -> [converted, duration] of each unit, one row after the other."""
+    goals, units = defaultdict(lambda: NEVER), defaultdict(list)
+    for row in rows.to_dict("records"):
+        journey = (row["customer"], row["journey"])
+        if row["touchpoint"] == goal:
+            goals[journey] = min(goals[journey], row["time"])
+        key = {"journey": journey, "customer": row["customer"], "session": (row["customer"], row["session"])}
+        if unit != "session" or row["session"] >= 0:
+            units[key[unit]].append(row)
+    found = defaultdict(list)
+    for key, events in units.items():
+        path = []
+        for event in events:
+            if not (collapse and path and path[-1] == event[of]):
+                path.append(event[of])
+        if max_length and len(path) > max_length:
+            path = [*path[:max_length], "…"]
+        first, last = events[0]["time"], events[-1]["time"]
+        if unit == "journey":
+            converted = goals[key] != NEVER
+        elif unit == "customer":
+            converted = any(goals[one] != NEVER for one in list(goals) if one[0] == key)
+        else:
+            converted = any(first <= goals[one] <= last for one in list(goals) if one[0] == key[0])
+        group = (events[0][by] or "(none)") if by else ""
+        found[group, " → ".join(path)].append((converted, last - first))
+    return found
+
+
+def slow_frame(found, by):
+    rows = []
+    units = defaultdict(int)
+    for (group, _), taken in found.items():
+        units[group] += len(taken)
+    for (group, path), taken in found.items():
+        converted = sum(one for one, _ in taken)
+        middle = pd.Timedelta(median(length for _, length in taken) * MINUTE, unit="us")
+        rows.append((group, path, len(taken), len(taken) / units[group], converted, middle, units[group]))
+    rows.sort(key=lambda row: (row[0] == "(none)", row[0], -row[2], row[1]))
+    columns = ["group", "path", "journeys", "share", "converted", "median_duration", "units"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"median_duration": "timedelta64[ns]"})
+    return frame.rename(columns={"group": by}) if by else frame.drop(columns="group")
+
+
+def random_log(rng):
+    rows = random_rows(rng, n_customers=int(rng.integers(1, 9)), n_events=int(rng.integers(1, 60)))
+    rows["device"] = rng.choice(["phone", "desk", None], len(rows))
+    rows["stage"] = [STAGES.get(name, ("unassigned", ""))[0] for name in rows["touchpoint"]]
+    rows["phase"] = [STAGES.get(name, ("", "unassigned"))[1] for name in rows["touchpoint"]]
+    if rng.random() < 0.3:
+        rows.loc[rng.random(len(rows)) < 0.2, "session"] = -1
+    rows.loc[rng.random(len(rows)) < 0.1, "channel"] = None
+    return rows
+
+
+def test_the_most_frequent_paths_come_first_with_share_and_conversion():
+    frame = paths(journeys_of(TWO_BUYERS, goal="buy")).to_frame()
+    assert frame.drop(columns=["low", "high"]).to_dict("list") == {
+        "path": ["ad → buy", "ad", "visit"],
+        "journeys": [2, 1, 1],
+        "share": [0.5, 0.25, 0.25],
+        "cumulative_share": [0.5, 0.75, 1.0],
+        "converted": [2, 0, 0],
+        "conversion": [1.0, 0.0, 0.0],
+        "median_duration": [pd.Timedelta("3min 30s"), pd.Timedelta(0), pd.Timedelta(0)],
+        "units": [4, 4, 4],
+    }
+    assert frame["low"][0] == pytest.approx(0.342380, abs=1e-6)  # Wilson for 2 of 2
+
+
+def test_columns_are_those_of_the_contract():
+    contract = ["path", "journeys", "share", "cumulative_share", "converted", "conversion", "median_duration"]
+    assert list(paths(journeys_of(TWO_BUYERS)).to_frame())[:7] == contract
+
+
+def test_repeats_count_when_they_are_not_collapsed():
+    frame = paths(journeys_of(TWO_BUYERS), collapse=False).to_frame()
+    assert sorted(frame["path"]) == ["ad", "ad → ad → buy", "ad → buy", "visit"]
+
+
+def test_a_path_of_exactly_the_greatest_length_is_not_marked_as_cut():
+    rows = [("a", 0, "x"), ("a", 1, "y"), ("b", 0, "x"), ("b", 1, "y"), ("b", 2, "z")]
+    result = paths(journeys_of(rows), max_length=2)
+    assert result.to_frame()["path"].tolist() == ["x → y", "x → y → …"]
+    assert result.sequences == (("x", "y"), ("x", "y", "…"))
+
+
+def test_paths_that_begin_alike_are_one_path_when_cut():
+    rows = [("a", 0, "x"), ("a", 1, "y"), ("b", 0, "x"), ("b", 1, "z")]
+    frame = paths(journeys_of(rows), max_length=1).to_frame()
+    assert frame[["path", "journeys"]].to_numpy().tolist() == [["x → …", 2]]
+
+
+def test_coverage_is_of_all_units_and_shares_do_not_depend_on_top():
+    result = paths(journeys_of(TWO_BUYERS), top=1)
+    assert (result.units, result.n_paths, result.coverage) == (4, 3, 0.5)
+    assert result.to_frame()["share"].tolist() == [0.5]
+
+
+def test_ties_are_in_the_order_of_the_texts_also_at_the_edge_of_top():
+    names = ["b", "a b", "a", "a → x", "ab", "a!"]
+    rows = [(f"c{number}", 0, name) for number, name in enumerate(names)]
+    rows += [("d1", 0, "a"), ("d1", 1, "b"), ("d2", 0, "a b"), ("d2", 1, "a")]
+    journeys = journeys_of(rows)
+    texts = sorted([*names, "a → b", "a b → a"])
+    for top in range(1, 9):
+        assert paths(journeys, top=top).to_frame()["path"].tolist() == texts[:top]
+
+
+def test_without_a_goal_conversion_is_missing_not_zero():
+    frame = paths(journeys_of(TWO_BUYERS)).to_frame()
+    assert frame["converted"].isna().all()
+    assert frame["conversion"].isna().all()
+    assert "goal=" in paths(journeys_of(TWO_BUYERS))._repr_html_()
+
+
+def test_another_goal_can_be_named():
+    frame = paths(journeys_of(TWO_BUYERS, goal="buy"), goal="visit").to_frame().set_index("path")
+    assert frame["converted"].to_dict() == {"ad → buy": 0, "ad": 0, "visit": 1}
+
+
+def test_events_of_no_stage_and_no_channel_are_symbols_of_their_own():
+    rows = pd.DataFrame(
+        {"customer": "a", "time": [0, 1, 2], "touchpoint": ["A", "Z", "C"], "channel": ["web", None, "web"]}
+    )
+    journeys = journeys_of(rows, stages=STAGES)
+    assert paths(journeys, of="stage").sequences == (("look", "unassigned", "pay"),)
+    assert paths(journeys, of="phase").sequences == (("before", "unassigned", "during"),)
+    assert paths(journeys, of="channel").sequences == (("web", "(none)", "web"),)
+
+
+def test_a_session_converts_only_if_the_goal_lies_in_it():
+    rows = pd.DataFrame(
+        {
+            "customer": "a",
+            "time": [0, 1, 100, 101, 102],
+            "touchpoint": ["ad", "web", "web", "buy", "web"],
+            "session": [0, 0, 1, -1, 1],
+        }
+    )
+    frame = paths(journeys_of(rows, goal="buy"), unit="session").to_frame()
+    assert frame[["path", "converted"]].to_numpy().tolist() == [["ad → web", 0], ["web", 1]]
+
+
+def test_a_customers_path_runs_through_all_journeys():
+    rows = pd.DataFrame({"customer": "a", "time": [0, 1], "touchpoint": ["x", "y"], "journey": [0, 1]})
+    assert paths(journeys_of(rows), unit="customer").sequences == (("x", "y"),)
+
+
+def test_groups_have_their_own_units_and_missing_values_come_last():
+    rows = pd.DataFrame(
+        {
+            "customer": ["a", "b", "c", "c"],
+            "time": [0, 0, 0, 1],
+            "touchpoint": ["x", "x", "y", "x"],
+            "device": ["phone", None, "desk", "phone"],
+        }
+    )
+    frame = paths(journeys_of(rows), by="device").to_frame()
+    assert frame[["device", "path", "journeys", "units", "share"]].to_numpy().tolist() == [
+        ["desk", "y → x", 1, 1, 1.0],
+        ["phone", "x", 1, 1, 1.0],
+        ["(none)", "x", 1, 1, 1.0],
+    ]
+
+
+def test_groups_by_phase_stand_in_the_order_of_the_road():
+    rows = [("a", 0, "D"), ("b", 0, "A"), ("c", 0, "C")]
+    frame = paths(journeys_of(rows, stages=STAGES), by="phase").to_frame()
+    assert frame["phase"].tolist() == ["before", "during", "after"]
+
+
+@pytest.mark.parametrize("unit", ["journey", "customer", "session"])
+@pytest.mark.parametrize("of", ["touchpoint", "stage", "phase", "channel"])
+def test_fast_paths_equal_slow_paths_on_random_logs(of, unit):
+    rng = np.random.default_rng(20260101)
+    for number in range(80):
+        rows = random_log(rng)
+        options = {
+            "collapse": bool(rng.random() < 0.5),
+            "max_length": [None, 1, 3][number % 3],
+            "by": [None, "device"][number % 2],
+            "goal": "E" if "E" in set(rows["touchpoint"]) else rows["touchpoint"][0],
+        }
+        names = rows.assign(channel=rows["channel"].fillna("(none)"))
+        expected = slow_frame(slow_paths(names, of=of, unit=unit, **options), options["by"])
+        journeys = journeys_of(
+            rows.drop(columns=["stage", "phase"]), stages=STAGES, n_partitions=1 + number % 3
+        )
+        frame = paths(journeys, of=of, unit=unit, top=None, **options).to_frame()
+        pd.testing.assert_frame_equal(frame[list(expected)], expected, check_dtype=False)
+
+
+def test_paths_whose_hashes_all_collide_are_still_told_apart():
+    rng = np.random.default_rng(7)
+    for bits in (0, 1, 3):
+        for _ in range(30):
+            rows = random_log(rng)
+            journeys = journeys_of(rows.drop(columns=["stage", "phase"]), stages=STAGES)
+            strong = PathsAnalysis.plan(journeys, top=None, by="device", collapse=False)
+            weak = replace(strong, hash_bits=bits)
+            parts = journeys_of(
+                rows.drop(columns=["stage", "phase"]), stages=STAGES, n_partitions=3
+            ).partitions
+            whole, first = weak.map(journeys.partitions[0]), weak.map(parts[0])
+            total = first + weak.map(parts[1]) + weak.map(parts[2])
+            assert_same(total, whole)
+            expected = strong.finalize(strong.map(journeys.partitions[0]))
+            pd.testing.assert_frame_equal(weak.finalize(total).to_frame(), expected.to_frame())
+
+
+def assert_same(one, other):
+    """Every field of two partials, bit for bit."""
+    for part in fields(one):
+        left, right = getattr(one, part.name), getattr(other, part.name)
+        if isinstance(left, tuple):
+            assert left == right
+        else:
+            assert left.dtype == right.dtype
+            np.testing.assert_array_equal(left, right)
+
+
+def test_any_split_of_customers_gives_the_same_bits_in_any_order():
+    rng = np.random.default_rng(3)
+    for _ in range(80):
+        rows = random_log(rng).drop(columns=["stage", "phase"])
+        journeys = journeys_of(rows, stages=STAGES, goal="E")
+        analysis = PathsAnalysis.plan(journeys, by="device", max_length=4)
+        whole = analysis.map(journeys.partitions[0])
+        n_parts = min(4, rows["customer"].nunique())
+        parts = [
+            analysis.map(part)
+            for part in journeys_of(rows, stages=STAGES, goal="E", n_partitions=n_parts).partitions
+        ]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        backwards = parts[-1]
+        for part in parts[-2::-1]:
+            backwards = part + backwards if rng.random() < 0.5 else backwards + part
+        assert_same(total, whole)
+        assert_same(backwards, whole)
+
+
+def test_the_partial_of_no_events_is_zero():
+    journeys = journeys_of(TWO_BUYERS, goal="buy")
+    analysis = pickle.loads(pickle.dumps(PathsAnalysis.plan(journeys)))  # noqa: S301 - our own bytes
+    nothing = analysis.map(journeys.partitions[0].take(np.zeros(4, bool)))
+    whole = analysis.map(journeys.partitions[0])
+    assert_same(nothing + whole, whole)
+    assert_same(whole + nothing, whole)
+    empty = analysis.finalize(nothing)
+    assert empty.to_frame().empty
+    assert list(empty.to_frame()) == list(analysis.finalize(whole).to_frame())
+    assert empty.tree().empty
+
+
+def test_duckdb_counts_the_same_paths():
+    rng = np.random.default_rng(11)
+    for _ in range(30):
+        log = random_rows(rng, n_customers=20, n_events=200).assign(row=range(200))
+        log["previous"] = log.groupby(["customer", "journey"])["touchpoint"].shift()
+        expected = duckdb.sql("""
+            SELECT path, count(*) AS journeys, count(*) / sum(count(*)) OVER () AS share,
+                   median(length) AS minutes
+            FROM (
+                SELECT string_agg(touchpoint, ' → ' ORDER BY row)
+                           FILTER (previous IS DISTINCT FROM touchpoint) AS path,
+                       max(time) - min(time) AS length
+                FROM log GROUP BY customer, journey
+            ) GROUP BY path ORDER BY journeys DESC, path LIMIT 10
+        """).df()
+        frame = paths(journeys_of(log[["customer", "time", "touchpoint", "journey"]])).to_frame()
+        frame["minutes"] = frame["median_duration"] / pd.Timedelta("1min")
+        pd.testing.assert_frame_equal(frame[list(expected)], expected, check_dtype=False)
+
+
+def test_the_tree_counts_every_prefix():
+    rows = [("a", 0, "x"), ("a", 1, "y"), ("b", 0, "x"), ("c", 0, "x"), ("c", 1, "z"), ("c", 2, "buy")]
+    tree = paths(journeys_of(rows, goal="buy"), top=1).tree()
+    assert tree[["prefix", "depth", "journeys", "ended", "converted"]].to_numpy().tolist() == [
+        ["x", 1, 3, 1, 1],
+        ["x → y", 2, 1, 1, 0],
+        ["x → z", 2, 1, 0, 1],
+        ["x → z → buy", 3, 1, 1, 1],
+    ]
+
+
+def test_the_tree_is_conserved_at_every_prefix():
+    rng = np.random.default_rng(5)
+    for _ in range(60):
+        rows = random_log(rng).drop(columns=["stage", "phase"])
+        result = paths(journeys_of(rows, stages=STAGES, goal="E"))
+        tree = result.tree()
+        assert tree["ended"].sum() == result.units == tree.loc[tree["depth"] == 1, "journeys"].sum()
+        parent = tree["prefix"].str.rpartition(" → ")[0]
+        going_on = tree.groupby(parent)["journeys"].sum()
+        for row in tree.itertuples():
+            assert row.journeys == row.ended + going_on.get(row.prefix, 0)
+
+
+def test_a_tree_can_be_limited():
+    rows = [("a", 0, "x"), ("a", 1, "y"), ("b", 0, "x"), ("c", 0, "z")]
+    result = paths(journeys_of(rows))
+    assert result.tree(max_depth=1)["prefix"].tolist() == ["x", "z"]
+    assert result.tree(min_journeys=2)["prefix"].tolist() == ["x"]
+    with pytest.raises(InputError, match="max_depth=0"):
+        result.tree(max_depth=0)
+
+
+def test_groups_are_compared_path_by_path():
+    rows = [(f"p{number}", 0, "x" if number < 90 else "y") for number in range(100)]
+    rows += [(f"d{number}", 0, "x" if number < 50 else "y") for number in range(100)]
+    log = pd.DataFrame(rows, columns=["customer", "time", "touchpoint"])
+    log["device"] = log["customer"].str[0].map({"p": "phone", "d": "desk"})
+    compared = paths(journeys_of(log), by="device").compare()
+    first = compared.iloc[0]
+    assert (first["device"], first["other_device"], first["path"]) == ("desk", "phone", "x")
+    assert (first["journeys"], first["other_journeys"], first["tests"]) == (50, 90, 2)
+    assert first["difference"] == pytest.approx(-0.4)
+    assert first["low"] < -0.4 < first["high"] < 0
+    assert first["verdict"] == "less"
+
+
+def test_a_path_that_one_group_never_takes_counts_as_zero_there():
+    log = pd.DataFrame({"customer": ["a", "b"], "time": 0, "touchpoint": ["x", "y"], "device": ["p", "d"]})
+    compared = paths(journeys_of(log), by="device").compare()
+    assert compared[["path", "journeys", "other_journeys"]].to_numpy().tolist() == [["x", 0, 1], ["y", 1, 0]]
+
+
+def test_comparing_without_groups_says_what_to_do():
+    with pytest.raises(InputError, match="by="):
+        paths(journeys_of(TWO_BUYERS)).compare()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"of": "touchpont"}, "Did you mean 'touchpoint'"),
+        ({"unit": "sessions"}, "Did you mean 'session'"),
+        ({"by": "devise"}, "No column named 'devise'"),
+        ({"goal": "bui"}, "Did you mean 'buy'"),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_nearest_one(options, message):
+    with pytest.raises(UnknownNameError, match=message):
+        paths(journeys_of(TWO_BUYERS, goal="buy"), **options)
+
+
+@pytest.mark.parametrize("options", [{"top": 0}, {"max_length": 0}, {"top": 2.5}, {"max_length": True}])
+def test_a_count_below_one_is_refused(options):
+    with pytest.raises(InputError, match="whole number"):
+        paths(journeys_of(TWO_BUYERS), **options)
+
+
+def test_a_very_long_journey_is_one_path():
+    rows = pd.DataFrame({"customer": "a", "time": range(20_000), "touchpoint": ["x", "y"] * 10_000})
+    result = paths(journeys_of(rows))
+    assert len(result.sequences[0]) == 20_000
+    assert result.tree(max_depth=3)["prefix"].tolist() == ["x", "x → y", "x → y → x"]
+
+
+def test_a_tree_that_is_no_table_any_more_is_refused(monkeypatch):
+    monkeypatch.setattr(paths_module, "_MOST_TEXT", 100)
+    rows = pd.DataFrame({"customer": "a", "time": range(40), "touchpoint": ["x", "y"] * 20})
+    with pytest.raises(InputError, match="max_depth"):
+        paths(journeys_of(rows)).tree()
