@@ -1,0 +1,9 @@
+"""Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
+
+from cjm_analytics.loaders.table import table
+
+__all__ = ["table"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

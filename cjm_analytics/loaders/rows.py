@@ -1,0 +1,831 @@
+"""Read raw rows: files and frames as a stream of blocks of columns, broken rows beside them.
+
+A block holds some ten thousand rows. The happy path is Arrow's; a block in which something is odd (a row with too
+many fields, a line break inside quotes, a byte that is no UTF-8, a line that is no JSON) is read again, line by
+line, so that the odd row becomes a reject with its line number and the others are kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
+import io
+import itertools
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.files import Recoded
+from cjm_analytics.loaders.values import as_json, json_texts, object_text, plain, strings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+    from cjm_analytics.loaders.files import InputFile
+
+__all__ = ["Broken", "CsvFormat", "Rows", "frame_rows", "read_rows"]
+
+BLOCK_ROWS: Final = 131_072
+_CSV_BLOCK: Final = 1 << 23
+_JSON_BLOCK: Final = 1 << 20
+_LONGEST_ROW: Final = 1 << 28
+_WIDE: Final = 24
+_RAW: Final = 1_000
+_SEPARATORS: Final = ",;\t|"
+_BOM: Final = b"\xef\xbb\xbf"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A row that could not even be read."""
+
+    number: int
+    reason: str
+    raw: str
+
+
+class Rows(Protocol):
+    """A block of raw rows.
+
+    Attributes
+    ----------
+    file : str
+        Where they come from.
+    numbers : numpy.ndarray
+        Their row numbers.
+    broken : list of Broken
+        Rows of this block that are not among them.
+    """
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def numbers(self) -> NDArray[np.int64]: ...
+    @property
+    def broken(self) -> list[Broken]: ...
+    def __len__(self) -> int: ...
+    def has(self, name: str) -> bool: ...
+    def names(self) -> list[str]: ...
+    def column(self, name: str) -> pa.Array: ...
+    def properties(self, taken: Collection[str]) -> pa.Array | None: ...
+    def raw(self, row: int) -> str: ...
+
+
+@dataclass(frozen=True)
+class ColumnRows:
+    """Rows that came as columns: CSV (all text), Parquet, frames."""
+
+    file: str
+    table: pa.Table
+    numbers: NDArray[np.int64]
+    separator: str | None = None
+    broken: list[Broken] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column; `a.b` is member b of a column a of structs or JSON text."""
+        head, _, rest = name.partition(".")
+        return name in self.table.column_names or (bool(rest) and head in self.table.column_names)
+
+    def names(self) -> list[str]:
+        return list(self.table.column_names)
+
+    def column(self, name: str) -> pa.Array:
+        if name in self.table.column_names:
+            return plain(self.table[name])
+        head, _, rest = name.partition(".")
+        return _inferred([_walk(_parsed(cell), rest) for cell in plain(self.table[head]).to_pylist()])
+
+    def properties(self, taken: Collection[str]) -> pa.Array | None:
+        left = {name: plain(self.table[name]) for name in self.table.column_names if name not in taken}
+        return json_texts(left, len(self)) if left else None
+
+    def raw(self, row: int) -> str:
+        cells = {name: self.table[name][row].as_py() for name in self.table.column_names}
+        if self.separator is None:
+            return (object_text(cells) or b"{}").decode()
+        out = io.StringIO()
+        csv.writer(out, delimiter=self.separator, lineterminator="").writerow(cells.values())
+        return out.getvalue()
+
+
+@dataclass(frozen=True)
+class ObjectRows:
+    """Rows that came as JSON objects."""
+
+    file: str
+    objects: list[dict[str, Any]]
+    numbers: NDArray[np.int64]
+    lines: Sequence[bytes] | None = None
+    broken: list[Broken] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def has(self, name: str) -> bool:
+        """Whether any object has such a member, directly or (`a.b`) inside another."""
+        if name in self._names:
+            return True
+        return name.partition(".")[0] in self._names and any(
+            _walk(one, name) is not None for one in self.objects
+        )
+
+    def names(self) -> list[str]:
+        return self._names
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(itertools.chain.from_iterable(self.objects)))
+
+    def column(self, name: str) -> pa.Array:
+        if "." in name and name not in self._names:
+            return _inferred([_walk(one, name) for one in self.objects])
+        return _inferred(self._values(name))
+
+    def _values(self, name: str) -> list[object]:
+        try:
+            return list(map(itemgetter(name), self.objects))
+        except KeyError:
+            return [one.get(name) for one in self.objects]
+
+    def properties(self, taken: Collection[str]) -> pa.Array | None:
+        left = [name for name in self._names if name not in taken]
+        if "properties" in left or len(left) > _WIDE:
+            return self._properties_by_row(set(taken))
+        return json_texts({name: _json_column(self._values(name)) for name in left}, len(self))
+
+    def _properties_by_row(self, taken: set[str]) -> pa.Array:
+        taken |= {"properties"}
+        texts = [
+            object_text(
+                _members(one.get("properties")),
+                {name: value for name, value in one.items() if name not in taken and value is not None},
+            )
+            for one in self.objects
+        ]
+        return pa.array(texts, pa.binary()).cast(pa.string())
+
+    def raw(self, row: int) -> str:
+        if self.lines is not None:
+            return self.lines[row].decode("utf-8", "replace")
+        return orjson.dumps(self.objects[row], default=str).decode()
+
+
+def _json_column(values: Sequence[object]) -> pa.Array:
+    """A member of JSON objects as a column: of its own type if that is simple, else of values as JSON."""
+    try:
+        found = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        found = None
+    if found is None or pa.types.is_nested(found.type):
+        return as_json(values)
+    return found
+
+
+def _members(cell: object) -> dict[str, Any]:
+    if isinstance(cell, dict):
+        return {name: value for name, value in cell.items() if value is not None}
+    return {} if cell is None else {"properties": cell}
+
+
+def _parsed(cell: object) -> object:
+    if isinstance(cell, str):
+        try:
+            return orjson.loads(cell)
+        except orjson.JSONDecodeError:
+            return None
+    return cell
+
+
+def _walk(cell: object, path: str) -> object:
+    """The member of an object at a dotted path; None where there is none. A key that holds dots wins."""
+    if not isinstance(cell, dict):
+        return None
+    if path in cell:
+        return cell[path]
+    head, _, rest = path.partition(".")
+    return _walk(cell.get(head), rest) if rest else None
+
+
+def _inferred(values: Sequence[object]) -> pa.Array:
+    """Values of a JSON member as a column: its own type if it has one, else text."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pass
+    if all(value is None or type(value) in {int, float, bool} for value in values):
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass
+    return strings(values)
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file is written.
+
+    Parameters
+    ----------
+    sep : str, optional
+        Between fields; by default the one of comma, semicolon, tab and bar that the first lines can only mean.
+    encoding : str
+        Of the text; a byte-order mark of UTF-8 or UTF-16 is obeyed.
+    quote : str
+        Around fields that hold separators; an empty text: no quoting.
+    empty : sequence of str
+        Texts that mean "no value", beside the empty one.
+    """
+
+    sep: str | None = None
+    encoding: str = "utf-8"
+    quote: str = '"'
+    empty: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            "".encode(self.encoding)
+        except LookupError as fault:
+            raise InputError(
+                f"encoding={self.encoding!r} is unknown. Examples: 'utf-8', 'utf-16', 'windows-1252', 'latin-1'."
+            ) from fault
+        for option, text in (("sep", self.sep), ("quote", self.quote)):
+            if text is not None and (len(text) > 1 or (option == "sep" and not text)):
+                raise InputError(f"{option}={text!r} must be one character.")
+
+
+def read_rows(file: InputFile, csv_format: CsvFormat) -> Iterator[Rows]:
+    """Blocks of the rows of one file. At least one block comes, perhaps without rows, to tell the columns.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or no file of its format.
+    """
+    reader = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[file.format]
+    try:
+        yield from reader(file, csv_format)
+    except (pa.ArrowException, OSError, EOFError) as fault:
+        if isinstance(fault, FileNotFoundError):
+            raise InputError(f"The file {file.shown!r} is gone.") from fault
+        said = str(fault).splitlines()[0]
+        raise InputError(
+            f"{file.shown!r} cannot be read as {file.format}: it is damaged or cut off ({said})."
+        ) from fault
+
+
+# Parquet and frames
+
+
+def _parquet_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
+    import pyarrow.parquet as pq
+
+    with file.open_seekable() as stream, pq.ParquetFile(stream) as parquet:
+        yield from _numbered(file.shown, parquet.schema_arrow, parquet.iter_batches(batch_size=BLOCK_ROWS))
+
+
+def _numbered(file: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[Rows]:
+    """Batches as blocks of bounded size, rows numbered from 1."""
+    doubled = {name for name in schema.names if schema.names.count(name) > 1}
+    if doubled:
+        raise InputError(f"{file} has two columns named {sorted(doubled)[0]!r}.")
+    first = 1
+    for batch in batches:
+        for start in range(0, batch.num_rows, BLOCK_ROWS):
+            piece = batch.slice(start, BLOCK_ROWS)
+            numbers = np.arange(first, first + piece.num_rows, dtype=np.int64)
+            yield ColumnRows(file, pa.Table.from_batches([piece]), numbers)
+            first += piece.num_rows
+    if first == 1:
+        yield ColumnRows(file, schema.empty_table(), np.zeros(0, np.int64))
+
+
+def frame_rows(source: object, file: str) -> Iterator[Rows]:
+    """Blocks of the rows of an object in memory.
+
+    pandas, Polars (lazy frames, too), pyarrow, a DuckDB relation, anything with `__arrow_c_stream__`, or a mapping
+    of column names to lists.
+    """
+    reader = _reader(source)
+    yield from _numbered(file, reader.schema, reader)
+
+
+def _reader(source: object) -> pa.RecordBatchReader:
+    if isinstance(source, pa.RecordBatchReader):
+        return source
+    if isinstance(source, pa.Table):
+        return source.to_reader()
+    if isinstance(source, pa.RecordBatch):
+        return pa.Table.from_batches([source]).to_reader()
+    home = type(source).__module__.partition(".")[0]
+    if home == "pandas":
+        return _from_pandas(source).to_reader()
+    if isinstance(source, dict):
+        return _from_lists(source).to_reader()
+    if home == "polars" and not hasattr(source, "__arrow_c_stream__") and hasattr(source, "collect"):
+        source = source.collect()
+    if hasattr(source, "__arrow_c_stream__"):
+        return pa.RecordBatchReader.from_stream(source)
+    if hasattr(source, "fetch_record_batch"):  # a DuckDB relation before it spoke the stream protocol
+        return source.fetch_record_batch(BLOCK_ROWS)
+    raise InputError(
+        f"A source cannot be a {type(source).__name__}. Give a path, glob, folder, URL or list of paths, a pandas, "
+        "Polars or pyarrow table, a DuckDB relation, or a dict of lists."
+    )
+
+
+def _from_pandas(source: Any) -> pa.Table:
+    import pandas as pd
+
+    if not isinstance(source, pd.DataFrame):
+        raise InputError(f"A source cannot be a pandas {type(source).__name__}; give a DataFrame.")
+    if any(name is not None for name in source.index.names):
+        hidden = [name for name in source.index.names if name is not None and name not in source.columns]
+        source = source.reset_index(hidden) if hidden else source
+    columns: dict[str, pa.Array] = {}
+    for position, name in enumerate(source.columns):
+        if str(name) in columns:
+            raise InputError(f"The DataFrame has two columns named {str(name)!r}.")
+        series = source.iloc[:, position]
+        columns[str(name)] = _from_series(series)
+    return pa.table(columns)
+
+
+def _from_series(series: Any) -> pa.Array:
+    try:
+        found = pa.Array.from_pandas(series)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        missing = series.isna()
+        found = strings([None if gone else value for value, gone in zip(series, missing, strict=True)])
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _from_lists(source: dict[str, Any]) -> pa.Table:
+    columns: dict[str, pa.Array] = {}
+    for name, values in source.items():
+        try:
+            columns[str(name)] = pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            columns[str(name)] = strings(list(values))
+        except TypeError as fault:
+            raise InputError(
+                f"The column {name!r} of the dict is a {type(values).__name__}, not a list."
+            ) from fault
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name}: {length:,}" for name, length in lengths.items())
+        raise InputError(f"The lists of the dict are of different length ({shown}).")
+    return pa.table(columns)
+
+
+# CSV
+
+
+def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    with file.open() as stream:
+        blocks = _Blocks(_as_utf8(stream, written.encoding), _CSV_BLOCK, written.quote.encode())
+        start = blocks.peek()
+        if not start.strip():
+            raise InputError(f"{file.shown!r} is empty: not even a header line tells its columns.")
+        sep = written.sep or ("\t" if file.is_tab_separated else _separator(start, written.quote, file.shown))
+        parser = _CsvParser(file.shown, written, sep, *_header(start, sep, written.quote, file.shown))
+        any_rows = False
+        line = 1
+        skip = parser.header_lines
+        for block in blocks:
+            if skip:
+                body = _after_lines(block, skip)
+                line, skip = 1 + skip, 0
+            else:
+                body = block
+            if body.strip(b"\r\n"):
+                any_rows = True
+                yield parser.parse(body, line)
+            line += body.count(b"\n")
+        if not any_rows:
+            schema = pa.schema([(name, pa.string()) for name in parser.columns])
+            yield ColumnRows(file.shown, schema.empty_table(), np.zeros(0, np.int64), sep)
+
+
+def _as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
+    """The stream in UTF-8, without a byte-order mark."""
+    head = bytes(stream.read(3))
+    whole: Any = _Chained(head, stream)
+    if head.startswith(_UTF16):
+        return Recoded(whole, "utf-16")  # type: ignore[return-value]
+    if head == _BOM:
+        return stream
+    if encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig", "ascii"}:
+        return whole  # type: ignore[no-any-return]
+    return Recoded(whole, encoding)  # type: ignore[return-value]
+
+
+class _Chained:
+    """A stream with its first bytes put back."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int = -1) -> bytes:
+        head, self._head = self._head, b""
+        return head + bytes(self._rest.read(size))
+
+
+class _Blocks:
+    """Blocks of whole lines; with a quote, a line break between quotes is no end of a line."""
+
+    def __init__(self, stream: BinaryIO, size: int, quote: bytes = b"") -> None:
+        self._stream = stream
+        self._size = size
+        self._quote = quote
+        self._start: bytes | None = None
+
+    def peek(self) -> bytes:
+        """The first block, as far as it is needed to look at it."""
+        if self._start is None:
+            self._start = self._more()
+        return self._start
+
+    def _more(self) -> bytes:
+        return bytes(self._stream.read(self._size))
+
+    def __iter__(self) -> Iterator[bytes]:
+        carried: list[bytes] = []
+        held = 0
+        block = self.peek()
+        self._start = b""
+        while block:
+            carried.append(block)
+            held += len(block)
+            if b"\n" in block or held > _LONGEST_ROW:
+                joined = b"".join(carried)
+                end = self._end(joined)
+                if held > _LONGEST_ROW and not end:
+                    raise InputError(
+                        f"A row is longer than {_LONGEST_ROW >> 20} MB: are there line ends at all?"
+                    )
+                if end:
+                    yield joined[:end]
+                carried = [joined[end:]] if end < len(joined) else []
+                held = len(joined) - end
+            block = self._more()
+        if held:
+            yield b"".join(carried)
+
+    def _end(self, block: bytes) -> int:
+        """Behind the last line break that stands outside quotes; 0 if more must be read first."""
+        last = block.rfind(b"\n") + 1
+        if not self._quote or len(block) > 4 * self._size:
+            return last  # a quote that is never closed must not swallow the file
+        end = last
+        odd = block.count(self._quote, 0, end) % 2
+        while odd and end:
+            before = block.rfind(b"\n", 0, end - 1) + 1
+            odd ^= block.count(self._quote, before, end) % 2
+            end = before
+        return end
+
+
+def _after_lines(block: bytes, count: int) -> bytes:
+    at = 0
+    for _ in range(count):
+        found = block.find(b"\n", at)
+        if found < 0:
+            return b""
+        at = found + 1
+    return block[at:]
+
+
+def _separator(start: bytes, quote: str, file: str) -> str:
+    """The separator that the first lines can only mean; several candidates are an error, not a guess."""
+    lines = start[: 1 << 16].decode("utf-8", "replace").splitlines()
+    used = [sep for sep in _SEPARATORS if sep in lines[0]] if lines else []
+    if len(used) > 1:
+        whole = lines[:-1] if len(lines) > 2 and len(start) > 1 << 16 else lines  # noqa: PLR2004
+        used = [sep for sep in used if _same_width(whole[:20], sep, quote)]
+    if len(used) > 1:
+        shown = ", ".join(repr(sep) for sep in used)
+        raise InputError(f"The fields of {file!r} may be separated by any of {shown}. Say which with sep=.")
+    return used[0] if used else ","
+
+
+def _same_width(lines: Sequence[str], sep: str, quote: str) -> bool:
+    widths = {len(row) for row in csv.reader(lines, **_dialect(sep, quote)) if row}
+    return len(widths) == 1 and widths != {1}
+
+
+def _dialect(sep: str, quote: str) -> dict[str, Any]:
+    if quote:
+        return {"delimiter": sep, "quotechar": quote}
+    return {"delimiter": sep, "quoting": csv.QUOTE_NONE}
+
+
+def _header(start: bytes, sep: str, quote: str, file: str) -> tuple[list[str], int]:
+    """Column names, and how many lines they take."""
+    reader = csv.reader(io.StringIO(start.decode("utf-8", "replace"), newline=""), **_dialect(sep, quote))
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        names = [cell.strip() or f"column {place}" for place, cell in enumerate(cells, start=1)]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise InputError(f"The header of {file!r} names the column {doubled[0]!r} twice.")
+        return names, reader.line_num
+    raise InputError(f"{file!r} is empty: not even a header line tells its columns.")
+
+
+@dataclass(frozen=True)
+class _CsvParser:
+    """Turns blocks of CSV lines into columns of text."""
+
+    file: str
+    written: CsvFormat
+    sep: str
+    columns: list[str]
+    header_lines: int
+
+    def parse(self, block: bytes, line: int) -> Rows:
+        """The block as rows, its first line being line number `line` of the file."""
+        n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
+        if _is_utf8(block):
+            refused: list[tuple[int, int, str]] = []
+            table = self._by_arrow(block, refused)
+            plausible = all(number is not None and "\n" not in text for number, _, text in refused)
+            if table is not None and table.num_rows + len(refused) == n_lines and plausible:
+                gone = np.array([number for number, _, _ in refused], np.int64) - 1
+                numbers = np.delete(np.arange(line, line + n_lines, dtype=np.int64), gone)
+                broken = [
+                    Broken(line + number - 1, self._width_reason(width), text[:_RAW])
+                    for number, width, text in refused
+                ]
+                return ColumnRows(self.file, table, numbers, self.sep, broken)
+        return self._by_line(block, line)
+
+    def _width_reason(self, width: int) -> str:
+        return f"{width:,} fields where the header has {len(self.columns):,}"
+
+    def _by_arrow(self, block: bytes, refused: list[tuple[int, int, str]]) -> pa.Table | None:
+        def refuse(row: arrow_csv.InvalidRow) -> str:
+            refused.append((row.number, row.actual_columns, row.text))
+            return "skip"
+
+        try:
+            return arrow_csv.read_csv(
+                pa.BufferReader(block),
+                read_options=arrow_csv.ReadOptions(
+                    column_names=self.columns, use_threads=False, block_size=min(len(block) + 1, 2**31 - 1)
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=self.sep,
+                    quote_char=self.written.quote or False,
+                    newlines_in_values=bool(self.written.quote) and self.written.quote.encode() in block,
+                    invalid_row_handler=refuse,
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(self.columns, pa.string()),
+                    null_values=["", *self.written.empty],
+                    strings_can_be_null=True,
+                    check_utf8=False,
+                ),
+            )
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return None
+
+    def _by_line(self, block: bytes, line: int) -> Rows:
+        """The careful way, for a block in which something is odd."""
+        lines = io.StringIO(block.decode("utf-8", "surrogateescape"), newline="").readlines()
+        good: list[list[str]] = []
+        numbers: list[int] = []
+        broken: list[Broken] = []
+        for first, cells, fault in self._records(lines, 0):
+            raw = "".join(lines[first : first + 1]).rstrip("\r\n").encode("utf-8", "replace").decode()
+            if fault is None and any(not cell.isascii() and _surrogate(cell) for cell in cells):
+                fault = f"bytes that are no text in {self.written.encoding}; say encoding= if the file has another"
+            if fault is None:
+                good.append(cells)
+                numbers.append(line + first)
+            else:
+                broken.append(Broken(line + first, fault, raw[:_RAW]))
+        empty = {"", *self.written.empty}
+        columns = {
+            name: pa.array([None if row[at] in empty else row[at] for row in good], pa.string())
+            for at, name in enumerate(self.columns)
+        }
+        return ColumnRows(self.file, pa.table(columns), np.array(numbers, np.int64), self.sep, broken)
+
+    def _records(
+        self, lines: Sequence[str], offset: int, *, single: bool = False
+    ) -> Iterator[tuple[int, list[str], str | None]]:
+        """(line, cells, what is wrong) of each record; a wrong one over several lines is taken apart."""
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            reader = csv.reader(lines, **_dialect(self.sep, self.written.quote))
+            done = 0
+            while True:
+                try:
+                    cells = next(reader, None)
+                    fault = None
+                except csv.Error as wrong:
+                    cells, fault = [], str(wrong)
+                if cells is None:
+                    return
+                first, done = done, reader.line_num
+                if not cells and fault is None:
+                    continue  # a blank line
+                if fault is None and len(cells) != len(self.columns):
+                    fault = self._width_reason(len(cells))
+                if fault is not None and done - first > 1 and not single:
+                    for at in range(first, done):
+                        yield from self._records(lines[at : at + 1], offset + at, single=True)
+                    continue
+                if fault is None and single and _is_open(lines[0], self.written.quote):
+                    fault = "a quote that is not closed"
+                yield offset + first, cells, fault
+        finally:
+            csv.field_size_limit(limit)
+
+
+def _is_open(line: str, quote: str) -> bool:
+    return bool(quote) and line.count(quote) % 2 == 1
+
+
+def _surrogate(text: str) -> bool:
+    return any("\udc80" <= sign <= "\udcff" for sign in text)
+
+
+def _is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+# JSON lines, or one JSON array
+
+
+def _json_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    with file.open() as stream:
+        blocks = _Blocks(_as_utf8(stream, written.encoding), _JSON_BLOCK)
+        start = blocks.peek().lstrip()
+        if start.startswith(b"["):
+            yield from _array_rows(file.shown, blocks)
+            return
+        if start.split(b"\n", 1)[0].strip() == b"{":
+            raise InputError(
+                f"{file.shown!r} is one JSON object over many lines. JSON lines have one object on each line; "
+                "an array of objects is read, too."
+            )
+        line, any_rows = 1, False
+        for block in blocks:
+            lines = block.split(b"\n")
+            if not lines[-1]:
+                lines.pop()
+            any_rows = True
+            yield _parsed_lines(file.shown, lines, line)
+            line += len(lines)
+        if not any_rows:
+            yield ObjectRows(file.shown, [], np.zeros(0, np.int64))
+
+
+def _parsed_lines(file: str, lines: list[bytes], first: int) -> ObjectRows:
+    numbers = np.arange(first, first + len(lines), dtype=np.int64)
+    collecting = gc.isenabled()
+    gc.disable()  # no cycles arise here, and looking for them doubles the time
+    try:
+        objects = orjson.loads(b"[" + b",".join(lines) + b"]")
+    except orjson.JSONDecodeError:
+        objects = None
+    finally:
+        if collecting:
+            gc.enable()
+    if objects is not None and len(objects) == len(lines) and set(map(type, objects)) == {dict}:
+        return ObjectRows(file, objects, numbers, lines)
+    return _line_by_line(file, lines, numbers)
+
+
+def _line_by_line(file: str, lines: list[bytes], numbers: NDArray[np.int64]) -> ObjectRows:
+    good: list[dict[str, Any]] = []
+    kept: list[int] = []
+    broken: list[Broken] = []
+    for at, line in enumerate(lines):
+        if not line.strip():
+            continue  # a blank line
+        try:
+            one = orjson.loads(line)
+            fault = None if isinstance(one, dict) else f"no JSON object but {type(one).__name__}"
+        except orjson.JSONDecodeError as wrong:
+            fault = f"no JSON: {wrong}"
+        if fault is None:
+            good.append(one)
+            kept.append(at)
+        else:
+            broken.append(Broken(int(numbers[at]), fault, line.decode("utf-8", "replace").strip()[:_RAW]))
+    return ObjectRows(file, good, numbers[kept], [lines[at] for at in kept], broken)
+
+
+def _array_rows(file: str, blocks: Iterable[bytes]) -> Iterator[Rows]:
+    """The objects of one JSON array, read piece by piece; a row number is the place in the array, from 1."""
+    decoder = json.JSONDecoder()
+    text, first = "", 1
+    decode = _Utf8(file)
+    objects: list[dict[str, Any]] = []
+    broken: list[Broken] = []
+    numbers: list[int] = []
+    state = _ArrayState()
+    for block in itertools.chain(blocks, [b""]):
+        text += decode(block)
+        at = 0
+        while True:
+            at = state.skip(text, at, file)
+            if at >= len(text):
+                break
+            try:
+                one, end = decoder.raw_decode(text, at)
+            except json.JSONDecodeError as wrong:
+                if not block:
+                    raise InputError(
+                        f"The JSON array in {file!r} breaks off or is no JSON at element {first:,}: {wrong.msg}."
+                    ) from wrong
+                break
+            if end == len(text) and block:
+                break  # a number may go on in the next block
+            at = end
+            state.expects_comma = True
+            if isinstance(one, dict):
+                objects.append(one)
+                numbers.append(first)
+            else:
+                broken.append(Broken(first, f"no JSON object but {type(one).__name__}", str(one)[:_RAW]))
+            first += 1
+        text = text[at:]
+        if objects or broken or not block:
+            yield ObjectRows(file, objects, np.array(numbers, np.int64), None, broken)
+            objects, broken, numbers = [], [], []
+    if not state.closed:
+        raise InputError(f"The JSON array in {file!r} breaks off after element {first - 1:,}.")
+
+
+@dataclass
+class _ArrayState:
+    """Where in an array a reader stands."""
+
+    opened: bool = False
+    closed: bool = False
+    expects_comma: bool = False
+
+    def skip(self, text: str, at: int, file: str) -> int:
+        """Past blanks and signs between elements."""
+        while at < len(text):
+            sign = text[at]
+            if sign.isspace():
+                pass
+            elif self.closed:
+                raise InputError(
+                    f"The JSON array in {file!r} is followed by something else: {text[at : at + 20]!r}."
+                )
+            elif not self.opened and sign == "[":
+                self.opened = True
+            elif sign == "]":
+                self.closed = True
+            elif self.expects_comma and sign == ",":
+                self.expects_comma = False
+            elif self.expects_comma:
+                raise InputError(f"The JSON array in {file!r} lacks a comma before {text[at : at + 20]!r}.")
+            else:
+                return at
+            at += 1
+        return at
+
+
+class _Utf8:
+    """Decodes block by block."""
+
+    def __init__(self, file: str) -> None:
+        import codecs
+
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def __call__(self, block: bytes) -> str:
+        try:
+            return self._decoder.decode(block, final=not block)
+        except UnicodeDecodeError as fault:
+            raise InputError(f"The JSON array in {self._file!r} is no UTF-8: {fault}") from fault

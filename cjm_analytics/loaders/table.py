@@ -1,0 +1,758 @@
+"""The generic loader: any table with a customer, a time and an event becomes canonical events."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics.errors import InputError, UnknownNameError, hint
+from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
+from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, frame_rows, read_rows
+from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
+from cjm_analytics.loaders.times import Clock, quality_column
+from cjm_analytics.loaders.values import (
+    Cells,
+    constant,
+    flags,
+    ids,
+    money,
+    names,
+    numbers,
+    path_of,
+    texts,
+    trimmed,
+    whole_numbers,
+)
+from cjm_analytics.schema import ACTORS, CANONICAL, INVITE, LINKS, LOADED, Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+__all__ = ["Layout", "canonical", "table"]
+
+_IDS: Final = ("user_id", "anonymous_id", "account_id")
+_OWN: Final = ("source", "source_kind", "src_file", "src_row", "time_quality", "properties")
+"""Columns that the loader writes itself: one of such a name in the source is no canonical one."""
+
+_MAPPABLE: Final = tuple(name for name in LOADED.names if name not in _OWN)
+_TIMES: Final = ("timestamp", "received_at")
+_FLAGS: Final = ("is_bot", "is_test")
+_NUMBERS: Final = ("score", "score_min", "score_max")
+_NAMES: Final = ("event", "actor", "channel", "instrument")
+_KEEP_TYPES: Final = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of a source is which canonical one, and how its cells are written.
+
+    Attributes
+    ----------
+    columns : mapping
+        Canonical name → column of the source, or `=constant`; an empty text: not this one.
+    email : str or None
+        Column of e-mail addresses.
+    melt : mapping
+        Column of a milestone → event name; empty for long tables.
+    keep : mapping
+        Column to promote → its type, or None for its own.
+    clock : Clock
+        How times are written.
+    decimal : str
+        The decimal sign of numbers in text.
+    ignored : frozenset
+        Columns of the source that stand for nothing and are not kept in `properties`.
+    """
+
+    columns: Mapping[str, str]
+    email: str | None = None
+    melt: Mapping[str, str] = field(default_factory=dict)
+    keep: Mapping[str, type | None] = field(default_factory=dict)
+    clock: Clock = field(default_factory=Clock)
+    decimal: str = "."
+    ignored: frozenset[str] = frozenset()
+
+    def resolved(self, rows: Rows) -> Layout:
+        """The layout of one block: columns with canonical names are taken; those that were named must be there.
+
+        A member of JSON objects may be absent from a block, because an object leaves out what it has not got:
+        there, only customer, time and event must be found.
+        """
+        if isinstance(rows, ObjectRows) and not len(rows):
+            return self
+        there = rows.names()
+        self._check_named(rows, there)
+        used = {*self.columns.values(), *self.melt, self.email}
+        taken = {
+            name: name
+            for name in _MAPPABLE
+            if name in there and name not in self.columns and name not in used and not self._melted(name)
+        }
+        named = {name: column for name, column in self.columns.items() if _is_there(rows, column)}
+        found = replace(self, columns={**taken, **named})
+        found.check(rows)
+        return found
+
+    def _check_named(self, rows: Rows, there: Sequence[str]) -> None:
+        named = [(name, column) for name, column in self.columns.items() if column]
+        if isinstance(rows, ObjectRows):
+            named = [(name, column) for name, column in named if name in {*_IDS, "timestamp", "event"}]
+            others: list[tuple[str, str]] = []
+        else:
+            others = [("melt", column) for column in self.melt]
+            others += [("email", self.email)] if self.email else []
+        for name, column in [*named, *others]:
+            if not _is_there(rows, column):
+                option = "customer" if name == "user_id" else name
+                raise UnknownNameError(f"column in {rows.file} for {option}=", column, there)
+
+    def _melted(self, name: str) -> bool:
+        return bool(self.melt) and name in {"timestamp", "event", "seq"}
+
+    def check(self, rows: Rows) -> None:
+        """What every table needs: a customer, a time, an event."""
+        there = ", ".join(rows.names()[:20]) or "none"
+        if not self.email and not any(self.columns.get(name) for name in _IDS):
+            raise InputError(
+                f"Which column of {rows.file} tells the customer? Say customer=, or anonymous_id= for a cookie or "
+                f"device. Columns: {there}."
+            )
+        for name, example in (("timestamp", "timestamp='created_at'"), ("event", "event='action'")):
+            if not self.columns.get(name) and not self.melt:
+                extra = " (or event='=order_placed' for a constant)" if name == "event" else ""
+                raise InputError(
+                    f"Which column of {rows.file} is the {name}? Say {name}=, for example {example}{extra}. "
+                    f"Columns: {there}."
+                )
+
+    def source_columns(self) -> set[str]:
+        """Columns of the source that have a canonical place and need no second one in `properties`."""
+        mapped = {column for column in self.columns.values() if not column.startswith("=")}
+        email = {self.email} if self.email else set()
+        return mapped | set(self.melt) | email | set(self.keep) | set(self.ignored)
+
+
+def table(  # noqa: PLR0913 - one parameter per thing that a table may say
+    source: object,
+    *,
+    customer: str | None = None,
+    timestamp: str | None = None,
+    event: str | None = None,
+    email: str | None = None,
+    melt: Mapping[str, str] | None = None,
+    keep: Sequence[str] | Mapping[str, type] = (),
+    name: str | None = None,
+    kind: str | None = None,
+    dedupe: Sequence[str] | None = None,
+    format: str | None = None,  # noqa: A002 - the user's word
+    tz: str | None = None,
+    unit: str | None = None,
+    timestamp_format: str | Sequence[str] | None = None,
+    dayfirst: bool | None = None,
+    sep: str | None = None,
+    decimal: str = ".",
+    encoding: str = "utf-8",
+    quote: str = '"',
+    null_values: Sequence[str] = (),
+    **columns: str | float | None,
+) -> EventStream:
+    """Read any table of events: name the columns that tell who, when and what.
+
+    **From where.** A path, a glob (`"logs/2025-*.csv.gz"`), a folder, a list of them, or a URL that pyarrow's file
+    systems open (`s3://…`); CSV, JSON lines, a JSON array of objects, or Parquet, each plain, `.gz` or `.zst`. Or what
+    is in memory: a pandas, Polars or pyarrow table, a record batch reader (read once), a DuckDB relation, anything
+    with `__arrow_c_stream__`, a dict of lists.
+
+    **What becomes what.** `customer=`, `timestamp=`, `event=` and every other canonical column given by its name
+    (`anonymous_id=`, `channel=`, `score=`, `order_id=`, `ticket_id=`, `value=`, `session_id=`, …) say which column of
+    the source it is; a dotted name reaches into JSON. A value that begins with `=` is a constant: `event="=order
+    placed"`. Columns of the source that have a canonical name already are taken without being named, unless they are
+    used otherwise; `channel=""` leaves such a one alone. All other columns become JSON in `properties`, empty cells
+    left out; a column `properties` of objects is merged into it. One row is one event, except with `melt`.
+
+    **Rules.** Ids are text (zeros in front stay, `17.0` from a frame is `17`), trimmed, in Unicode form NFC, and never
+    lower-cased, except e-mail addresses. Event names are trimmed, never rewritten. `seq` is the row number unless
+    mapped; `path` comes from `url` unless mapped; `actor` is `customer` (of invites, `company`). Times become UTC:
+    a time without a zone needs `tz`, in the hour that the clocks repeat the first is meant (`time_quality`
+    *inferred*), a time that the clocks skip is a reject; a date stands at noon (*date*); epoch numbers are told by
+    their size. A row number (`src_row`) counts the lines of a text file from 1, the header among them, and the rows
+    of Parquet, of a frame and of a JSON array from 1.
+
+    **Rejects**, each with its row and reason: no customer, no event name, no time or one that cannot be read, a
+    number that is none, a score off its scale (where `score_min`, `score_max` are known), an actor that is none,
+    a row with too many or too few fields, bytes that are no text, a line that is no JSON. Every row read is an event,
+    a reject or excluded.
+
+    Parameters
+    ----------
+    source : path, list of paths, or table
+        Files of one call share one layout; a file that lacks a named column is an error.
+    customer : str, optional
+        Column of the known customer: the canonical `user_id`.
+    timestamp, event : str, optional
+        Columns of time and event name.
+    email : str, optional
+        Column of e-mail addresses: where there is no `user_id`, `email:<address>` is the `anonymous_id`; where there
+        is one, a link between both, so that other sources that know the address meet the same customer.
+    melt : mapping, optional
+        For wide tables with one column per milestone: column → event name. Each filled cell is an event at its time;
+        the other columns repeat. Equal times follow the order of the mapping (`seq`); a mapped `event_id` gets the
+        event's name appended. A row counts as read once per filled cell; one without any is excluded.
+    keep : sequence of str, or mapping of str to type
+        Columns (or members of JSON `properties`, also dotted) that become typed columns behind the canonical ones,
+        for `by=` and `where=`. CSV text stays text unless a type is given: `keep={"price": float}`.
+    name : str, optional
+        The `source` column; by default the file's name without endings, the folder's name for several files, or `table`.
+    kind : str, optional
+        clickstream, crm, support, order, survey or log; by default `survey` if there is a score, else `clickstream`.
+    dedupe : sequence of str, optional
+        Canonical columns that say that two rows are the same event; by default `event_id` if there is one.
+    format : str, optional
+        csv, json or parquet, where the ending does not tell.
+    tz : str, optional
+        Zone of times that carry none, such as `Europe/Berlin`. Never guessed.
+    unit : str, optional
+        s, ms, us or ns: of epoch numbers. By default their size tells, and a file of several sizes is an error.
+    timestamp_format : str or sequence of str, optional
+        `strptime` formats, tried in turn; needed for anything but ISO 8601, epochs and (with `dayfirst`) 01/02/2025.
+    dayfirst : bool, optional
+        Whether 01/02/2025 is 1 February. Without it such dates are an error.
+    sep, decimal, encoding, quote : str
+        Of CSV (`encoding` also of JSON). The separator is told by the first lines if they can only mean one.
+        `quote=""`: quotes are ordinary signs.
+    null_values : sequence of str
+        CSV texts that mean "empty", for example `["NULL", r"\\N"]`.
+    **columns : str or float
+        Other canonical columns. `score_min=0, score_max=10` may be numbers.
+
+    Returns
+    -------
+    EventStream
+        For `cjm.ingest`.
+
+    Raises
+    ------
+    InputError
+        No such file; no customer, time or event named; times without a zone; mixed units; ambiguous dates.
+    UnknownNameError
+        A column, zone, format or canonical name that is not there, with the nearest that is.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> orders = {"who": [7, 8], "at": ["2025-03-01 10:00", "2025-03-02"], "total": [49.9, 5], "shop": ["x", "y"]}
+    >>> source = cjm.loaders.table(
+    ...     orders, customer="who", timestamp="at", event="=order placed", value="total", tz="Europe/Berlin"
+    ... )
+    >>> batch = next(source.batches())
+    >>> batch.events.select(["user_id", "timestamp", "time_quality", "value", "properties"]).to_pylist()[1]
+    {'user_id': '8', 'timestamp': datetime.datetime(2025, 3, 2, 11, 0, tzinfo=<UTC>), 'time_quality': 'date',
+    'value': Decimal('5.0000'), 'properties': '{"shop":"y"}'}
+    """
+    mapping = _mapping({"user_id": customer, "timestamp": timestamp, "event": event}, columns)
+    formats = (timestamp_format,) if isinstance(timestamp_format, str) else tuple(timestamp_format or ())
+    clock = Clock(None if tz is None else str(tz), unit, formats, dayfirst)
+    _check_decimal(decimal, sep)
+    layout = Layout(
+        mapping,
+        email,
+        _checked_melt(melt, mapping),
+        _checked_keep(keep),
+        clock,
+        decimal,
+    )
+    written = CsvFormat(sep, encoding, quote, tuple(null_values))
+    origin = _Origin.of(source, format, written)
+    first = layout.resolved(origin.glance())
+    has_score = bool(first.columns.get("score"))
+    label = name or origin.name
+    of_kind = checked_kind(kind or ("survey" if has_score else "clickstream"))
+
+    def read() -> Iterator[Batch]:
+        yield from _batches(origin, layout, label, of_kind)
+
+    return EventStream(
+        name=label,
+        dedupe=_checked_dedupe(dedupe, first),
+        keep=tuple(promoted_name(one) for one in layout.keep),
+        files=origin.shown,
+        read=read,
+    )
+
+
+@dataclass
+class _Origin:
+    """Where rows come from: files, or one object in memory."""
+
+    files: list[InputFile]
+    held: object
+    written: CsvFormat
+    name: str
+    _ahead: Iterator[Rows] | None = None
+    _first: Rows | None = None
+    _used: bool = False
+
+    @classmethod
+    def of(cls, source: object, format: str | None, written: CsvFormat) -> _Origin:  # noqa: A002
+        if not is_location(source):
+            return cls([], source, written, "table")
+        files = find_files(source, format)
+        return cls(files, None, written, _source_name(source, files))
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        return tuple(file.shown for file in self.files)
+
+    def glance(self) -> Rows:
+        """The first block, to learn the columns before anything else is read."""
+        if self._first is None:
+            stream = self._streams()
+            self._first = next(stream)
+            if _is_one_shot(self.held):
+                self._ahead = stream
+        return self._first
+
+    def blocks(self) -> Iterator[Rows]:
+        """All blocks, file by file."""
+        if not _is_one_shot(self.held):
+            self._first = None
+            yield from self._streams()
+            return
+        if self._used:
+            raise InputError(
+                f"A {type(self.held).__name__} can be read once only, and it has been. Make a new one, or give a table."
+            )
+        self._used = True
+        yield self.glance()
+        yield from self._ahead or ()
+
+    def _streams(self) -> Iterator[Rows]:
+        if not self.files:
+            yield from frame_rows(self.held, f"<{type(self.held).__name__}>")
+        for file in self.files:
+            yield from read_rows(file, self.written)
+
+
+def _is_one_shot(held: object) -> bool:
+    return isinstance(held, pa.RecordBatchReader)
+
+
+def _source_name(source: object, files: list[InputFile]) -> str:
+    if len(files) == 1:
+        return stem(files[0].shown)
+    folder = files[0].shown.replace("\\", "/").rpartition("/")[0]
+    if isinstance(source, str) and not any(sign in source for sign in "*?["):
+        folder = source
+    return stem(folder.rstrip("/")) if folder.strip("./") else "table"
+
+
+def _batches(origin: _Origin, layout: Layout, name: str, kind: str) -> Iterator[Batch]:
+    layout = replace(layout, clock=layout.clock.afresh())
+    promoted = Promoted(layout.keep)
+    unseen = {column for column in layout.columns.values() if column and not column.startswith("=")}
+    file, resolved = None, layout
+    for rows in origin.blocks():
+        if rows.file != file or isinstance(rows, ObjectRows):
+            file, resolved = rows.file, layout.resolved(rows)
+            unseen -= set(resolved.columns.values())
+        yield canonical(rows, resolved, promoted, source=name, kind=kind)
+    _warn_of_unseen(name, [*sorted(unseen), *promoted.unseen], promoted.members)
+
+
+def _warn_of_unseen(source: str, unseen: Sequence[str], members: Sequence[str]) -> None:
+    """Members of JSON that were named and are in no object of the whole source: most likely misspelt."""
+    for column in unseen:
+        warnings.warn(f"No row of {source} holds {column!r}.{hint(column, members)}", stacklevel=2)
+
+
+def canonical(rows: Rows, layout: Layout, promoted: Promoted, *, source: str, kind: str) -> Batch:
+    """One block of raw rows as canonical events, links and rejects."""
+    draft = Draft(rows, source=source, kind=kind)
+    if not len(rows):
+        return replace(draft.batch(), events=LOADED.empty_table())
+    columns = layout.columns
+    for name, column in columns.items():
+        if column and name not in {"timestamp", "event", "seq"}:
+            _fill(draft, name, column, layout)
+    _identify(draft, layout)
+    _finish(draft, layout, promoted)
+    if layout.melt:
+        return _melted(draft, layout)
+    times = layout.clock.read(
+        rows.column(columns["timestamp"]), rows.numbers, column=columns["timestamp"], file=rows.file
+    )
+    draft.refuse(times.wrong)
+    draft.columns["timestamp"] = times.values
+    draft.columns["time_quality"] = quality_column(times.quality)
+    _fill(draft, "event", columns["event"], layout)
+    if columns.get("seq"):
+        _fill(draft, "seq", columns["seq"], layout)
+        draft.require(draft.columns["seq"], f"no place in the order: {columns['seq']} is empty")
+    else:
+        draft.columns["seq"] = pa.array(rows.numbers)
+    draft.require(times.values, f"no time: {columns['timestamp']} is empty")
+    draft.require(draft.columns["event"], f"no event name: {columns['event']} is empty")
+    _name_actors(draft)
+    return _with_links(draft.batch())
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """Rows of a wide table, each as often as it has milestones."""
+
+    rows: Rows
+    of: NDArray[np.int64]
+
+    @property
+    def file(self) -> str:
+        return self.rows.file
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        return self.rows.numbers[self.of]
+
+    @property
+    def broken(self) -> list[Broken]:
+        return self.rows.broken
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    def raw(self, row: int) -> str:
+        return self.rows.raw(int(self.of[row]))
+
+
+def _melted(shared: Draft, layout: Layout) -> Batch:
+    """Each filled milestone of each row as an event, in the order of rows, then of milestones."""
+    rows = shared.rows
+    read = [
+        layout.clock.read(rows.column(column), rows.numbers, column=column, file=rows.file)
+        for column in layout.melt
+    ]
+    filled = np.array(
+        [
+            one.values.is_valid().to_numpy(zero_copy_only=False)
+            | np.isin(np.arange(len(rows)), list(one.wrong))
+            for one in read
+        ]
+    )
+    of, milestone = np.nonzero(filled.T)
+    draft = Draft(_Repeated(rows, of), source=shared.source, kind=shared.kind)
+    draft.refuse({at: shared.refused[row] for at, row in enumerate(of.tolist()) if row in shared.refused})
+    draft.refuse(
+        {
+            at: read[place].wrong[row]
+            for at, (row, place) in enumerate(zip(of.tolist(), milestone.tolist(), strict=True))
+            if row in read[place].wrong
+        }
+    ) if any(one.wrong for one in read) else None
+    picked = pa.array(of)
+    draft.columns |= {name: values.take(picked) for name, values in shared.columns.items()}
+    flat = pa.array(milestone * len(rows) + of)
+    draft.columns["timestamp"] = pa.concat_arrays([one.values for one in read]).take(flat)
+    draft.columns["time_quality"] = quality_column(np.concatenate([one.quality for one in read])[flat])
+    draft.columns["seq"] = pa.array(rows.numbers[of] * len(layout.melt) + milestone)
+    events = pa.array(list(layout.melt.values()), pa.string())
+    draft.columns["event"] = pa.DictionaryArray.from_arrays(pa.array(milestone.astype(np.int32)), events)
+    if "event_id" in draft.columns:
+        draft.columns["event_id"] = pc.binary_join_element_wise(
+            draft.columns["event_id"], pc.cast(draft.columns["event"], pa.string()), ":"
+        )
+    _name_actors(draft)
+    batch = _with_links(draft.batch())
+    without = len(rows) - len(np.unique(of))
+    return replace(batch, n_read=batch.n_read + without, n_excluded=without)
+
+
+def _fill(draft: Draft, name: str, column: str, layout: Layout) -> None:
+    """One canonical column from its column of the source, or from a constant."""
+    if column.startswith("="):
+        raw = pa.array([column[1:]], pa.string())
+        cells = _typed(raw, name, column, layout)
+        if cells.wrong:
+            raise InputError(f"{name}={column!r}: {next(iter(cells.wrong.values()))}.")
+        zeros = pa.array(np.zeros(draft.size, np.int32))
+        draft.columns[name] = (
+            constant(cells.values[0].as_py(), draft.size) if name in _NAMES else cells.values.take(zeros)
+        )
+        return
+    raw = draft.rows.column(column)
+    if name in _TIMES:
+        times = layout.clock.read(raw, draft.rows.numbers, column=column, file=draft.rows.file)
+        draft.refuse(times.wrong)
+        draft.columns[name] = times.values
+        return
+    cells = _typed(raw, name, column, layout)
+    draft.refuse(cells.wrong)
+    draft.columns[name] = cells.values
+
+
+def _typed(raw: pa.Array, name: str, column: str, layout: Layout) -> Cells:
+    label = column if not column.startswith("=") else name
+    if name in _NAMES:
+        return names(raw, column=label)
+    if name in _NUMBERS:
+        return numbers(raw, column=label, decimal=layout.decimal)
+    if name == "value":
+        return money(raw, column=label, decimal=layout.decimal)
+    if name in _FLAGS:
+        return flags(raw, column=label)
+    if name == "seq":
+        return whole_numbers(raw, column=label)
+    if name == "comment":
+        return Cells(trimmed(texts(raw)), {})
+    return ids(raw, column=label)
+
+
+_ALIAS: Final = "<alias>"
+"""A column that lives until links are made of it."""
+
+
+def _identify(draft: Draft, layout: Layout) -> None:
+    """See to it that every row has an id; an e-mail address is one, or the alias of one."""
+    filled = draft.columns
+    columns = [layout.columns[name] for name in _IDS if layout.columns.get(name)]
+    if layout.email:
+        columns.append(layout.email)
+        cells = ids(draft.rows.column(layout.email), column=layout.email)
+        draft.refuse(cells.wrong)
+        aliases = pc.binary_join_element_wise("email:", pc.utf8_lower(cells.values), "")
+        if "user_id" in filled:
+            filled[_ALIAS] = aliases
+            aliases = pc.if_else(pc.is_null(filled["user_id"]), aliases, pa.scalar(None, pa.string()))
+        given = filled.get("anonymous_id")
+        filled["anonymous_id"] = aliases if given is None else pc.coalesce(given, aliases)
+    present = [filled[name] for name in _IDS if name in filled]
+    anyone = present[0] if len(present) == 1 else pc.coalesce(*present)
+    said = f"{columns[0]} is empty" if len(columns) == 1 else f"all of {', '.join(columns)} are empty"
+    draft.require(anyone, f"no customer: {said}")
+
+
+def _with_links(batch: Batch) -> Batch:
+    """Aliases that were noted become links to the user ids of their rows."""
+    events = batch.events
+    if _ALIAS not in events.column_names:
+        return batch
+    both = events.select([_ALIAS, "user_id", "timestamp"]).rename_columns(LINKS.names).cast(LINKS)
+    known = pc.and_(pc.is_valid(both["alias"]), pc.is_valid(both["user_id"]))
+    links = both.filter(known).group_by(["alias", "user_id"]).aggregate([("timestamp", "min")])
+    links = links.rename_columns(["alias", "user_id", "timestamp"]).cast(LINKS)
+    return replace(batch, events=events.drop_columns([_ALIAS]), links=links)
+
+
+def _finish(draft: Draft, layout: Layout, promoted: _Promoted) -> None:
+    """What follows from other columns, and what is left over."""
+    filled = draft.columns
+    if "url" in filled and "path" not in filled:
+        filled["path"] = path_of(filled["url"])
+    if "score" in filled and ("score_min" in filled or "score_max" in filled):
+        _check_scale(draft)
+    left_over = draft.rows.properties(layout.source_columns())
+    if left_over is not None:
+        filled["properties"] = left_over
+    promoted.fill(draft, layout)
+
+
+def _check_scale(draft: Draft) -> None:
+    score = draft.columns["score"]
+    low, high = draft.columns.get("score_min"), draft.columns.get("score_max")
+    off = np.zeros(draft.size, bool)
+    for bound, beyond in ((low, pc.less), (high, pc.greater)):
+        if bound is not None:
+            off |= pc.fill_null(beyond(score, bound), False).to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(off):
+        ends = [("" if one is None else f"{one[int(row)].as_py():g}") for one in (low, high)]
+        draft.refuse({int(row): f"score {score[int(row)].as_py():g} is off its scale {ends[0]}…{ends[1]}"})
+
+
+def _name_actors(draft: Draft) -> None:
+    """An event is the customer's act unless the source says otherwise; an invite is the company's."""
+    actor = draft.columns.get("actor")
+    if actor is not None:
+        words = actor.dictionary.to_pylist()
+        if not set(words) <= set(ACTORS):
+            bad = pc.and_(pc.is_valid(actor), pc.invert(pc.is_in(actor, value_set=pa.array(ACTORS))))
+            for row in np.flatnonzero(bad.to_numpy(zero_copy_only=False)):
+                shown = actor[int(row)].as_py()
+                draft.refuse({int(row): f"actor {shown!r} is none of {', '.join(ACTORS)}"})
+    else:
+        event = draft.columns["event"]
+        is_invite = pc.equal(event.dictionary, INVITE)
+        if pc.any(is_invite).as_py():
+            codes = pc.cast(is_invite, pa.int32()).take(event.indices)
+            actor = pa.DictionaryArray.from_arrays(codes, pa.array(["customer", "company"]))
+        else:
+            actor = constant("customer", draft.size)
+        draft.columns["actor"] = actor
+
+
+class Promoted:
+    """Columns that `keep` promotes, each of one type through the whole source.
+
+    The type is the one that was asked for, else that of the first cells that are not empty; a later cell that does
+    not fit makes its row a reject.
+    """
+
+    def __init__(self, keep: Mapping[str, type | None]) -> None:
+        self._kinds: dict[str, pa.DataType] = {
+            name: _KEEP_TYPES[kind] for name, kind in keep.items() if kind is not None
+        }
+        self._keep = tuple(keep)
+        self._seen: set[str] = set()
+        self.members: tuple[str, ...] = ()
+
+    @property
+    def unseen(self) -> list[str]:
+        """Names that no row held so far."""
+        return [name for name in self._keep if name not in self._seen]
+
+    def fill(self, draft: Draft, layout: Layout) -> None:
+        """Write the promoted columns of one block."""
+        if self._keep and not self.members:
+            self.members = tuple(draft.rows.names())
+        for name in self._keep:
+            self.put(draft, name, _found(draft.rows, name), decimal=layout.decimal)
+
+    def put(self, draft: Draft, name: str, values: pa.Array | None, *, decimal: str = ".") -> None:
+        """Write one column; None or all empty: leave it out."""
+        if values is None:
+            return
+        self._seen.add(name)
+        if values.null_count == len(values):
+            return
+        kind = self._kinds.setdefault(name, _kept_type(values.type))
+        cells = _conformed(values, kind, name, decimal)
+        draft.refuse({row: f"{reason} (all of {name} is {kind} here)" for row, reason in cells.wrong.items()})
+        draft.columns[promoted_name(name)] = cells.values
+
+
+def promoted_name(name: str) -> str:
+    """The column of a promoted property: `properties.device` is `device`."""
+    return name.removeprefix("properties.")
+
+
+def _found(rows: Rows, name: str) -> pa.Array | None:
+    for one in (name, f"properties.{name}"):
+        if rows.has(one):
+            return rows.column(one)
+    if isinstance(rows, ObjectRows):
+        return None
+    raise UnknownNameError(f"column in {rows.file} for keep=", name, rows.names())
+
+
+def _kept_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    if pa.types.is_boolean(kind) or pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
+        return kind
+    return pa.string()
+
+
+def _conformed(values: pa.Array, kind: pa.DataType, name: str, decimal: str) -> Cells:
+    if pa.types.is_string(kind):
+        return names(values, column=name)
+    if pa.types.is_floating(kind):
+        return numbers(values, column=name, decimal=decimal)
+    if pa.types.is_integer(kind):
+        return whole_numbers(values, column=name)
+    if pa.types.is_boolean(kind):
+        return flags(values, column=name)
+    try:
+        return Cells(pc.cast(values, kind), {})
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as fault:
+        raise InputError(
+            f"The column {name!r} changes its type from {kind} to {values.type}; say keep={{{name!r}: str}}."
+        ) from fault
+
+
+def _is_there(rows: Rows, column: str) -> bool:
+    return not column or column.startswith("=") or rows.has(column)
+
+
+def _mapping(friendly: Mapping[str, str | None], columns: Mapping[str, str | float | None]) -> dict[str, str]:
+    """Canonical name → column or constant; unknown names are refused with the nearest known one."""
+    mapping = {name: column for name, column in friendly.items() if column is not None}
+    for name, column in columns.items():
+        if name not in _MAPPABLE:
+            if name in CANONICAL.names:
+                raise InputError(f"{name}= cannot be mapped: it is written by the loader or at ingest.")
+            raise UnknownNameError("canonical column or option", name, ["customer", *_MAPPABLE])
+        if column is None:
+            continue
+        if name in mapping:
+            raise InputError("customer= and user_id= are the same; give one of them.")
+        if isinstance(column, int | float) and not isinstance(column, bool) and name in _NUMBERS:
+            mapping[name] = f"={column:g}"
+        elif isinstance(column, str):
+            mapping[name] = column
+        else:
+            raise InputError(f"{name}={column!r} must be the name of a column, or '=' and a constant.")
+    for name, column in mapping.items():
+        if not isinstance(column, str):
+            raise InputError(f"{name}={column!r} must be the name of a column, or '=' and a constant.")
+        if column == "=":
+            raise InputError(f"{name}='=' is an empty constant.")
+        if column.startswith("=") and name == "actor" and column[1:] not in ACTORS:
+            raise UnknownNameError("actor", column[1:], ACTORS)
+    return mapping
+
+
+def _checked_melt(melt: Mapping[str, str] | None, mapping: Mapping[str, str]) -> dict[str, str]:
+    if melt is None:
+        return {}
+    if (
+        not isinstance(melt, Mapping)
+        or not melt
+        or not all(isinstance(one, str) and one for one in melt.values())
+    ):
+        raise InputError(
+            "melt= maps the column of each milestone to its event, for example {'paid_at': 'paid'}."
+        )
+    for name in ("timestamp", "event", "seq"):
+        if name in mapping:
+            raise InputError(f"With melt=, {name}= comes from the milestones; leave it out.")
+    return dict(melt)
+
+
+def _checked_keep(keep: Sequence[str] | Mapping[str, type]) -> dict[str, type | None]:
+    wanted: dict[str, type | None]
+    if isinstance(keep, str):
+        raise InputError(f"keep={keep!r} must be a list of names: keep=[{keep!r}].")
+    wanted = dict(keep) if isinstance(keep, Mapping) else dict.fromkeys(keep)
+    for name, kind in wanted.items():
+        if kind is not None and kind not in _KEEP_TYPES:
+            raise InputError(f"keep={{{name!r}: {kind!r}}}: the type must be one of str, float, int, bool.")
+        if promoted_name(name) in CANONICAL.names:
+            raise InputError(
+                f"keep={name!r} would hide the canonical column {promoted_name(name)!r}. Map it instead "
+                f"({promoted_name(name)}=…), or rename it."
+            )
+    return wanted
+
+
+def _checked_dedupe(dedupe: Sequence[str] | None, layout: Layout) -> tuple[str, ...]:
+    if dedupe is None:
+        return ("event_id",) if layout.columns.get("event_id") else ()
+    if isinstance(dedupe, str):
+        raise InputError(f"dedupe={dedupe!r} must be a list of columns: dedupe=[{dedupe!r}].")
+    for name in dedupe:
+        if name not in LOADED.names:
+            raise UnknownNameError("canonical column", name, LOADED.names)
+    return tuple(dedupe)
+
+
+def _check_decimal(decimal: str, sep: str | None) -> None:
+    if decimal not in {".", ","}:
+        raise InputError(f"decimal={decimal!r} must be '.' or ','.")
+    if decimal == "," and sep == ",":
+        raise InputError("The comma cannot stand between fields (sep=',') and in numbers (decimal=',').")

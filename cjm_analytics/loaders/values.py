@@ -1,0 +1,412 @@
+"""Cells to canonical values: ids, names, numbers, flags and the JSON of everything else.
+
+All of it works on whole Arrow columns; what is rare (a letter outside ASCII, a blank at an end) is looked for
+first, in the bytes of the column, and paid for only where it is there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "NAME",
+    "Cells",
+    "as_json",
+    "bytes_of",
+    "constant",
+    "flags",
+    "ids",
+    "json_texts",
+    "names",
+    "number_text",
+    "numbers",
+    "one_text",
+    "path_of",
+    "plain",
+    "texts",
+    "trimmed",
+    "whole_numbers",
+]
+
+NAME: Final = pa.dictionary(pa.int32(), pa.string())
+"""Arrow type of a column of few names."""
+
+_JSON: Final = pa.large_binary()
+_EXACT: Final = 2.0**53
+_EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_TRUE: Final = ("true", "t", "yes", "y", "1")
+_FALSE: Final = ("false", "f", "no", "n", "0")
+_BLANK: Final = 32
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column in its canonical type, and why some of its cells could not be read.
+
+    Attributes
+    ----------
+    values : pyarrow.Array
+        Null where a cell is empty or wrong.
+    wrong : dict of int to str
+        Row in the block → what is wrong with its cell.
+    """
+
+    values: pa.Array
+    wrong: Mapping[int, str]
+
+
+def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """One contiguous array: dictionaries decoded, text in the one string type that the rest works on."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # a column of no chunks
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    wide = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    raw = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
+    if wide or raw or pa.types.is_binary_view(kind):
+        return pc.cast(array, pa.string())
+    return array
+
+
+def constant(text: str, size: int) -> pa.Array:
+    """A column that says the same name in every row."""
+    indices = pa.array(np.zeros(size, np.int32))
+    return pa.DictionaryArray.from_arrays(indices, pa.array([text], pa.string()))
+
+
+def bytes_of(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The bytes of a string column, and where each cell begins in them (one more than there are rows)."""
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or offsets is None:
+        return np.zeros(0, np.uint8), np.zeros(len(array) + 1, np.int32)
+    starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+    held = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    return held[starts[0] : starts[-1]], starts - starts[0]
+
+
+def number_text(value: float) -> str:
+    """A number as an id is written: `17.0` is `17`."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def one_text(value: object) -> str | None:
+    """Any cell as text, as an id would be written; None for an empty one."""
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return number_text(value) if np.isfinite(value) else None
+    if isinstance(value, dict | list):
+        return orjson.dumps(value, default=str).decode()
+    return str(value)
+
+
+def texts(array: pa.Array) -> pa.Array:
+    """A column of any type as text; whole floats are written as integers."""
+    kind = array.type
+    if pa.types.is_string(kind):
+        return array
+    if pa.types.is_null(kind):
+        return pa.nulls(len(array), pa.string())
+    if pa.types.is_floating(kind):
+        finite = pc.is_finite(array)
+        array = pc.if_else(finite, array, None)
+        whole = pc.equal(pc.floor(array), array)
+        small = pc.less(pc.abs(array), _EXACT)
+        if pc.all(pc.and_(whole, small)).as_py() is not False:
+            return pc.cast(pc.cast(array, pa.int64()), pa.string())
+        return pa.array([one_text(value) for value in array.to_pylist()], pa.string())
+    if pa.types.is_nested(kind):
+        return pa.array([one_text(value) for value in array.to_pylist()], pa.string())
+    return pc.cast(array, pa.string())
+
+
+def trimmed(array: pa.Array) -> pa.Array:
+    """Text without blanks at its ends, in Unicode form NFC; null where nothing is left."""
+    data, starts = bytes_of(array)
+    if data.size and data.max() >= 128:  # noqa: PLR2004 - beyond ASCII
+        array = pc.utf8_trim_whitespace(pc.utf8_normalize(array, form="NFC"))
+    elif data.size:
+        filled = np.flatnonzero(starts[1:] > starts[:-1])
+        ends = np.concatenate([data[starts[filled]], data[starts[filled + 1] - 1]])
+        if ends.size and ends.min() <= _BLANK:
+            array = pc.ascii_trim_whitespace(array)
+    _, starts = bytes_of(array)
+    if (starts[1:] == starts[:-1]).sum() > array.null_count:
+        array = pc.if_else(pc.equal(pc.binary_length(array), 0), pa.scalar(None, pa.string()), array)
+    return array
+
+
+def ids(array: pa.Array, *, column: str) -> Cells:
+    """Ids: text, trimmed, NFC; never lower-cased, except an e-mail address."""
+    wrong: dict[int, str] = {}
+    if pa.types.is_floating(array.type):
+        lossy = pc.fill_null(pc.greater_equal(pc.abs(array), _EXACT), False)
+        for row in np.flatnonzero(lossy.to_numpy(zero_copy_only=False)):
+            wrong[int(row)] = (
+                f"{column} {array[int(row)].as_py()!r} is a number too large to be exact; export ids as text"
+            )
+    values = trimmed(texts(array))
+    data, _ = bytes_of(values)
+    if data.size and (data == 0).any():
+        wrong |= _with_nul(values, column)
+    if data.size and (data == ord("@")).any():
+        address = pc.match_substring_regex(values, _EMAIL)
+        values = pc.if_else(address, pc.utf8_lower(values), values)
+    return Cells(values, wrong)
+
+
+def names(array: pa.Array, *, column: str) -> Cells:
+    """Names of which there are few (events, channels): trimmed, as dictionary codes."""
+    array = texts(array) if not pa.types.is_dictionary(array.type) else array
+    codes = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
+    words = trimmed(texts(codes.dictionary))
+    bare, _ = bytes_of(words)
+    if not words.equals(codes.dictionary):
+        codes = pc.dictionary_encode(words.take(codes.indices))
+    else:
+        codes = pc.cast(codes, NAME)
+    wrong: Mapping[int, str] = {}
+    if bare.size and (bare == 0).any():
+        wrong = _with_nul(codes.dictionary_decode(), column)
+    return Cells(codes, wrong)
+
+
+def _with_nul(values: pa.Array, column: str) -> dict[int, str]:
+    rows = pc.fill_null(pc.match_substring(values, "\0"), False).to_numpy(zero_copy_only=False)
+    return {int(row): f"{column} holds a NUL byte" for row in np.flatnonzero(rows)}
+
+
+def numbers(array: pa.Array, *, column: str, decimal: str = ".") -> Cells:
+    """Numbers as float64; text is read with the given decimal sign, and nothing is guessed."""
+    if pa.types.is_boolean(array.type):
+        array = pc.cast(array, pa.int8())
+    if not pa.types.is_string(array.type):
+        if pa.types.is_nested(array.type) or pa.types.is_temporal(array.type):
+            return numbers(texts(array), column=column, decimal=decimal)
+        values = pc.cast(array, pa.float64())
+        return _finite(values, array, column)
+    words = trimmed(array)
+    dotted = words if decimal == "." else pc.replace_substring(words, decimal, ".")
+    try:
+        return _finite(pc.cast(dotted, pa.float64()), words, column)
+    except pa.ArrowInvalid:
+        fits = pc.match_substring_regex(dotted, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+        bare = pc.replace_substring_regex(dotted, r"^\+", "")
+        values = pc.cast(pc.if_else(fits, bare, None), pa.float64())
+        found = _finite(values, words, column)
+        refused = pc.fill_null(pc.invert(fits), False).to_numpy(zero_copy_only=False)
+        wrong = {
+            int(row): f"{column} is no number: {_short(words[int(row)].as_py())!r}"
+            for row in np.flatnonzero(refused)
+        }
+        return Cells(found.values, {**found.wrong, **wrong})
+
+
+def _finite(values: pa.Array, shown: pa.Array, column: str) -> Cells:
+    odd = pc.fill_null(pc.invert(pc.is_finite(values)), False).to_numpy(zero_copy_only=False)
+    if not odd.any():
+        return Cells(values, {})
+    absent = pc.fill_null(pc.is_nan(values), False)  # a frame's way to say that there is none
+    if pa.types.is_string(shown.type):
+        absent = pa.array(np.zeros(len(values), bool))
+    wrong = {
+        int(row): f"{column} is not finite: {shown[int(row)].as_py()!r}"
+        for row in np.flatnonzero(odd & ~absent.to_numpy(zero_copy_only=False))
+    }
+    return Cells(pc.if_else(pc.is_finite(values), values, None), wrong)
+
+
+def whole_numbers(array: pa.Array, *, column: str) -> Cells:
+    """Whole numbers as int64."""
+    if pa.types.is_integer(array.type):
+        return Cells(pc.cast(array, pa.int64()), {})
+    if pa.types.is_string(array.type):
+        try:
+            return Cells(pc.cast(trimmed(array), pa.int64()), {})
+        except pa.ArrowInvalid:
+            pass
+    found = numbers(array, column=column)
+    fits = pc.and_(pc.equal(pc.floor(found.values), found.values), pc.less(pc.abs(found.values), _EXACT))
+    odd = pc.fill_null(pc.invert(fits), False).to_numpy(zero_copy_only=False)
+    wrong = {int(row): f"{column} is no whole number: {array[int(row)]}" for row in np.flatnonzero(odd)}
+    return Cells(pc.cast(pc.if_else(fits, found.values, None), pa.int64()), {**found.wrong, **wrong})
+
+
+def money(array: pa.Array, *, column: str, decimal: str = ".") -> Cells:
+    """Amounts in major units as decimal(18, 4), rounded half away from zero at the fourth place."""
+    amount = pa.decimal128(18, 4)
+    if pa.types.is_string(array.type) and decimal == ".":
+        try:
+            return Cells(pc.cast(trimmed(array), amount), {})
+        except pa.ArrowInvalid:
+            pass
+    found = numbers(array, column=column, decimal=decimal)
+    fits = pc.less(pc.abs(found.values), 1e14)
+    large = pc.fill_null(pc.invert(fits), False).to_numpy(zero_copy_only=False)
+    wrong = {int(row): f"{column} is too large: {array[int(row)]}" for row in np.flatnonzero(large)}
+    kept = pc.round(pc.if_else(fits, found.values, None), 4, round_mode="half_towards_infinity")
+    return Cells(pc.cast(kept, amount), {**found.wrong, **wrong})
+
+
+def flags(array: pa.Array, *, column: str) -> Cells:
+    """True or false, however it is written: true/false, yes/no, t/f, 1/0."""
+    if pa.types.is_boolean(array.type):
+        return Cells(array, {})
+    words = pc.utf8_lower(trimmed(texts(array)))
+    true = pc.is_in(words, value_set=pa.array(_TRUE))
+    known = pc.or_(true, pc.is_in(words, value_set=pa.array(_FALSE)))
+    odd = pc.and_(pc.invert(known), pc.is_valid(words)).to_numpy(zero_copy_only=False)
+    wrong = {
+        int(row): f"{column} is neither true nor false: {_short(words[int(row)].as_py())!r}"
+        for row in np.flatnonzero(odd)
+    }
+    return Cells(pc.if_else(known, true, pa.scalar(None, pa.bool_())), wrong)
+
+
+def path_of(url: pa.Array) -> pa.Array:
+    """Path and query of URLs: no host, no fragment."""
+    few = pc.dictionary_encode(url)
+    path = pc.replace_substring_regex(few.dictionary, r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*", "")
+    path = pc.replace_substring_regex(path, r"#.*$", "")
+    rooted = pc.starts_with(path, "/")
+    path = pc.if_else(rooted, path, pc.binary_join_element_wise("/", path, ""))
+    return path.take(few.indices)
+
+
+def _short(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def json_texts(columns: Mapping[str, pa.Array], size: int) -> pa.Array | None:
+    """One JSON object per row from columns; empty cells are left out; None if nothing is left at all.
+
+    A column named `properties` that holds objects (structs, or JSON text of objects) is not nested: its members
+    stand beside the other columns.
+    """
+    nested = columns.get("properties")
+    if nested is not None and (pa.types.is_nested(nested.type) or _holds_objects(nested)):
+        return _merged(columns, nested, size)
+    members = [_members(name, values) for name, values in columns.items()]
+    members = [one for one in members if one is not None]
+    if not members:
+        return None
+    inside = (
+        pc.binary_join_element_wise(*members, ",", null_handling="skip") if len(members) > 1 else members[0]
+    )
+    filled = pc.greater(pc.fill_null(pc.binary_length(inside), 0), 0)
+    wrapped = pc.binary_join_element_wise("{", inside, "}", "")
+    return pc.if_else(filled, wrapped, pa.scalar(None, pa.string()))
+
+
+def _members(name: str, values: pa.Array) -> pa.Array | None:
+    """`"name":value` as text for each cell; None if all are empty."""
+    if values.null_count == len(values):
+        return None
+    label = orjson.dumps(name).decode() + ":"
+    kind = values.type
+    if pa.types.is_floating(kind):
+        values = pc.if_else(pc.is_finite(values), values, None)
+    if kind == _JSON:
+        return _labelled(label, pc.cast(values, pa.string()))
+    if pa.types.is_string(kind):
+        few = pc.dictionary_encode(values)
+        if len(few.dictionary) * 2 < len(values):
+            return _labelled(label, _quoted(few.dictionary)).take(few.indices)
+        return _labelled(label, _quoted(values))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        return _labelled(label, pc.cast(values, pa.string()))
+    if pa.types.is_decimal(kind):
+        return _labelled(label, pc.cast(pc.cast(values, pa.float64()), pa.string()))
+    if pa.types.is_temporal(kind):
+        return _labelled(label, _quoted(pc.cast(values, pa.string())))
+    return _labelled(label, _each(values, lambda value: orjson.dumps(value, default=str).decode()))
+
+
+def as_json(values: Sequence[object]) -> pa.Array:
+    """Values of any kind as JSON texts, marked as such for `json_texts` by their Arrow type."""
+    dumped = [None if one is None else orjson.dumps(one, default=str) for one in values]
+    return pa.array(dumped, _JSON)
+
+
+def _labelled(label: str, values: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(label, values, "")
+
+
+_ESCAPED: Final = re.compile(rb'[\x00-\x1f"\\]')
+
+
+def _quoted(values: pa.Array) -> pa.Array:
+    """JSON strings of texts; one look over the bytes tells whether any needs escaping."""
+    data, _ = bytes_of(values)
+    if _ESCAPED.search(data.tobytes()):
+        return _each(values, lambda text: orjson.dumps(text).decode())
+    return pc.binary_join_element_wise('"', values, '"', "")
+
+
+def _each(values: pa.Array, write: Callable[[Any], str]) -> pa.Array:
+    return pa.array([None if one is None else write(one) for one in values.to_pylist()], pa.string())
+
+
+def _holds_objects(values: pa.Array) -> bool:
+    if not pa.types.is_string(values.type):
+        return False
+    filled = values.drop_null()
+    return len(filled) > 0 and filled[0].as_py().lstrip().startswith("{")
+
+
+def _merged(columns: Mapping[str, pa.Array], nested: pa.Array, size: int) -> pa.Array:
+    """The slow way: objects are taken apart and written again together with the other columns."""
+    others = {name: values.to_pylist() for name, values in columns.items() if name != "properties"}
+    merged: list[bytes | None] = []
+    for row, cell in enumerate(nested.to_pylist()):
+        members = {name: values[row] for name, values in others.items() if values[row] is not None}
+        merged.append(object_text(_object(cell), members))
+    del size
+    return pc.cast(pa.array(merged, pa.binary()), pa.string())
+
+
+def _object(cell: object) -> dict[str, object]:
+    if isinstance(cell, str):
+        try:
+            cell = orjson.loads(cell)
+        except orjson.JSONDecodeError:
+            return {"properties": cell}
+    if isinstance(cell, dict):
+        return {name: value for name, value in cell.items() if value is not None}
+    return {} if cell is None else {"properties": cell}
+
+
+def object_text(*objects: Mapping[str, object]) -> bytes | None:
+    """Several objects as one JSON text; None if all are empty."""
+    together: dict[str, object] = {}
+    for one in objects:
+        together |= one
+    if not together:
+        return None
+    return orjson.dumps(together, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def strings(values: Sequence[object]) -> pa.Array:
+    """A list of cells of any type as text."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([one_text(value) for value in values], pa.string())
