@@ -898,8 +898,8 @@ def _regex(pattern: str) -> re.Pattern[str]:
 def _found(values: pa.Array, pattern: str) -> NDArray[np.bool_]:
     """`re.search` on every value.
 
-    Where values are printable ASCII, Arrow's engine gives the same answer, quickly and in linear time for any
-    pattern; all else (other letters, look-around, back references) goes to Python's.
+    Where both mean the same, Arrow's engine gives the answer, in linear time whatever the pattern; all else
+    (look-around, back references, classes of letters beyond ASCII) goes to Python's.
     """
     fits = np.zeros(len(values), dtype=bool)
     left = np.ones(len(values), dtype=bool)
@@ -909,7 +909,8 @@ def _found(values: pa.Array, pattern: str) -> NDArray[np.bool_]:
         except pa.ArrowInvalid:
             pass
         else:
-            left = _numpy(pc.match_substring_regex(values, r"[^\x20-\x7e]").fill_null(False))
+            differing = r"[^\x20-\x7e]" if _KNOWS_LETTERS.search(pattern) else r"[\x00-\x1f\x7f]"
+            left = _numpy(pc.match_substring_regex(values, differing).fill_null(False))
             fits = _numpy(quick.fill_null(False)) & ~left
     compiled = _regex(pattern)
     for row in np.flatnonzero(left):
@@ -920,6 +921,9 @@ def _found(values: pa.Array, pattern: str) -> NDArray[np.bool_]:
 
 _READ_DIFFERENTLY = ("[[:", "{,")
 """What Python and Arrow's engine both accept, with different meanings."""
+
+_KNOWS_LETTERS = re.compile(r"\\[a-zA-Z]|\(\?[a-z]*i")
+"""Patterns that tell letters from others, or large from small: Arrow's engine does so in ASCII only."""
 
 
 def _numpy(flags: pa.Array) -> NDArray[np.bool_]:

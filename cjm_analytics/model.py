@@ -59,8 +59,8 @@ class Condition:
     """A statement about the state before an event; all parts that are given must hold.
 
     `marker` was seen earlier in the journey, at most `within` µs ago; `count` (a pair such as `("ge", 2)`)
-    bounds how often; `phase_reached`: a progressing touchpoint of this phase or a later one was seen; `negate`:
-    the opposite.
+    bounds how often; `phase_reached`: a progressing touchpoint of this phase or a later one was seen;
+    `negate`: the opposite.
     """
 
     marker: str | None = None
@@ -91,7 +91,7 @@ class Touchpoint:
 
 @dataclass(frozen=True)
 class NewCycle:
-    """A journey begins after the marker `after`: with an event on one of `on_stage`, `min_gap` µs or more later."""
+    """After the marker `after`, an event on one of `on_stage` starts a journey, `min_gap` µs on."""
 
     after: str
     on_stage: tuple[str, ...]
@@ -110,7 +110,7 @@ class JourneyRules:
 
 @dataclass(frozen=True)
 class Rates:
-    """What an answer rates: the touchpoint with the same `join_on`, else one at most `look_back` µs earlier."""
+    """What an answer rates: the touchpoint with the same `join_on`, else one `look_back` µs before it."""
 
     touchpoint: str
     join_on: str | None = None
@@ -233,8 +233,7 @@ class JourneyModel:
         """The template: three phases, nine stages, and rules for common event names.
 
         Rules know the e-commerce names of Segment and GA4, Shopify and Stripe, CRM and support systems,
-        e-mail, ads and surveys, in snake case and in Title Case. `JourneyModel.standard().write("journey.toml")`
-        gives a file to start from.
+        e-mail, ads and surveys, in snake case and in Title Case. Write it into a file to start from.
 
         Examples
         --------
