@@ -261,13 +261,33 @@ class Contacts:
     _analysis: ContactsAnalysis
     _partial: ContactsPartial
 
-    customers = property(lambda self: int(self._partial.totals[0]))
-    journeys = property(lambda self: int(self._partial.totals[1]))
-    events = property(lambda self: int(self._partial.totals[2]))
-    converted = property(lambda self: int(self._partial.totals[3]))
-    still_open = property(lambda self: int(self._partial.totals[4]))
-    known = property(lambda self: int(self._partial.totals[5]))
-    truncated = property(lambda self: int(self._partial.totals[6]))
+    @property
+    def customers(self) -> int:
+        return int(self._partial.totals[0])
+
+    @property
+    def journeys(self) -> int:
+        return int(self._partial.totals[1])
+
+    @property
+    def events(self) -> int:
+        return int(self._partial.totals[2])
+
+    @property
+    def converted(self) -> int:
+        return int(self._partial.totals[3])
+
+    @property
+    def still_open(self) -> int:
+        return int(self._partial.totals[4])
+
+    @property
+    def known(self) -> int:
+        return int(self._partial.totals[5])
+
+    @property
+    def truncated(self) -> int:
+        return int(self._partial.totals[6])
 
     @property
     def first(self) -> pd.Timestamp | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from cjm_analytics.engine import Analysis, Engine
-    from cjm_analytics.journeys import Journeys, Partition
+    from cjm_analytics.journeys import Codebook, Journeys, Partition
     from cjm_analytics.model import JourneyModel
 
 __all__ = ["JourneyMap", "JourneyMapAnalysis", "journey_map"]
@@ -100,6 +100,9 @@ class JourneyMapAnalysis:
     ----------
     parts : mapping of str to Analysis
         `stage` and `phase` (drop-off), `contacts`, and `scores` where there are answers.
+    codebook : Codebook
+    goals : tuple of str
+        The markers that are a goal.
     model : JourneyModel or None
     facts : mapping of str to str
         Sources, time zone, and when the map was made.
@@ -108,6 +111,8 @@ class JourneyMapAnalysis:
     """
 
     parts: Mapping[str, Analysis[Any, Any]]
+    codebook: Codebook
+    goals: tuple[str, ...]
     model: JourneyModel | None
     facts: Mapping[str, str]
     bots: float | None = None
@@ -122,10 +127,11 @@ class JourneyMapAnalysis:
                 "a model: cjm.JourneyModel.standard() to start with, or your own: cjm.JourneyModel.read(…)."
             )
         stages = DropOffAnalysis.plan(journeys, of="stage")
+        contacts = ContactsAnalysis.plan(journeys, horizons=stages.horizons)
         parts: dict[str, Analysis[Any, Any]] = {
             "stage": stages,
             "phase": DropOffAnalysis.plan(journeys, of="phase"),
-            "contacts": ContactsAnalysis.plan(journeys, horizons=stages.horizons),
+            "contacts": contacts,
         }
         if codebook.instruments:
             from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
@@ -139,7 +145,7 @@ class JourneyMapAnalysis:
             "sources": ", ".join(sources),
             "created": _moment(created, journeys.timezone),
         }
-        return cls(parts, journeys.model, facts, _bots(journeys))
+        return cls(parts, codebook, contacts.goals, journeys.model, facts, _bots(journeys))
 
     def map(self, partition: Partition) -> JourneyMapPartial:
         """Ask one partition all questions."""
@@ -204,15 +210,15 @@ class JourneyMap:
 
     @property
     def customers(self) -> int:
-        return self._contacts.customers
+        return int(self._contacts.customers)
 
     @property
     def journeys(self) -> int:
-        return self._contacts.journeys
+        return int(self._contacts.journeys)
 
     @property
     def events(self) -> int:
-        return self._contacts.events
+        return int(self._contacts.events)
 
     @property
     def conversion(self) -> float:
@@ -225,8 +231,8 @@ class JourneyMap:
     def to_frame(self, *, suppress: bool = True) -> pd.DataFrame:
         """One row per stage, with all that the picture shows.
 
-        Columns: `phase, stage, title, journeys, customers, share` (of all journeys), `on_road` (journeys with a
-        progressing contact in the stage), `entered, continued, dropped, open, drop_off, low, high, horizon`
+        Columns: `phase, stage, title, journeys, customers, share` (of all journeys), `on_road` (journeys with
+        a progressing contact in the stage), `entered, continued, dropped, open, drop_off, low, high, horizon`
         (of `cjm.drop_off`; from the last stage there is none), `median_time, p90_time, touchpoints`, per
         instrument `<instrument>_n, <instrument>, <instrument>_low, <instrument>_high, <instrument>_level`
         (−1…+1), `notes`, then `reliability` of the counts (`none`: no contact seen; `hidden` under `min_n`
@@ -240,17 +246,18 @@ class JourneyMap:
         """
         frame = self._stages(suppress=suppress)
         touchpoints = self._touchpoints(suppress=suppress)
+        named_columns = [touchpoints[name].tolist() for name in ("title", "events", "channels")]
         named = touchpoints.assign(
             text=[
-                f"{row.title} {row.events:,}" + (f" ({', '.join(row.channels)})" if row.channels else "")
-                for row in touchpoints.itertuples()
+                f"{title} {events:,}" + (f" ({', '.join(channels)})" if channels else "")
+                for title, events, channels in zip(*named_columns, strict=True)
             ]
         )
         lists = named.groupby("stage", sort=False)["text"].agg("; ".join)
         frame["touchpoints"] = frame["stage"].map(lists).astype(object).where(lambda text: text.notna(), "")
-        scores = self._scores(suppress=suppress)
+        scores = self._scores(suppress=suppress).dropna(subset="stage")
         for instrument in dict.fromkeys(scores["instrument"]):
-            mine = scores[(scores["instrument"] == instrument) & scores["stage"].notna()].set_index("stage")
+            mine = scores[scores["instrument"] == instrument].set_index("stage")
             for column, name in _SCORE_COLUMNS.items():
                 frame[f"{instrument}{column}"] = frame["stage"].map(mine[name])
         notes = self._notes()
@@ -329,6 +336,10 @@ class JourneyMap:
         return found
 
     @property
+    def _codebook(self) -> Codebook:
+        return self._analysis.codebook
+
+    @property
     def _rules(self) -> ReportRules:
         return self._analysis.model.report if self._analysis.model else ReportRules()
 
@@ -346,10 +357,9 @@ class JourneyMap:
         return frame[[name for name in _STAGE_COLUMNS if name in frame]]
 
     def _phases(self, *, suppress: bool) -> pd.DataFrame:
-        codebook = self._analysis.parts["contacts"].codebook  # type: ignore[attr-defined]
         stages = self._contacts.stages()
         reached = stages.groupby("phase", sort=False)["reached"].max()
-        frame = pd.DataFrame({"phase": codebook.phases})
+        frame = pd.DataFrame({"phase": self._codebook.phases})
         frame["reached"] = frame["phase"].map(reached).fillna(0).astype(np.int64)
         model = self._analysis.model
         titles = {phase.id: phase.title for phase in model.phases} if model else {}
@@ -370,9 +380,25 @@ class JourneyMap:
         return frame.groupby("stage", sort=False).head(_TOP).reset_index(drop=True)
 
     def _scores(self, *, suppress: bool) -> pd.DataFrame:
-        return pd.DataFrame(
-            columns=["stage", "instrument", *_SCORE_COLUMNS.values(), "reading", "interval", "reliability"]
+        """One row per stage and instrument that rates it; a missing stage is the relation as a whole."""
+        if "scores" not in self._parts:
+            return pd.DataFrame(columns=_SCORES)
+        from cjm_analytics.analysis.satisfaction import RELATION
+
+        found = self._parts["scores"].to_frame(suppress=suppress)
+        found = found[found["stage"].isin([*self._codebook.stages, RELATION]) & (found["n"] > 0)]
+        several = found.groupby("instrument")["survey"].transform("nunique") > 1
+        frame: pd.DataFrame = found.assign(
+            stage=found["stage"].where(found["stage"] != RELATION, None),
+            instrument=found["survey"].where(several, found["instrument"]),
+            level=found["normalised"],
+            level_low=found["normalised_low"].fillna(found["normalised"]),
+            level_high=found["normalised_high"].fillna(found["normalised"]),
+            reading=[_reading(*row) for row in found[["score", "measure"]].itertuples(index=False)],
+            interval=[_range(*row) for row in found[["low", "high", "measure"]].itertuples(index=False)],
         )
+        frame = frame[_SCORES].reset_index(drop=True)
+        return frame
 
     def _notes(self) -> dict[str, list[tuple[str, str]]]:
         model = self._analysis.model
@@ -398,14 +424,14 @@ class JourneyMap:
         if self._analysis.bots is not None:
             figures.append((percent(self._analysis.bots), "bots and tests, left out"))
         whole = []
-        goals = self._analysis.parts["contacts"].goals  # type: ignore[attr-defined]
+        goals = self._analysis.goals
         if goals and contacts.converted >= rules.min_n:
             name = _spoken(goals[0]).lower() if len(goals) == 1 else "the goal"
             counts = f"{contacts.converted:,} of {contacts.journeys:,}"
             whole.append((percent(self.conversion), f"with {name}: {counts}"))
         line = [self._period(), facts["time zone"], f"sources: {facts['sources']}"]
         return {
-            "name": model.name if model else "Customer journey",
+            "name": _spoken(model.name) if model else "Customer journey",
             "line": " · ".join(part for part in line if part),
             "figures": figures,
             "min_n": rules.min_n,
@@ -423,10 +449,11 @@ class JourneyMap:
     def _footer(self) -> list[str]:
         rules, stages = self._rules, self._stages(suppress=False)
         confidence = f"{100 * rules.confidence:g}{NBSP}%"
-        lines = [
-            "Road and drop-off: journeys by their progressing contacts; drop-off is the share that does not go on "
-            f"within the horizon, open journeys accounted for (Aalen–Johansen), with its {confidence} interval",
-        ]
+        road = (
+            "Road and drop-off: journeys by their progressing contacts; drop-off is the share that does not "
+            f"go on within the horizon, open ones accounted for (Aalen–Johansen), with {confidence} interval"
+        )
+        lines = [road]
         if stages["median_time"].notna().any():
             lines.append("Time: of those who go on within the horizon, half and 90 % have done so")
         if ((stages["on_road"] == 0) & (stages["journeys"] > 0)).any():
@@ -435,11 +462,11 @@ class JourneyMap:
             lines.append(
                 f"{self._contacts.truncated:,} journeys that began before the data did are not on the road"
             )
+        if "scores" in self._parts and self._parts["scores"].unlinked:
+            lines.append(f"{self._parts['scores'].unlinked:,} answers could not be linked to what they rate")
         cells = self._hidden_cells()
         if cells:
-            lines.append(
-                f"{cells} {'value rests' if cells == 1 else 'values rest'} on fewer than {rules.min_n} and {'is' if cells == 1 else 'are'} hidden"
-            )
+            lines.append(f"Hidden because fewer than {rules.min_n} are behind it: {cells} of the values")
         if self._analysis.model:
             lines.append(f"Model {self._analysis.model.name}, version {self._analysis.model.hash}")
         if self._analysis.facts["created"]:
@@ -465,12 +492,17 @@ class JourneyMap:
             return []
         found = self._contacts.unassigned()
         names = ", ".join(found["event"].head(3))
-        return [
+        warning = (
             f"{percent(share)} of the events fit no rule of the model: the map does not cover them "
             f"(most frequent: {names}). model.coverage(events) suggests rules."
-        ]
+        )
+        return [warning]
 
 
+_SCORES = [
+    "stage", "instrument", "n", "score", "low", "high", "level", "level_low", "level_high", "reading",
+    "interval", "reliability",
+]  # fmt: skip
 _SCORE_COLUMNS = {"_n": "n", "": "score", "_low": "low", "_high": "high", "_level": "level"}
 _DROP_OFF = ["entered", "continued", "dropped", "open", "drop_off", "low", "high"]
 _STAGE_COLUMNS = [
@@ -480,7 +512,7 @@ _STAGE_COLUMNS = [
 
 
 def _with_drop_off(frame: pd.DataFrame, drop_off: DropOff, of: str, rules: ReportRules) -> pd.DataFrame:
-    """The rows of a frame with what `drop_off` says about them; where it says nothing, `entered` is who came."""
+    """A frame and what the drop-off says about its rows; where it says nothing, `entered` is who came."""
     found = drop_off.to_frame().set_index(of)[[*_DROP_OFF, "horizon", "reliability"]]
     found = found.rename(columns={"reliability": "drop_off_reliability"})
     frame = frame.join(found, on=of)
@@ -511,6 +543,37 @@ def _grade(n: float, rules: ReportRules) -> str:
     return "none" if not n else "hidden" if n < rules.min_n else "weak" if n < rules.weak_n else "ok"
 
 
+def _reading(score: float, measure: str) -> str:
+    """A score as people say it.
+
+    Examples
+    --------
+    >>> _reading(0.32, "promoters − detractors"), _reading(5.9, "mean")
+    ('+32', '5.9')
+    """
+    if pd.isna(score):
+        return ""
+    if measure.startswith("promoters"):
+        return f"{round(100 * score):+d}".replace("-", "−")
+    return percent(score) if measure.startswith("share") else f"{score:.1f}"
+
+
+def _range(low: float, high: float, measure: str) -> str:
+    """An interval as people say it.
+
+    Examples
+    --------
+    >>> _range(-0.05, 0.32, "promoters − detractors"), _range(5.7, 6.1, "mean")
+    ('−5 to +32', '5.7–6.1')
+    """
+    if pd.isna(low) or pd.isna(high):
+        return "no interval"
+    first, last = _reading(low, measure), _reading(high, measure)
+    if measure.startswith("promoters"):
+        return f"{first} to {last}"
+    return f"{first.removesuffix(NBSP + '%')}–{last}"
+
+
 def _spoken(name: str) -> str:
     """A name as people write it.
 
@@ -527,7 +590,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a document
+def _plain(value: Any) -> Any:  # noqa: ANN401, PLR0911 - any value of a document, kind by kind
     """A value as JSON knows it: seconds for durations, null for what is missing."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}

@@ -134,7 +134,7 @@ class _Grid:
         x, phase = left, ""
         for row in stages.itertuples():
             x += 0 if not phase else _STAGE_GAP if str(row.phase) == phase else _PHASE_GAP
-            columns.append(_Column(x, one, colour[str(row.phase)], row.reliability != "none"))
+            columns.append(_Column(x, one, colour[str(row.phase)], str(row.reliability) != "none"))
             x, phase = x + one, str(row.phase)
         last = _Column(x + 2 * _PHASE_GAP, one, MUTED, seen=True) if whole else None
         right = last.x + one if last else x
@@ -600,8 +600,8 @@ def _footer(sheet: _Sheet, y: float, footer: Sequence[str], warnings: Sequence[s
     return sheet.canvas.text(_EDGE, y + 2, wrapped(" · ".join(footer), room, 10), size=10, colour=MUTED)
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and value > 0
+def _is_positive(value: Any) -> bool:  # noqa: ANN401 - a number, or none
+    return not pd.isna(value) and value > 0
 
 
 def _interval(low: float, high: float) -> str:
