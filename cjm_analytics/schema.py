@@ -138,6 +138,7 @@ class Batch:
     n_excluded: int = 0
 
 
+@runtime_checkable
 class EventSource(Protocol):
     """A lazy stream of canonical batches: what every loader returns and `ingest` reads.
 

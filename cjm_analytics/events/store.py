@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cjm_analytics.columns import FileColumns
+from cjm_analytics.errors import StoreError
+from cjm_analytics.events.folder import Folder
+from cjm_analytics.events.partition import EventColumns, EventPartition
 from cjm_analytics.events.report import IngestReport
 from cjm_analytics.schema import REJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     import pandas as pd
     from numpy.typing import NDArray
 
-    from cjm_analytics.events.partition import EventPartition
+    from cjm_analytics.columns import Columns
 
-__all__ = ["CODED", "Events"]
+__all__ = ["CODED", "Events", "open_events", "open_folder"]
 
 CODED = ("event", "source", "channel", "instrument", "source_kind", "actor")
 """The columns whose distinct values `Events.codebooks` lists."""
@@ -49,8 +52,8 @@ class Events:
         what `complete_until` declared.
     accounting : IngestReport
         What `report()` returns.
-    rejected : pyarrow.Table
-        What `rejects()` returns.
+    rejected : tuple of Columns
+        What `rejects()` returns, in pieces.
     path : Path or None
         The folder of the store; None in memory.
     """
@@ -61,7 +64,7 @@ class Events:
     observation_start: int = 0
     observation_ends: Mapping[str, int] = field(default_factory=dict)
     accounting: IngestReport = field(default_factory=IngestReport)
-    rejected: pa.Table = field(default_factory=REJECTS.empty_table)
+    rejected: tuple[Columns, ...] = ()
     path: Path | None = None
 
     def __len__(self) -> int:
@@ -73,7 +76,8 @@ class Events:
 
     def rejects(self) -> pd.DataFrame:
         """The rows that could not be used: `source, src_file, src_row, reason, raw`."""
-        frame: pd.DataFrame = self.rejected.to_pandas()
+        pieces = [columns.read(REJECTS.names) for columns in self.rejected]
+        frame: pd.DataFrame = pa.concat_tables([REJECTS.empty_table(), *pieces]).to_pandas()
         return frame
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -125,6 +129,56 @@ class Events:
             f"{len(self.partitions)} partition{'s' * (len(self.partitions) != 1)}"
             f"{f' in {self.path}' if self.path else ''}>"
         )
+
+
+def open_events(path: str | Path) -> Events:
+    """The events of a store that `cjm.ingest(…, to=path)` wrote; columns are read when they are asked for.
+
+    Raises
+    ------
+    StoreError
+        There is no store, it is damaged, or a newer version of the library wrote it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cjm_analytics as cjm
+    >>> log = cjm.loaders.table({"who": ["ann", "bob"], "when": ["2026-03-01", "2026-03-02"],
+    ...     "what": ["search", "search"]}, customer="who", timestamp="when", event="what", tz="UTC")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = cjm.ingest(log, to=folder)
+    ...     len(cjm.open_events(folder))
+    2
+    """
+    return open_folder(Folder(Path(path)))
+
+
+def open_folder(folder: Folder) -> Events:
+    """The events of a folder, as its manifest lists them now."""
+    manifest = folder.manifest()
+    if manifest is None:
+        raise StoreError(
+            f"There is no event store at {folder.path}: it has no manifest.json. Make one with "
+            "cjm.ingest(sources, to=…)."
+        )
+    schema = manifest.schema
+    return Events(
+        partitions=tuple(
+            EventPartition(
+                EventColumns(
+                    FileColumns(folder.path / file.path), schema, file.rows, str(folder.path / file.path)
+                )
+            )
+            for file in manifest.events
+        ),
+        schema=schema,
+        codebooks=manifest.codebooks,
+        observation_start=manifest.observation_start,
+        observation_ends=manifest.observation_ends,
+        accounting=IngestReport.from_json(manifest.report),
+        rejected=tuple(FileColumns(folder.path / file.path) for file in manifest.rejects),
+        path=folder.path,
+    )
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -1,0 +1,259 @@
+"""One bucket: its rows sorted, without duplicates, as the columns that the store keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics.events.duplicates import break_ties, duplicates, integers
+from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS
+from cjm_analytics.events.intake import CODED_COLUMNS
+from cjm_analytics.events.scatter import BINS, bin_of, gathered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cjm_analytics.events.intake import Names
+
+__all__ = ["Arrangement", "Bucket", "SourceCounts", "customer_of"]
+
+
+class SourceCounts(NamedTuple):
+    """Rows of one source in a bucket."""
+
+    kept: int
+    duplicates: int
+    first: int
+    last: int
+    bots: int
+    known: int
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Events of some customers as they go into the store.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        Sorted by customer_id, timestamp, seq and event_id.
+    counts : mapping of str to SourceCounts
+    used : mapping of str to set of str
+        The texts that occur in each coded column.
+    n_customers, n_known : int
+        Customers, and those of them with a user id.
+    """
+
+    table: pa.Table
+    counts: Mapping[str, SourceCounts]
+    used: Mapping[str, frozenset[str]]
+    n_customers: int
+    n_known: int
+
+    def without_rows(self) -> Bucket:
+        """The counts alone."""
+        return replace(self, table=self.table.slice(0, 0))
+
+    def row_groups(self, size: int) -> Iterator[pa.Table]:
+        """The rows in pieces, each with the ids of its own customers only."""
+        for start in range(0, max(self.table.num_rows, 1), size):
+            piece = self.table.slice(start, size).combine_chunks()
+            for name in ("customer_id", "user_id"):
+                position = piece.schema.get_field_index(name)
+                if position >= 0 and pa.types.is_dictionary(piece.schema.field(position).type):
+                    piece = piece.set_column(position, name, _narrowed(piece.column(position)))
+            yield piece
+
+
+class ByBin:
+    """A small table about ids, cut by the bins of the ids so that a bucket looks through its own part only."""
+
+    def __init__(self, table: pa.Table, key: str) -> None:
+        table = table.combine_chunks()
+        bins = bin_of(table.column(key).combine_chunks())
+        self._table = table.take(pa.array(np.argsort(bins, kind="stable")))
+        self._key = key
+        self._bounds = np.searchsorted(np.sort(bins), np.arange(BINS + 1))
+
+    def look_up(self, ids: pa.Array, bins: range, name: str) -> pa.Array:
+        """The value of a column for each id; null where the table does not know the id."""
+        start = int(self._bounds[bins.start])
+        part = self._table.slice(start, int(self._bounds[bins.stop]) - start)
+        found = pc.index_in(ids, value_set=part.column(self._key).combine_chunks())
+        return part.column(name).combine_chunks().take(found)
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How buckets are made; the same for all of one ingest.
+
+    Attributes
+    ----------
+    types : mapping of str to DataType
+        The columns that any row has a value in, and their types within ingest.
+    names : Names
+    keys : mapping of str to tuple of str
+        Per source its dedupe columns.
+    dedupe : bool
+    attributes : ByBin or None
+        Attributes of customers, by `customer_id`.
+    attribute_names : sequence of str
+    """
+
+    types: Mapping[str, pa.DataType]
+    names: Names
+    keys: Mapping[str, Sequence[str]]
+    dedupe: bool
+    attributes: ByBin | None = None
+    attribute_names: Sequence[str] = ()
+    _texts: dict[str, pa.Array] = field(default_factory=dict)
+    _ranks: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in CODED_COLUMNS:
+            self._texts[name], self._ranks[name] = self.names.ranked(name)
+
+    def bucket(self, pieces: Sequence[pa.Table], bins: range) -> Bucket:
+        """Sort and clean the rows of one bucket."""
+        table = self._together(pieces)
+        customers = customer_of(table).dictionary_encode()
+        by_id = pc.array_sort_indices(customers.dictionary)
+        ids = customers.dictionary.take(by_id)
+        rank = np.empty(len(ids), dtype=np.int32)
+        rank[by_id.to_numpy()] = np.arange(len(ids), dtype=np.int32)
+        code = rank[customers.indices.to_numpy()]
+        order, code = self._sorted(table, code, len(ids))
+        source = integers(table, "source", -1)
+        removed = np.zeros(self.names.count("source"), dtype=np.int64)
+        if self.dedupe:
+            keys = {self.names.code("source", name): key for name, key in self.keys.items()}
+            repeated = duplicates(table, order, code, keys, self._ranks)
+            if repeated.any():
+                removed = np.bincount(source[order[repeated]], minlength=len(removed))
+                order, code = order[~repeated], code[~repeated]
+        table = table.take(pa.array(order))
+        known = ~pc.or_(pc.starts_with(ids, ANONYMOUS), pc.starts_with(ids, ACCOUNT)).to_numpy(
+            zero_copy_only=False
+        )
+        finished = self._finished(table, ids, code, bins)
+        return Bucket(
+            table=finished,
+            counts=self._counts(table, removed, known[code]),
+            used={
+                name: frozenset(finished.column(name).chunk(0).dictionary.to_pylist())
+                for name in CODED_COLUMNS
+                if name in finished.column_names and finished.num_rows
+            },
+            n_customers=len(ids),
+            n_known=int(known.sum()),
+        )
+
+    def _together(self, pieces: Sequence[pa.Table]) -> pa.Table:
+        """The pieces as one table with the columns and types of all buckets."""
+        empty = pa.table({name: pa.array([], kind) for name, kind in self.types.items()})
+        typed = [
+            pa.table({name: _cast(piece.column(name), self.types[name]) for name in piece.column_names})
+            for piece in pieces
+        ]
+        return gathered([empty, *typed])
+
+    def _sorted(
+        self, table: pa.Table, code: NDArray[np.int32], n_customers: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        from cjm_analytics.kernels.ordering import sort_events
+
+        time, seq = integers(table, "timestamp", 0), integers(table, "seq", 0)
+        order, offsets = sort_events(code, n_customers, time, seq)
+        code = np.repeat(np.arange(n_customers, dtype=np.int32), np.diff(offsets))
+        time, seq = time[order], seq[order]
+        tied = np.zeros(len(order), dtype=bool)
+        tied[1:] = (code[1:] == code[:-1]) & (time[1:] == time[:-1]) & (seq[1:] == seq[:-1])
+        break_ties(table, order, tied, self._ranks)
+        return order, code
+
+    def _finished(self, table: pa.Table, ids: pa.Array, code: NDArray[np.int32], bins: range) -> pa.Table:
+        columns: dict[str, pa.ChunkedArray | pa.Array] = {
+            "customer_id": pa.DictionaryArray.from_arrays(pa.array(code), ids)
+        }
+        for name in self.types:
+            if name in CODED_COLUMNS:
+                columns[name] = self._decoded(table, name)
+            elif name == "user_id" and _only_customers(table):
+                missing = table.column(name).is_null().to_numpy()
+                columns[name] = pa.DictionaryArray.from_arrays(pa.array(code, mask=missing), ids)
+            elif name != "customer_id":
+                columns[name] = table.column(name)
+        for name in self.attribute_names:
+            assert self.attributes is not None  # noqa: S101 - there are names only where there is a table
+            values = self.attributes.look_up(ids, bins, name)
+            columns[name] = values.take(pa.array(code))
+        return pa.table(columns)
+
+    def _decoded(self, table: pa.Table, name: str) -> pa.DictionaryArray:
+        """Codes as names, with those names only that occur here, in sorted order."""
+        places = self._ranks[name][integers(table, name, -1)]
+        used = np.unique(places[places >= 0])
+        narrow = np.full(len(self._texts[name]) + 1, -1, dtype=np.int32)
+        narrow[used] = np.arange(len(used), dtype=np.int32)
+        codes = narrow[places]
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes, mask=codes < 0), self._texts[name].take(pa.array(used))
+        )
+
+    def _counts(
+        self, table: pa.Table, removed: NDArray[np.int64], known: NDArray[np.bool_]
+    ) -> dict[str, SourceCounts]:
+        source, time = integers(table, "source", -1), integers(table, "timestamp", 0)
+        bots = np.zeros(len(source), dtype=bool)
+        if "is_bot" in table.column_names:
+            bots = pc.fill_null(table.column("is_bot"), False).to_numpy()
+        counts = {}
+        for code, name in enumerate(self.names.texts("source").to_pylist()):
+            mine = source == code
+            if not mine.any() and not removed[code]:
+                continue
+            times = time[mine]
+            counts[name] = SourceCounts(
+                kept=int(mine.sum()),
+                duplicates=int(removed[code]),
+                first=int(times.min(initial=np.iinfo(np.int64).max)),
+                last=int(times.max(initial=np.iinfo(np.int64).min)),
+                bots=int((bots & mine).sum()),
+                known=int((known & mine).sum()),
+            )
+        return counts
+
+
+def customer_of(table: pa.Table) -> pa.Array:
+    """The customer of each row: the one that was resolved, else the user."""
+    columns = [table.column(name) for name in ("customer_id", "user_id") if name in table.column_names]
+    return (columns[0] if len(columns) == 1 else pc.coalesce(*columns)).combine_chunks()
+
+
+def _only_customers(table: pa.Table) -> bool:
+    """Whether a user id, where there is one, is the customer's id."""
+    if "customer_id" not in table.column_names:
+        return True
+    both = pc.and_(table.column("customer_id").is_valid(), table.column("user_id").is_valid())
+    return not pc.any(both).as_py()
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    return column if column.type == wanted else column.cast(wanted)
+
+
+def _narrowed(column: pa.ChunkedArray) -> pa.Array:
+    """The same values with a dictionary from the first to the last that occurs."""
+    if not len(column) or column.null_count == len(column):
+        return pa.array([None] * len(column), column.type)
+    encoded = column.chunk(0)
+    bounds = pc.min_max(encoded.indices)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    codes = pc.subtract(encoded.indices, pa.scalar(low, encoded.indices.type))
+    return pa.DictionaryArray.from_arrays(codes, encoded.dictionary.slice(low, high - low + 1))

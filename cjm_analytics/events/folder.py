@@ -1,0 +1,349 @@
+"""The folder of an event store: a manifest that is replaced in one step, a lock, and what a killed run left.
+
+Whatever the manifest does not list is no part of the store. A commit writes new files, makes them durable, then
+replaces the manifest: a crash at any instant leaves the old store or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cjm_analytics.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["FORMAT", "VERSION", "File", "Folder", "Manifest"]
+
+FORMAT = "cjm_analytics events"
+VERSION = 1
+
+_MANIFEST = "manifest.json"
+_LOCK = ".lock"
+_PARTS = ("events", "rejects", "customers", "identity", "spill")
+"""The folders inside a store; anything else in it was not written by this library."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A Parquet file of the store, by its path inside the folder.
+
+    Attributes
+    ----------
+    path : str
+    rows, size : int
+        Number of rows, and of bytes.
+    first, last : int or None
+        Time range of its events, microseconds UTC.
+    """
+
+    path: str
+    rows: int
+    size: int
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a store consists of.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+    events, rejects, customers, identity : tuple of File
+        `customers`: attributes in long form; `identity`: ids seen together.
+    codebooks : mapping of str to tuple of str
+    sources : mapping of str to mapping
+        Per source its `dedupe` columns, the `complete_until` that was declared, and the `fingerprints` of the
+        files that were read.
+    observation_start : int
+    observation_ends : mapping of str to int
+    report : mapping
+        As `IngestReport.to_json` gives it.
+    """
+
+    schema: pa.Schema
+    events: tuple[File, ...]
+    rejects: tuple[File, ...] = ()
+    customers: tuple[File, ...] = ()
+    identity: tuple[File, ...] = ()
+    codebooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    observation_start: int = 0
+    observation_ends: Mapping[str, int] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        return (*self.events, *self.rejects, *self.customers, *self.identity)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the schema as text that people can read and as Arrow's own bytes."""
+        values = {
+            name: getattr(self, name)
+            for name in ("codebooks", "sources", "observation_start", "observation_ends", "report")
+        }
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "columns": {one.name: str(one.type) for one in self.schema},
+            "schema": self.schema.serialize().to_pybytes().hex(),
+            **{
+                part: [asdict(one) for one in getattr(self, part)]
+                for part in ("events", "rejects", "customers", "identity")
+            },
+            **values,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Manifest:
+        """The manifest that `to_json` gave."""
+        parts = {
+            part: tuple(File(**one) for one in values[part])
+            for part in ("events", "rejects", "customers", "identity")
+        }
+        return cls(
+            schema=pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(values["schema"]))),
+            codebooks={name: tuple(texts) for name, texts in values["codebooks"].items()},
+            sources=values["sources"],
+            observation_start=values["observation_start"],
+            observation_ends=values["observation_ends"],
+            report=values["report"],
+            **parts,
+        )
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is, or becomes, an event store."""
+
+    path: Path
+
+    def manifest(self) -> Manifest | None:
+        """What the store consists of; None where there is no store yet.
+
+        Raises
+        ------
+        StoreError
+            The manifest is damaged, foreign or newer than this library, or a file that it lists is missing or
+            has another size.
+        """
+        path = self.path / _MANIFEST
+        try:
+            text = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}.") from error
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise StoreError(
+                f"{path} is damaged: {error}. Restore it from a backup, or ingest the sources again into an "
+                "empty folder."
+            ) from error
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise StoreError(f"{path} belongs to something else, not to an event store of cjm_analytics.")
+        version = values.get("version")
+        if not isinstance(version, int) or version > VERSION:
+            raise StoreError(
+                f"{self.path} was written in format {version}, this library reads up to {VERSION}: a newer "
+                "version of cjm_analytics wrote it. Upgrade with pip install --upgrade cjm_analytics."
+            )
+        try:
+            manifest = Manifest.from_json(values)
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise StoreError(f"{path} is damaged: {error!r}. Restore it from a backup.") from error
+        self._check(manifest)
+        return manifest
+
+    def _check(self, manifest: Manifest) -> None:
+        for file in manifest.files:
+            path = self.path / file.path
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise StoreError(
+                    f"{path} is missing, but the manifest lists it with {file.rows:,} rows. Restore it from a "
+                    "backup, or ingest the sources again into an empty folder."
+                ) from error
+            if size != file.size:
+                raise StoreError(
+                    f"{path} is damaged: it has {size:,} bytes, the manifest says {file.size:,}. Restore it from "
+                    "a backup, or ingest the sources again into an empty folder."
+                )
+
+    def refuse_foreign(self) -> None:
+        """Make sure that the folder is absent, empty, a store, or what is left of a first ingest.
+
+        Raises
+        ------
+        StoreError
+            It holds something else.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise StoreError(f"{self.path} is a file. Give a folder for the event store.")
+        if not self.path.exists() or (self.path / _MANIFEST).exists() or (self.path / _LOCK).exists():
+            return
+        strange = sorted(one.name for one in self.path.iterdir())
+        if strange:
+            raise StoreError(
+                f"{self.path} holds something else ({', '.join(map(repr, strange[:5]))}"
+                f"{', …' if len(strange) > 5 else ''}). Give an empty folder or an event store."  # noqa: PLR2004
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one writer; the system lets go of it even when the process is killed.
+
+        Raises
+        ------
+        StoreError
+            Somebody else is writing.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / _LOCK).open("a+") as file:
+            if not _try_lock(file.fileno()):
+                file.seek(0)
+                raise StoreError(
+                    f"{self.path} is in use: {file.read().strip() or 'another process'} is writing to it. "
+                    "Try again when it has finished."
+                )
+            file.truncate(0)
+            file.write(f"process {os.getpid()}")
+            file.flush()
+            yield
+
+    def clean(self, manifest: Manifest | None) -> None:
+        """Remove what no manifest lists: the leavings of killed runs and the files of former versions."""
+        listed = {self.path / file.path for file in manifest.files} if manifest else set()
+        for part in _PARTS:
+            for path in sorted((self.path / part).rglob("*"), reverse=True):
+                if path.is_dir():
+                    if not any(path.iterdir()):
+                        path.rmdir()
+                elif path not in listed:
+                    path.unlink()
+        for path in self.path.glob(f"{_MANIFEST}.*"):
+            path.unlink()
+
+    @contextmanager
+    def spill(self) -> Iterator[Path]:
+        """A folder for rows that do not fit into memory, gone afterwards."""
+        path = self.path / "spill" / uuid.uuid4().hex[:12]
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def write(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema, **options: Any) -> File:  # noqa: ANN401
+        """Write one durable Parquet file; each table becomes a row group."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = 0
+        with path.open("wb") as file:
+            with pq.ParquetWriter(file, schema, **options) as writer:
+                for table in tables:
+                    writer.write_table(table, row_group_size=max(table.num_rows, 1))
+                    rows += table.num_rows
+            file.flush()
+            os.fsync(file.fileno())
+        return File(name, rows, path.stat().st_size)
+
+    def read(self, file: File) -> pa.Table:
+        """A whole file.
+
+        Raises
+        ------
+        StoreError
+            It is damaged.
+        """
+        with self._told_if_damaged(file):
+            return pq.read_table(self.path / file.path, partitioning=None)
+
+    def row_groups(self, file: File) -> Iterator[pa.Table]:
+        """A file, piece by piece.
+
+        Raises
+        ------
+        StoreError
+            It is damaged.
+        """
+        with self._told_if_damaged(file), pq.ParquetFile(self.path / file.path) as parquet:
+            for number in range(parquet.num_row_groups):
+                yield parquet.read_row_group(number)
+
+    @contextmanager
+    def _told_if_damaged(self, file: File) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"{self.path / file.path} cannot be read: {error}. The file is damaged: restore it from a backup, "
+                "or ingest the sources again into an empty folder."
+            ) from error
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make the files of a manifest the store, in one step."""
+        folders = {(self.path / file.path).parent for file in manifest.files}
+        folders |= {one.parent for one in folders} | {self.path}
+        for folder in sorted(folders):
+            if folder.is_relative_to(self.path):
+                _sync_folder(folder)
+        temporary = self.path / f"{_MANIFEST}.{uuid.uuid4().hex[:12]}"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(manifest.to_json(), file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path / _MANIFEST)
+        _sync_folder(self.path)
+
+    def remove_if_new(self) -> None:
+        """Take away a folder in which nothing was ever committed."""
+        if not (self.path / _MANIFEST).exists():
+            self.clean(None)
+            for part in _PARTS:
+                if (self.path / part).is_dir():
+                    (self.path / part).rmdir()
+            (self.path / _LOCK).unlink(missing_ok=True)
+            if not any(self.path.iterdir()):
+                self.path.rmdir()
+
+
+def _try_lock(file: int) -> bool:
+    if os.name == "nt":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":  # a folder cannot be opened there; the system keeps its own journal
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,263 @@
+"""The first half of an ingest: every row is read, checked and put where its customer will be found."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics.errors import InputError, StoreError, UnknownNameError
+from cjm_analytics.events.arrange import ByBin, customer_of
+from cjm_analytics.events.attributes import PREFIX, Attributes
+from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS, Evidence
+from cjm_analytics.events.intake import CODED_COLUMNS, Intake, Limits, Names
+from cjm_analytics.events.rejects import Rejects
+from cjm_analytics.events.scatter import BINS, Scatter
+from cjm_analytics.schema import CANONICAL, EventSource, FileSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from cjm_analytics.events.folder import File, Folder, Manifest
+    from cjm_analytics.events.identity import Stitching
+    from cjm_analytics.schema import Batch
+
+__all__ = ["Gathering"]
+
+_IN_MEMORY = 768 * 2**20
+"""With a folder to spill to, so many bytes of rows stay in memory before the others go to disk."""
+
+_BINS_AT_ONCE = 16
+_SHOWN = 3
+
+
+class Gathering:
+    """All rows of one ingest, in bins by customer.
+
+    Parameters
+    ----------
+    limits : Limits
+    spill : Path or None
+        Where rows go that do not fit into memory.
+    write_rejects : callable or None
+        Writes rejects under a running number.
+
+    Attributes
+    ----------
+    names : Names
+        The texts behind the codes of the rows.
+    types : dict of str to DataType
+        The columns in which any row has a value.
+    sources : dict of str to dict
+        As in `Manifest.sources`.
+    intakes : dict of str to Intake
+        What was read of each source.
+    evidence : Evidence
+    attributes : Attributes
+    rejects : Rejects
+    notes : list of str
+    resolved : Scatter
+        Rows whose customer is known.
+    waiting : Scatter
+        Rows with an anonymous id only, until `stitch` moves them.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        spill: Path | None = None,
+        write_rejects: Callable[[int, pa.Table], File] | None = None,
+    ) -> None:
+        self.names = Names()
+        self.types: dict[str, pa.DataType] = {}
+        self.sources: dict[str, dict[str, Any]] = {}
+        self.intakes: dict[str, Intake] = {}
+        self.evidence = Evidence()
+        self.attributes = Attributes(limits.now)
+        self.rejects = Rejects(write_rejects)
+        self.notes: list[str] = []
+        self.resolved = Scatter(customer_of, spill and spill / "resolved", _IN_MEMORY // 2)
+        self.waiting = Scatter(_alias, spill and spill / "waiting", _IN_MEMORY // 2)
+        self._limits = limits
+
+    def expect(self, sources: Sequence[EventSource]) -> None:
+        """Make sure, before anything is read, that the sources make sense together.
+
+        Raises
+        ------
+        InputError
+            Two sources of one name tell their events apart differently, or a promoted name is taken.
+        UnknownNameError
+            A dedupe column does not exist.
+        """
+        for source in sources:
+            _check_names(source)
+            key = list(source.dedupe)
+            known = self.sources.setdefault(source.name, {"dedupe": key, "fingerprints": {}})
+            if known["dedupe"] != key:
+                raise InputError(
+                    f"Two sources named {source.name!r} tell their events apart by different columns: "
+                    f"{known['dedupe']} and {key}. Give one of them another name."
+                )
+            keep = frozenset(source.keep)
+            if source.name in self.intakes:
+                keep |= self.intakes[source.name].keep
+            self.intakes[source.name] = Intake(source.name, keep, self._limits, self.names)
+
+    def read_store(self, folder: Folder, old: Manifest) -> None:
+        """Take in the rows, ids and attributes of a store as it is."""
+        self.sources = {name: {**known} for name, known in old.sources.items()}
+        for file in old.identity:
+            self.evidence.add(folder.read(file))
+        for file in old.customers:
+            self.attributes.add(folder.read(file))
+        for file in old.events:
+            for group in folder.row_groups(file):
+                self._put(self._coded(group))
+
+    def read(self, source: EventSource, advance: Callable[[int], object]) -> None:
+        """Take in a source; `advance` is told the number of rows now and then."""
+        intake = self.intakes[source.name]
+        # The source is read here, in the caller's thread; another one works on the batch before.
+        with ThreadPoolExecutor(1) as worker:
+            busy: Future[None] | None = None
+            for batch in self._without_known_files(source).batches():
+                if busy:
+                    busy.result()
+                busy = worker.submit(self._take_in, intake, batch)
+                advance(batch.n_read)
+            if busy:
+                busy.result()
+
+    def refuse_too_many_rejects(self, allowed: float) -> None:
+        """Stop where a source has more rejects than allowed.
+
+        Raises
+        ------
+        InputError
+            With the rejects in `.failures`.
+        """
+        for source, intake in self.intakes.items():
+            if intake.read and intake.rejected / intake.read > allowed:
+                raise self.rejects.error(source, intake, allowed)
+
+    def stitch(self, stitching: Stitching) -> None:
+        """Give every waiting row its customer."""
+        self.waiting.close()
+        owners = ByBin(stitching.owners, "alias")
+        for first in range(0, BINS if self.waiting.n_rows else 0, _BINS_AT_ONCE):
+            bins = range(first, first + _BINS_AT_ONCE)
+            for piece in self.waiting.tables(bins):
+                alias = _alias(piece)
+                user = owners.look_up(alias, bins, "user_id")
+                nobody = pc.binary_join_element_wise(ANONYMOUS, alias, "")
+                self._resolve(piece.append_column("customer_id", pc.coalesce(user, nobody)))
+        self.waiting.clear()
+        self.resolved.close()
+
+    def _take_in(self, intake: Intake, batch: Batch) -> None:
+        events, rejects = intake.accept(batch)
+        self.rejects.add(rejects)
+        self.evidence.links(batch.links)
+        self.attributes.add(batch.customers)
+        if events.num_rows:
+            self.evidence.rows(events)
+            self._put(events)
+
+    def _put(self, events: pa.Table) -> None:
+        """Rows of users go to their bin at once; those with an anonymous id only wait."""
+        if "user_id" in events.column_names:
+            known = events.column("user_id").is_valid()
+            if not events.column("user_id").null_count:
+                self._resolve(events)
+                return
+            self._resolve(events.filter(known))
+            events = events.filter(pc.invert(known)).drop_columns(["user_id"])
+        self._note_types(events)
+        if "anonymous_id" in events.column_names:
+            known = events.column("anonymous_id").is_valid()
+            self.waiting.add(events.filter(known))
+            events = events.filter(pc.invert(known)).drop_columns(["anonymous_id"])
+        if events.num_rows:
+            accounts = pc.binary_join_element_wise(ACCOUNT, events.column("account_id"), "")
+            self._resolve(events.append_column("customer_id", accounts))
+
+    def _resolve(self, events: pa.Table) -> None:
+        self._note_types(events)
+        self.resolved.add(events)
+
+    def _note_types(self, events: pa.Table) -> None:
+        for one in events.schema:
+            known = self.types.get(one.name)
+            self.types[one.name] = one.type if known is None else _wider(known, one.type)
+
+    def _coded(self, stored: pa.Table) -> pa.Table:
+        """Rows of a store as `Intake.accept` would give them."""
+        columns = {}
+        for name in stored.column_names:
+            if name == "customer_id" or name.startswith(PREFIX):
+                continue
+            column = stored.column(name).unify_dictionaries().combine_chunks()
+            if column.null_count == len(column):
+                continue
+            if name in CODED_COLUMNS:
+                codes = pa.array(self.names.encode(name, column.dictionary))
+                columns[name] = codes.take(column.indices)
+            elif pa.types.is_dictionary(column.type):
+                columns[name] = column.cast(pa.string())
+            else:
+                columns[name] = column
+        return pa.table(columns)
+
+    def _without_known_files(self, source: EventSource) -> EventSource:
+        if not isinstance(source, FileSource):
+            return source
+        known = self.sources[source.name]["fingerprints"]
+        marks = dict(source.fingerprints())
+        again = sorted(file for file, mark in marks.items() if mark in known)
+        self.sources[source.name]["fingerprints"] = {**known, **{mark: file for file, mark in marks.items()}}
+        if not again:
+            return source
+        shown = ", ".join(again[:_SHOWN])
+        more = f" and {len(again) - _SHOWN:,} more" if len(again) > _SHOWN else ""
+        self.notes.append(
+            f"Skipped {len(again):,} file{'s' * (len(again) > 1)} of {source.name!r} that had been read before: "
+            f"{shown}{more}."
+        )
+        return source.without(again)
+
+
+def _check_names(source: EventSource) -> None:
+    available = [*CANONICAL.names[1:], *source.keep]
+    for name in source.dedupe:
+        if name not in available:
+            raise UnknownNameError(f"dedupe column of source {source.name!r}", name, available)
+    for name in source.keep:
+        if name in CANONICAL.names or name.startswith((PREFIX, "properties.")):
+            raise InputError(
+                f"Source {source.name!r} promotes {name!r}, which means something else already. Give the "
+                "property another name."
+            )
+
+
+def _alias(events: pa.Table) -> pa.Array:
+    return events.column("anonymous_id").combine_chunks()
+
+
+def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """A type that holds the values of both: a number, else text."""
+    if one == other:
+        return one
+    try:
+        return (
+            pa.unify_schemas(
+                [pa.schema([("x", one)]), pa.schema([("x", other)])], promote_options="permissive"
+            )
+            .field("x")
+            .type
+        )
+    except pa.ArrowTypeError:
+        return pa.string()
