@@ -456,7 +456,8 @@ def design_effect(totals: ArrayLike, sizes: ArrayLike, counts: ArrayLike, *, var
     """How much the answers of the same customers inflate the variance of their mean; never below 1.
 
     The cluster-robust variance over that of as many independent answers. With few customers a ratio below 1
-    is mostly noise, and would make an interval too short; one customer counts as one answer.
+    is mostly noise, and would make an interval too short. One customer counts as one answer; and so does each
+    where all answers are equal, which leaves open how alike those of one customer are.
 
     Parameters
     ----------
@@ -477,7 +478,7 @@ def design_effect(totals: ArrayLike, sizes: ArrayLike, counts: ArrayLike, *, var
     if count.sum() <= 1:
         return n
     if not variance > 0:
-        return 1.0
+        return n / float(count.sum())
     return max(1.0, cluster_variance(totals, sizes, counts) / (variance / n))
 
 
