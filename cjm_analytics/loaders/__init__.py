@@ -1,8 +1,9 @@
 """Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
 
+from cjm_analytics.loaders.segment import segment
 from cjm_analytics.loaders.table import table
 
-__all__ = ["table"]
+__all__ = ["segment", "table"]
 
 
 def __dir__() -> list[str]:

@@ -97,7 +97,12 @@ def is_location(source: object) -> bool:
     )
 
 
-def find_files(source: object, format: str | None = None) -> list[InputFile]:  # noqa: A002 - the user's word
+def find_files(
+    source: object,
+    format: str | None = None,  # noqa: A002 - the user's word
+    *,
+    mixed: bool = False,
+) -> list[InputFile]:
     """All files that a path, glob, folder, URL or list of them names, in a fixed order.
 
     Parameters
@@ -107,6 +112,8 @@ def find_files(source: object, format: str | None = None) -> list[InputFile]:  #
         (`_SUCCESS`) are left out.
     format : str, optional
         One of `FORMATS`; by default the extension tells.
+    mixed : bool
+        Whether a folder may hold files of several formats.
 
     Raises
     ------
@@ -122,7 +129,8 @@ def find_files(source: object, format: str | None = None) -> list[InputFile]:  #
     found: dict[str, InputFile] = {}
     for one in ordered:
         place = os.fspath(one)
-        for file in _on_url(place, format) if _URL.match(place) else _on_disk(place, format):
+        there = _on_url(place, format, mixed) if _URL.match(place) else _on_disk(place, format, mixed)
+        for file in there:
             found.setdefault(file.shown, file)
     return list(found.values())
 
@@ -161,7 +169,7 @@ def _known_format(path: str, asked: str | None) -> str:
     return known
 
 
-def _on_disk(place: str, format: str | None) -> Iterator[InputFile]:  # noqa: A002
+def _on_disk(place: str, format: str | None, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
     local = fs.LocalFileSystem()
     path = os.path.expanduser(place)  # noqa: PTH111 - a relative path stays as it was given
     if os.path.isfile(path):  # noqa: PTH113
@@ -173,7 +181,9 @@ def _on_disk(place: str, format: str | None) -> Iterator[InputFile]:  # noqa: A0
             for name in names
             if not _hidden(os.path.relpath(os.path.join(folder, name), path))  # noqa: PTH118
         )
-        yield from _of_one_format(place, inside, local, format)
+        kept = _usable(place, inside, format, mixed=mixed)
+        for one, known in kept:
+            yield InputFile(one, one, local, known)
     elif glob.has_magic(path):
         matches = sorted(
             one
@@ -192,28 +202,28 @@ def _hidden(relative: str) -> bool:
     return any(part.startswith((".", "_")) for part in Path(relative).parts)
 
 
-def _of_one_format(
+def _usable(
     place: str,
     paths: Sequence[str],
-    system: fs.FileSystem,
     format: str | None,  # noqa: A002
-    prefix: str = "",
-) -> Iterator[InputFile]:
-    formats = {path: _format_of(path) for path in paths}
-    usable = [path for path in paths if formats[path] is not None and format in {None, formats[path]}]
+    *,
+    mixed: bool,
+) -> list[tuple[str, str]]:
+    """The files of a folder that hold rows, with their formats."""
+    told = [(path, _format_of(path)) for path in paths]
+    usable = [(path, known) for path, known in told if known is not None and format in {None, known}]
     if not usable and format is not None:
-        usable = list(paths)  # files without a telling name, all of the format that was asked for
+        usable = [(path, format) for path in paths]  # no telling names: all of the format that was asked for
     if not usable:
         there = _listed([Path(path).name for path in paths])
         raise InputError(f"The folder {place!r} holds no CSV, JSON or Parquet file.{there}")
-    kinds = sorted({format or str(formats[path]) for path in usable})
-    if len(kinds) > 1:
+    kinds = sorted({known for _, known in usable})
+    if len(kinds) > 1 and not mixed:
         raise InputError(
             f"The folder {place!r} holds files of several formats ({', '.join(kinds)}). "
             f"Say which to read, for example format={kinds[0]!r}."
         )
-    for path in usable:
-        yield InputFile(prefix + path, path, system, kinds[0])
+    return usable
 
 
 def _near(path: str) -> str:
@@ -236,7 +246,7 @@ def _listed(names: Sequence[str], where: str = "it") -> str:
     return f" In {where} there are: {', '.join(names[:_SHOWN])}{more}."
 
 
-def _on_url(place: str, format: str | None) -> Iterator[InputFile]:  # noqa: A002
+def _on_url(place: str, format: str | None, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
     plain, pattern = place, None
     if glob.has_magic(place):
         pattern = place
@@ -265,7 +275,8 @@ def _on_url(place: str, format: str | None) -> Iterator[InputFile]:  # noqa: A00
             yield InputFile(prefix + one, one, system, _known_format(one, format))
         return
     below = [one for one in inside if not _hidden(one[len(path) :].lstrip("/"))]
-    yield from _of_one_format(place, below, system, format, prefix)
+    for one, known in _usable(place, below, format, mixed=mixed):
+        yield InputFile(prefix + one, one, system, known)
 
 
 def _files_below(system: fs.FileSystem, folder: str) -> list[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.files import InputFile
 
-__all__ = ["Broken", "CsvFormat", "Rows", "frame_rows", "read_rows"]
+__all__ = ["Broken", "CsvFormat", "ObjectRows", "Rows", "frame_rows", "inferred", "member", "read_rows"]
 
 BLOCK_ROWS: Final = 131_072
 _CSV_BLOCK: Final = 1 << 23
@@ -67,6 +67,8 @@ class Rows(Protocol):
         Their row numbers.
     broken : list of Broken
         Rows of this block that are not among them.
+    is_sparse : bool
+        Whether a column may be absent only because no row of the block has anything in it.
     """
 
     @property
@@ -75,6 +77,8 @@ class Rows(Protocol):
     def numbers(self) -> NDArray[np.int64]: ...
     @property
     def broken(self) -> list[Broken]: ...
+    @property
+    def is_sparse(self) -> bool: ...
     def __len__(self) -> int: ...
     def has(self, name: str) -> bool: ...
     def names(self) -> list[str]: ...
@@ -92,6 +96,7 @@ class ColumnRows:
     numbers: NDArray[np.int64]
     separator: str | None = None
     broken: list[Broken] = field(default_factory=list)
+    is_sparse: bool = False
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -108,7 +113,7 @@ class ColumnRows:
         if name in self.table.column_names:
             return plain(self.table[name])
         head, _, rest = name.partition(".")
-        return _inferred([_walk(_parsed(cell), rest) for cell in plain(self.table[head]).to_pylist()])
+        return inferred([member(_parsed(cell), rest) for cell in plain(self.table[head]).to_pylist()])
 
     def properties(self, taken: Collection[str]) -> pa.Array | None:
         left = {name: plain(self.table[name]) for name in self.table.column_names if name not in taken}
@@ -132,6 +137,7 @@ class ObjectRows:
     numbers: NDArray[np.int64]
     lines: Sequence[bytes] | None = None
     broken: list[Broken] = field(default_factory=list)
+    is_sparse: bool = True
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -141,7 +147,7 @@ class ObjectRows:
         if name in self._names:
             return True
         return name.partition(".")[0] in self._names and any(
-            _walk(one, name) is not None for one in self.objects
+            member(one, name) is not None for one in self.objects
         )
 
     def names(self) -> list[str]:
@@ -153,8 +159,8 @@ class ObjectRows:
 
     def column(self, name: str) -> pa.Array:
         if "." in name and name not in self._names:
-            return _inferred([_walk(one, name) for one in self.objects])
-        return _inferred(self._values(name))
+            return inferred([member(one, name) for one in self.objects])
+        return inferred(self._values(name))
 
     def _values(self, name: str) -> list[object]:
         try:
@@ -211,17 +217,17 @@ def _parsed(cell: object) -> object:
     return cell
 
 
-def _walk(cell: object, path: str) -> object:
+def member(cell: object, path: str) -> object:
     """The member of an object at a dotted path; None where there is none. A key that holds dots wins."""
     if not isinstance(cell, dict):
         return None
     if path in cell:
         return cell[path]
     head, _, rest = path.partition(".")
-    return _walk(cell.get(head), rest) if rest else None
+    return member(cell.get(head), rest) if rest else None
 
 
-def _inferred(values: Sequence[object]) -> pa.Array:
+def inferred(values: Sequence[object]) -> pa.Array:
     """Values of a JSON member as a column: its own type if it has one, else text."""
     try:
         return pa.array(values, pa.string())

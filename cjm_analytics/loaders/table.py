@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError, hint
-from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
-from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, frame_rows, read_rows
+from cjm_analytics.loaders.origin import Origin
+from cjm_analytics.loaders.rows import Broken, CsvFormat, Rows, inferred, member
 from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import Clock, quality_column
 from cjm_analytics.loaders.values import (
@@ -32,11 +32,11 @@ from cjm_analytics.loaders.values import (
 from cjm_analytics.schema import ACTORS, CANONICAL, INVITE, LINKS, LOADED, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["Layout", "canonical", "table"]
+__all__ = ["Layout", "Promoted", "canonical", "checked_keep", "promoted_name", "table"]
 
 _IDS: Final = ("user_id", "anonymous_id", "account_id")
 _OWN: Final = ("source", "source_kind", "src_file", "src_row", "time_quality", "properties")
@@ -86,7 +86,7 @@ class Layout:
         A member of JSON objects may be absent from a block, because an object leaves out what it has not got:
         there, only customer, time and event must be found.
         """
-        if isinstance(rows, ObjectRows) and not len(rows):
+        if rows.is_sparse and not len(rows):
             return self
         there = rows.names()
         self._check_named(rows, there)
@@ -103,7 +103,7 @@ class Layout:
 
     def _check_named(self, rows: Rows, there: Sequence[str]) -> None:
         named = [(name, column) for name, column in self.columns.items() if column]
-        if isinstance(rows, ObjectRows):
+        if rows.is_sparse:
             named = [(name, column) for name, column in named if name in {*_IDS, "timestamp", "event"}]
             others: list[tuple[str, str]] = []
         else:
@@ -265,12 +265,12 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         mapping,
         email,
         _checked_melt(melt, mapping),
-        _checked_keep(keep),
+        checked_keep(keep),
         clock,
         decimal,
     )
     written = CsvFormat(sep, encoding, quote, tuple(null_values))
-    origin = _Origin.of(source, format, written)
+    origin = Origin.of(source, format, written)
     first = layout.resolved(origin.glance())
     has_score = bool(first.columns.get("score"))
     label = name or origin.name
@@ -288,79 +288,13 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     )
 
 
-@dataclass
-class _Origin:
-    """Where rows come from: files, or one object in memory."""
-
-    files: list[InputFile]
-    held: object
-    written: CsvFormat
-    name: str
-    _ahead: Iterator[Rows] | None = None
-    _first: Rows | None = None
-    _used: bool = False
-
-    @classmethod
-    def of(cls, source: object, format: str | None, written: CsvFormat) -> _Origin:  # noqa: A002
-        if not is_location(source):
-            return cls([], source, written, "table")
-        files = find_files(source, format)
-        return cls(files, None, written, _source_name(source, files))
-
-    @property
-    def shown(self) -> tuple[str, ...]:
-        return tuple(file.shown for file in self.files)
-
-    def glance(self) -> Rows:
-        """The first block, to learn the columns before anything else is read."""
-        if self._first is None:
-            stream = self._streams()
-            self._first = next(stream)
-            if _is_one_shot(self.held):
-                self._ahead = stream
-        return self._first
-
-    def blocks(self) -> Iterator[Rows]:
-        """All blocks, file by file."""
-        if not _is_one_shot(self.held):
-            self._first = None
-            yield from self._streams()
-            return
-        if self._used:
-            raise InputError(
-                f"A {type(self.held).__name__} can be read once only, and it has been. Make a new one, or give a table."
-            )
-        self._used = True
-        yield self.glance()
-        yield from self._ahead or ()
-
-    def _streams(self) -> Iterator[Rows]:
-        if not self.files:
-            yield from frame_rows(self.held, f"<{type(self.held).__name__}>")
-        for file in self.files:
-            yield from read_rows(file, self.written)
-
-
-def _is_one_shot(held: object) -> bool:
-    return isinstance(held, pa.RecordBatchReader)
-
-
-def _source_name(source: object, files: list[InputFile]) -> str:
-    if len(files) == 1:
-        return stem(files[0].shown)
-    folder = files[0].shown.replace("\\", "/").rpartition("/")[0]
-    if isinstance(source, str) and not any(sign in source for sign in "*?["):
-        folder = source
-    return stem(folder.rstrip("/")) if folder.strip("./") else "table"
-
-
-def _batches(origin: _Origin, layout: Layout, name: str, kind: str) -> Iterator[Batch]:
+def _batches(origin: Origin, layout: Layout, name: str, kind: str) -> Iterator[Batch]:
     layout = replace(layout, clock=layout.clock.afresh())
     promoted = Promoted(layout.keep)
     unseen = {column for column in layout.columns.values() if column and not column.startswith("=")}
     file, resolved = None, layout
     for rows in origin.blocks():
-        if rows.file != file or isinstance(rows, ObjectRows):
+        if rows.file != file or rows.is_sparse:
             file, resolved = rows.file, layout.resolved(rows)
             unseen -= set(resolved.columns.values())
         yield canonical(rows, resolved, promoted, source=name, kind=kind)
@@ -373,7 +307,15 @@ def _warn_of_unseen(source: str, unseen: Sequence[str], members: Sequence[str]) 
         warnings.warn(f"No row of {source} holds {column!r}.{hint(column, members)}", stacklevel=2)
 
 
-def canonical(rows: Rows, layout: Layout, promoted: Promoted, *, source: str, kind: str) -> Batch:
+def canonical(
+    rows: Rows,
+    layout: Layout,
+    promoted: Promoted,
+    *,
+    source: str,
+    kind: str,
+    is_inferred: NDArray[np.bool_] | None = None,
+) -> Batch:
     """One block of raw rows as canonical events, links and rejects."""
     draft = Draft(rows, source=source, kind=kind)
     if not len(rows):
@@ -381,20 +323,20 @@ def canonical(rows: Rows, layout: Layout, promoted: Promoted, *, source: str, ki
     columns = layout.columns
     for name, column in columns.items():
         if column and name not in {"timestamp", "event", "seq"}:
-            _fill(draft, name, column, layout)
-    _identify(draft, layout)
-    _finish(draft, layout, promoted)
+            _fill(draft, rows, name, column, layout)
+    _identify(draft, rows, layout)
+    _finish(draft, rows, layout, promoted)
     if layout.melt:
-        return _melted(draft, layout)
+        return _melted(draft, rows, layout)
     times = layout.clock.read(
         rows.column(columns["timestamp"]), rows.numbers, column=columns["timestamp"], file=rows.file
     )
     draft.refuse(times.wrong)
     draft.columns["timestamp"] = times.values
-    draft.columns["time_quality"] = quality_column(times.quality)
-    _fill(draft, "event", columns["event"], layout)
+    draft.columns["time_quality"] = quality_column(times.quality, is_inferred)
+    _fill(draft, rows, "event", columns["event"], layout)
     if columns.get("seq"):
-        _fill(draft, "seq", columns["seq"], layout)
+        _fill(draft, rows, "seq", columns["seq"], layout)
         draft.require(draft.columns["seq"], f"no place in the order: {columns['seq']} is empty")
     else:
         draft.columns["seq"] = pa.array(rows.numbers)
@@ -430,9 +372,8 @@ class _Repeated:
         return self.rows.raw(int(self.of[row]))
 
 
-def _melted(shared: Draft, layout: Layout) -> Batch:
+def _melted(shared: Draft, rows: Rows, layout: Layout) -> Batch:
     """Each filled milestone of each row as an event, in the order of rows, then of milestones."""
-    rows = shared.rows
     read = [
         layout.clock.read(rows.column(column), rows.numbers, column=column, file=rows.file)
         for column in layout.melt
@@ -472,7 +413,7 @@ def _melted(shared: Draft, layout: Layout) -> Batch:
     return replace(batch, n_read=batch.n_read + without, n_excluded=without)
 
 
-def _fill(draft: Draft, name: str, column: str, layout: Layout) -> None:
+def _fill(draft: Draft, rows: Rows, name: str, column: str, layout: Layout) -> None:
     """One canonical column from its column of the source, or from a constant."""
     if column.startswith("="):
         raw = pa.array([column[1:]], pa.string())
@@ -484,9 +425,9 @@ def _fill(draft: Draft, name: str, column: str, layout: Layout) -> None:
             constant(cells.values[0].as_py(), draft.size) if name in _NAMES else cells.values.take(zeros)
         )
         return
-    raw = draft.rows.column(column)
+    raw = rows.column(column)
     if name in _TIMES:
-        times = layout.clock.read(raw, draft.rows.numbers, column=column, file=draft.rows.file)
+        times = layout.clock.read(raw, rows.numbers, column=column, file=rows.file)
         draft.refuse(times.wrong)
         draft.columns[name] = times.values
         return
@@ -516,13 +457,13 @@ _ALIAS: Final = "<alias>"
 """A column that lives until links are made of it."""
 
 
-def _identify(draft: Draft, layout: Layout) -> None:
+def _identify(draft: Draft, rows: Rows, layout: Layout) -> None:
     """See to it that every row has an id; an e-mail address is one, or the alias of one."""
     filled = draft.columns
     columns = [layout.columns[name] for name in _IDS if layout.columns.get(name)]
     if layout.email:
         columns.append(layout.email)
-        cells = ids(draft.rows.column(layout.email), column=layout.email)
+        cells = ids(rows.column(layout.email), column=layout.email)
         draft.refuse(cells.wrong)
         aliases = pc.binary_join_element_wise("email:", pc.utf8_lower(cells.values), "")
         if "user_id" in filled:
@@ -548,17 +489,17 @@ def _with_links(batch: Batch) -> Batch:
     return replace(batch, events=events.drop_columns([_ALIAS]), links=links)
 
 
-def _finish(draft: Draft, layout: Layout, promoted: _Promoted) -> None:
+def _finish(draft: Draft, rows: Rows, layout: Layout, promoted: Promoted) -> None:
     """What follows from other columns, and what is left over."""
     filled = draft.columns
     if "url" in filled and "path" not in filled:
         filled["path"] = path_of(filled["url"])
     if "score" in filled and ("score_min" in filled or "score_max" in filled):
         _check_scale(draft)
-    left_over = draft.rows.properties(layout.source_columns())
+    left_over = rows.properties(layout.source_columns())
     if left_over is not None:
         filled["properties"] = left_over
-    promoted.fill(draft, layout)
+    promoted.fill(draft, rows, layout)
 
 
 def _check_scale(draft: Draft) -> None:
@@ -605,21 +546,40 @@ class Promoted:
         self._kinds: dict[str, pa.DataType] = {
             name: _KEEP_TYPES[kind] for name, kind in keep.items() if kind is not None
         }
-        self._keep = tuple(keep)
+        self.keep = dict(keep)
         self._seen: set[str] = set()
         self.members: tuple[str, ...] = ()
 
     @property
     def unseen(self) -> list[str]:
         """Names that no row held so far."""
-        return [name for name in self._keep if name not in self._seen]
+        return [name for name in self.keep if name not in self._seen]
 
-    def fill(self, draft: Draft, layout: Layout) -> None:
+    def notice(self, members: Iterable[str]) -> None:
+        """Remember what there is, for the message about a name that is not."""
+        if self.keep and not self.members:
+            self.members = tuple(members)
+
+    def looked_up(
+        self, calls: Sequence[Mapping[str, object]], properties: Sequence[Mapping[str, object]]
+    ) -> dict[str, pa.Array]:
+        """The promoted members of JSON objects: of their properties, else of the objects themselves."""
+        found = {}
+        for name in self.keep:
+            path = promoted_name(name)
+            values = [
+                inside if (inside := member(one, path)) is not None else member(call, path)
+                for one, call in zip(properties, calls, strict=True)
+            ]
+            if any(value is not None for value in values):
+                found[name] = inferred(values)
+        return found
+
+    def fill(self, draft: Draft, rows: Rows, layout: Layout) -> None:
         """Write the promoted columns of one block."""
-        if self._keep and not self.members:
-            self.members = tuple(draft.rows.names())
-        for name in self._keep:
-            self.put(draft, name, _found(draft.rows, name), decimal=layout.decimal)
+        self.notice(rows.names())
+        for name in self.keep:
+            self.put(draft, name, _found(rows, name), decimal=layout.decimal)
 
     def put(self, draft: Draft, name: str, values: pa.Array | None, *, decimal: str = ".") -> None:
         """Write one column; None or all empty: leave it out."""
@@ -643,7 +603,7 @@ def _found(rows: Rows, name: str) -> pa.Array | None:
     for one in (name, f"properties.{name}"):
         if rows.has(one):
             return rows.column(one)
-    if isinstance(rows, ObjectRows):
+    if rows.is_sparse:
         return None
     raise UnknownNameError(f"column in {rows.file} for keep=", name, rows.names())
 
@@ -724,7 +684,7 @@ def _checked_melt(melt: Mapping[str, str] | None, mapping: Mapping[str, str]) ->
     return dict(melt)
 
 
-def _checked_keep(keep: Sequence[str] | Mapping[str, type]) -> dict[str, type | None]:
+def checked_keep(keep: Sequence[str] | Mapping[str, type]) -> dict[str, type | None]:
     wanted: dict[str, type | None]
     if isinstance(keep, str):
         raise InputError(f"keep={keep!r} must be a list of names: keep=[{keep!r}].")

@@ -319,8 +319,10 @@ class _Where:
         return _Where(self.column, self.file, self.rows[rows])
 
 
-def quality_column(quality: NDArray[np.int8]) -> pa.Array:
+def quality_column(quality: NDArray[np.int8], is_inferred: NDArray[np.bool_] | None = None) -> pa.Array:
     """Codes of qualities as the canonical dictionary column."""
+    if is_inferred is not None:
+        quality = np.where(is_inferred, np.int8(_INFERRED), quality)
     return pa.DictionaryArray.from_arrays(pa.array(quality.astype(np.int32)), pa.array(TIME_QUALITIES))
 
 

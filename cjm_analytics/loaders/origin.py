@@ -1,0 +1,97 @@
+"""Where the rows of a source come from: files, or one object in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
+from cjm_analytics.loaders.rows import CsvFormat, Rows, frame_rows, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Origin"]
+
+
+@dataclass
+class Origin:
+    """The rows behind a source, which can be looked at before they are read.
+
+    Attributes
+    ----------
+    files : list of InputFile
+        Empty for an object in memory.
+    held : object
+        The object in memory, or None.
+    name : str
+        What the source would be called if nobody says.
+    """
+
+    files: list[InputFile]
+    held: object
+    written: CsvFormat
+    name: str
+    _ahead: list[Iterator[Rows]] = field(default_factory=list)
+    _first: Rows | None = None
+    _used: bool = False
+
+    @classmethod
+    def of(cls, source: object, format: str | None, written: CsvFormat) -> Origin:  # noqa: A002 - the user's word
+        """Find the files, or take the object."""
+        if not is_location(source):
+            return cls([], source, written, "table")
+        files = find_files(source, format)
+        return cls(files, None, written, _source_name(source, files))
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The files as they were given."""
+        return tuple(file.shown for file in self.files)
+
+    def glance(self) -> Rows:
+        """The first block, to learn the columns before anything else is read."""
+        if self._first is None:
+            stream = self._streams()
+            self._first = next(stream)
+            if self._is_one_shot:
+                self._ahead.append(stream)
+        return self._first
+
+    def blocks(self) -> Iterator[Rows]:
+        """All blocks, file by file."""
+        if not self._is_one_shot:
+            self._first = None  # nothing is held while the rest is read
+            yield from self._streams()
+            return
+        if self._used:
+            raise InputError(
+                f"A {type(self.held).__name__} can be read once only, and it has been. Make a new one, or give "
+                "a table."
+            )
+        self._used = True
+        yield self.glance()
+        yield from self._ahead.pop()
+
+    @property
+    def _is_one_shot(self) -> bool:
+        return isinstance(self.held, pa.RecordBatchReader)
+
+    def _streams(self) -> Iterator[Rows]:
+        if not self.files:
+            yield from frame_rows(self.held, f"<{type(self.held).__name__}>")
+        for file in self.files:
+            yield from read_rows(file, self.written)
+
+
+def _source_name(source: object, files: list[InputFile]) -> str:
+    """The file's name; of several files, their folder's."""
+    if len(files) == 1:
+        return stem(files[0].shown)
+    folder = files[0].shown.replace("\\", "/").rpartition("/")[0]
+    if isinstance(source, str) and not any(sign in source for sign in "*?["):
+        folder = source
+    return stem(folder.rstrip("/")) if folder.strip("./") else "table"
