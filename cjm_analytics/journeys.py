@@ -197,14 +197,17 @@ class Partition:
 
     @property
     def n_events(self) -> int:
+        """Number of events."""
         return self.events.n_rows
 
     @property
     def n_journeys(self) -> int:
+        """Number of journeys."""
         return self.cases.n_rows
 
     @property
     def n_customers(self) -> int:
+        """Number of customers."""
         return len(self.customer_ids)
 
     def event(self, name: str) -> NDArray[Any]:
@@ -303,7 +306,11 @@ class Partition:
         )
 
     def labels(self, name: str) -> Labels:
-        """A column of `table` as codes and names; the names are sorted where the column is no coded one."""
+        """A column of `table` as codes and names.
+
+        The names of `touchpoint`, `channel`, `phase` and `stage` are those of the codebook, in its order; of
+        any other column those that occur in this partition, sorted as text.
+        """
         if name in {"touchpoint", "channel", "phase", "stage"}:
             return Labels(self.event(name).astype(np.int32), self.codebook.names(name))
         column = self.table([name]).column(name)
@@ -318,11 +325,11 @@ class Partition:
             )
         names = column.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False)
         codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-        order = np.argsort(names.astype(str), kind="stable")
-        rank = np.empty(len(order) + 1, dtype=np.int32)
-        rank[order] = np.arange(len(order), dtype=np.int32)
-        rank[-1] = -1
-        return Labels(rank[codes], tuple(str(name) for name in names[order]))
+        used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(names)))
+        used = used[np.argsort(names[used].astype(str), kind="stable")]
+        rank = np.full(len(names) + 1, -1, dtype=np.int32)
+        rank[used] = np.arange(len(used), dtype=np.int32)
+        return Labels(rank[codes], tuple(str(name) for name in names[used]))
 
     def take(self, keep: NDArray[np.bool_]) -> Partition:
         """The partition with only the journeys for which `keep` is true.
@@ -453,20 +460,36 @@ class Journeys:
         return min(ends or self.observation_ends.values(), default=0)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per event: `customer_id, journey, position, timestamp, event, touchpoint, channel, phase,
-        stage, session`, and for survey answers what they rate.
+        """One row per event, sorted by customer, journey and position.
 
-        `journey` and `session` count from 0 within the customer. Sorted by customer, journey, position.
+        Columns `customer_id, journey, position, timestamp, event, touchpoint, channel, phase, stage,
+        session`, then `event_id` and, for survey answers, what they rate: `rated_touchpoint, rated_stage,
+        rated_phase`. `journey` and `session` count from 0 within the customer.
         """
         frame = pd.concat([_event_frame(partition) for partition in self.partitions], ignore_index=True)
         return frame.sort_values(["customer_id", "journey", "position"], kind="stable", ignore_index=True)
 
     def cases(self) -> pd.DataFrame:
-        """One row per journey: `customer_id, journey, start, end, events, converted, goal_time, closed,
-        goal_reversed, furthest_phase, furthest_stage`.
+        """One row per journey, sorted by customer and journey.
+
+        Columns `customer_id, journey, start, end, events, converted, goal_time, closed, goal_reversed,
+        furthest_phase, furthest_stage, duration, first_touchpoint, last_touchpoint, closed_at, truncated`.
+        `closed` says how it ended (open, inactive, new cycle, left) and `closed_at` when, NaT while it is
+        open; `truncated`: it probably began before the data did.
         """
         frame = pd.concat([_case_frame(partition) for partition in self.partitions], ignore_index=True)
         return frame.sort_values(["customer_id", "journey"], kind="stable", ignore_index=True)
+
+    def answers(self) -> pd.DataFrame:
+        """One row per survey answer or invite, sorted by customer and time.
+
+        Columns `customer_id, journey, timestamp, invite, survey, instrument, score, rated_touchpoint,
+        rated_stage, rated_phase, rated_channel, link, lag`. `journey` is the one into which it falls, `link`
+        how it found what it rates (unlinked, key, look_back, ambiguous), `lag` the time from that contact. An
+        invite has no score.
+        """
+        frame = pd.concat([_answer_frame(partition) for partition in self.partitions], ignore_index=True)
+        return frame.sort_values(["customer_id", "timestamp"], kind="stable", ignore_index=True)
 
     def report(self) -> JourneysReport:
         """What became of the events: every one is in a journey, excluded, merged or unmatched."""
@@ -538,7 +561,7 @@ class Journeys:
         """
         from cjm_analytics.matching import compile_match
 
-        match = compile_match(where) if where is not None else None
+        match = compile_match(where) if where else None
         contained = [self.codebook.code("touchpoint", name) for name in _as_list(containing)]
         cuts = {
             "channel": [self.codebook.code("channel", name) for name in _as_list(channel)],
@@ -673,7 +696,7 @@ def _faults(partition: Partition) -> list[str]:
 def _event_frame(partition: Partition) -> pd.DataFrame:
     lengths = np.diff(partition.offsets)
     names = [name for name in ("customer_id", "event_id", "event") if name in partition.rows.names]
-    frame = partition.table(names).to_pandas()
+    frame: pd.DataFrame = _as_text(partition.table(names)).to_pandas()
     frame = frame.assign(
         journey=np.repeat(partition.journey("cycle"), lengths),
         position=np.arange(partition.n_events) - np.repeat(partition.offsets[:-1], lengths),
@@ -706,27 +729,78 @@ def _event_frame(partition: Partition) -> pd.DataFrame:
     return frame[[*(name for name in first if name in frame), *(name for name in frame if name not in first)]]
 
 
-def _case_frame(partition: Partition) -> pd.DataFrame:
-    time, offsets = partition.event("time"), partition.offsets
-    goal = partition.journey("goal")
+def _as_text(table: pa.Table) -> pa.Table:
+    """The table with names as text, so that frames of different partitions are alike."""
+    for place, field_ in enumerate(table.schema):
+        if pa.types.is_dictionary(field_.type):
+            text = table.column(place).cast(field_.type.value_type)
+            table = table.set_column(place, field_.name, text)
+    return table
+
+
+def _stamps(time: NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Points in time, NaT for what never happened."""
+    return pd.to_datetime(np.where(time == NEVER, pd.NaT.value, time), unit="us", utc=True)
+
+
+def _customer_names(partition: Partition, customer: NDArray[np.int32]) -> pd.Series[str]:
+    names: pd.Series[str] = partition.customer_ids.take(pa.array(customer)).to_pandas().astype(object)
+    return names
+
+
+def _answer_frame(partition: Partition) -> pd.DataFrame:
+    codebook = partition.codebook
+    journey = partition.answer("journey")
+    cycle = np.append(partition.journey("cycle"), -1)[journey]
+    rated = partition.answer("rated_event")
     return pd.DataFrame(
         {
-            "customer_id": partition.customer_ids.take(pa.array(partition.journey("customer"))).to_pandas(),
+            "customer_id": _customer_names(partition, partition.answer("customer")),
+            "journey": pd.array(cycle, dtype="Int32"),
+            "timestamp": _stamps(partition.answer("time")),
+            "invite": partition.answer("invite"),
+            "survey": _names(partition.answer("survey"), codebook.surveys),
+            "instrument": _names(partition.answer("instrument"), codebook.instruments),
+            "score": partition.answer("score"),
+            **{
+                f"rated_{of}": _names(partition.answer(f"rated_{of}"), codebook.names(of))
+                for of in ("touchpoint", "stage", "phase", "channel")
+            },
+            "link": _names(partition.answer("link"), LINKS),
+            "lag": pd.to_timedelta(np.where(rated < 0, pd.NaT.value, partition.answer("lag")), unit="us"),
+        }
+    ).assign(journey=lambda frame: frame["journey"].mask(frame["journey"] < 0))
+
+
+def _case_frame(partition: Partition) -> pd.DataFrame:
+    time, offsets = partition.event("time"), partition.offsets
+    touchpoint = partition.event("touchpoint")
+    goal = partition.journey("goal")
+    first, last = offsets[:-1], offsets[1:] - 1
+    return pd.DataFrame(
+        {
+            "customer_id": _customer_names(partition, partition.journey("customer")),
             "journey": partition.journey("cycle"),
-            "start": pd.to_datetime(time[offsets[:-1]], unit="us", utc=True),
-            "end": pd.to_datetime(time[offsets[1:] - 1], unit="us", utc=True),
+            "start": _stamps(time[first]),
+            "end": _stamps(time[last]),
             "events": np.diff(offsets),
             "converted": goal != NEVER,
-            "goal_time": pd.to_datetime(np.where(goal == NEVER, pd.NaT.value, goal), unit="us", utc=True),
+            "goal_time": _stamps(goal),
             "closed": _names(partition.journey("closed"), CLOSED),
             "goal_reversed": partition.journey("reversed").astype(bool),
             "furthest_phase": _names(partition.journey("furthest_phase"), partition.codebook.phases),
             "furthest_stage": _names(partition.journey("furthest_stage"), partition.codebook.stages),
+            "duration": pd.to_timedelta(time[last] - time[first], unit="us"),
+            "first_touchpoint": _names(touchpoint[first], partition.codebook.touchpoints),
+            "last_touchpoint": _names(touchpoint[last], partition.codebook.touchpoints),
+            "closed_at": _stamps(partition.journey("closed_at")),
+            "truncated": partition.journey("truncated").astype(bool),
         }
     )
 
 
 def _names(codes: NDArray[Any], names: Sequence[str]) -> NDArray[np.object_]:
     """Names of codes; None for −1."""
-    lookup = np.array([*names, None], dtype=object)
-    return lookup[codes]
+    lookup: NDArray[np.object_] = np.array([*names, None], dtype=object)
+    named: NDArray[np.object_] = lookup[codes]
+    return named

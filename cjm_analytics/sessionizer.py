@@ -331,8 +331,9 @@ def _codes(log: Log, name: str) -> NDArray[np.int32]:
 
 def _local_days(time: NDArray[np.int64], timezone: str) -> NDArray[np.int32]:
     stamps = pa.array(time).cast(pa.timestamp("us", tz=timezone))
-    local = pc.local_timestamp(stamps).cast(pa.int64()).to_numpy()
-    return (local // DAY).astype(np.int32)
+    local: NDArray[np.int64] = pc.local_timestamp(stamps).cast(pa.int64()).to_numpy()
+    days: NDArray[np.int32] = (local // DAY).astype(np.int32)
+    return days
 
 
 @dataclass(frozen=True, eq=False)
@@ -659,8 +660,8 @@ def _refuse_unmatched(drafts: list[_Draft]) -> None:
         frame = pd.DataFrame([(name, n) for n, name in names], columns=["event", "events"])
         raise ModelError(
             f'{sum(n for n, _ in names):,} events fit no rule of the model, and it says unmatched = "error": '
-            f"{shown}{more}. Add rules for them (model.coverage(events) suggests some), or set unmatched to keep "
-            "or drop."
+            f"{shown}{more}. Add rules for them (model.coverage(events) suggests some), or set unmatched to "
+            "keep or drop."
         ).with_failures(frame)
 
 

@@ -199,3 +199,49 @@ def random_rows(rng, *, n_customers=6, n_events=40, alphabet="ABCDE", span=200, 
     gap = rows.groupby("customer")["time"].diff().fillna(0) > 30
     rows["session"] = gap.groupby(rows["customer"]).cumsum().astype(int)
     return rows
+
+
+def events_of(rows, *, n_partitions=1, ends=None, extra=()):
+    """Events from dicts with canonical columns, built without loaders and ingest.
+
+    `timestamp` is text or a number of minutes; `event` defaults to "x", `customer_id` to "a", `source` to "log".
+    Rows of one customer keep their order at equal timestamps (`seq` is their place). `extra`: promoted columns.
+    """
+    from cjm_analytics.events.partition import EventPartition
+    from cjm_analytics.events.store import Events
+    from cjm_analytics.schema import CANONICAL
+
+    schema = pa.schema([*CANONICAL, *extra])
+    full = [
+        {
+            "customer_id": "a", "event": "x", "source": "log", "seq": place, "event_id": f"e{place:06d}",
+            **row, "timestamp": _utc(row["timestamp"]),
+        }
+        for place, row in enumerate(rows)
+    ]  # fmt: skip
+    full.sort(key=lambda row: (row["customer_id"], row["timestamp"], row["seq"]))
+    customers = sorted({row["customer_id"] for row in full})
+    place = {name: number * n_partitions // len(customers) for number, name in enumerate(customers)}
+    partitions = tuple(
+        EventPartition.of(
+            pa.Table.from_pylist([row for row in full if place[row["customer_id"]] == number], schema), schema
+        )
+        for number in range(n_partitions)
+    )
+    times = [int(row["timestamp"].value // 1_000) for row in full]
+    last = {}
+    for row, time in zip(full, times, strict=True):
+        last[row["source"]] = max(time, last.get(row["source"], time))
+    return Events(
+        partitions,
+        schema,
+        {},
+        observation_start=min(times, default=0),
+        observation_ends={**last, **(ends or {})},
+    )
+
+
+def _utc(time):
+    if isinstance(time, str):
+        return pd.Timestamp(time, tz="UTC")
+    return pd.Timestamp(round(time * MINUTE), unit="us", tz="UTC")

@@ -65,5 +65,4 @@ def distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int
 def _slot(key: int, mask: int) -> int:
     """A place in the table; the multiplication spreads neighbouring keys (Fibonacci hashing)."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
-    slot: int = np.int64(mixed >> np.uint64(20)) & mask
-    return slot
+    return int(mixed >> np.uint64(20)) & mask

@@ -42,7 +42,7 @@ def latest_before(
     earliest: bool,
     near: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Per question its group's last (or earliest) candidate at most `look_back` before, and if that is in doubt.
+    """Per question its group's last (or earliest) candidate within `look_back`, and if that is in doubt.
 
     It is where another one in that time lies within `near` of it, unless both have the same key (−1: none).
     """
