@@ -1,0 +1,1141 @@
+"""Funnels: how many get through the steps, how far the others came, and who may still go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cjm_analytics._html import card
+from cjm_analytics.analysis.sequences import ALL, aligned, check_by, frozen
+from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND, Duration, microseconds, readable
+from cjm_analytics.engine import run
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.journeys import NONE, Units
+from cjm_analytics.matching import Match, compile_match
+from cjm_analytics.quantiles import Durations
+from cjm_analytics.statistics import benjamini_hochberg, newcombe, two_proportion_test, wilson
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
+    from cjm_analytics.engine import Engine
+    from cjm_analytics.journeys import Codebook, Journeys, Partition
+    from cjm_analytics.kernels.funnel import Outcomes
+
+__all__ = ["Funnel", "FunnelAnalysis", "FunnelPartial", "Step", "funnel", "step"]
+
+ORDERS = ("ordered", "strict", "any")
+UNITS = ("journey", "customer", "session", "attempt")
+PERIODS = {"hour": "h", "day": "D", "week": "W", "month": "M", "quarter": "Q", "year": "Y"}
+STATUSES = ("reached", "dropped", "open")
+MOST_BITS = 60
+"""Steps and exclusions share the bits of one integer."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a funnel, as `cjm.step` writes it."""
+
+    of: tuple[str, ...] = ()
+    where: Mapping[str, object] | None = None
+    label: str | None = None
+    optional: bool = False
+    first_ever: bool = False
+
+
+StepLike: TypeAlias = str | Step | Sequence["str | Step"]
+Exclusion: TypeAlias = str | Step | tuple["str | Step", int, int]
+
+
+def step(
+    of: str | Sequence[str] | None = None,
+    *,
+    where: Mapping[str, object] | None = None,
+    label: str | None = None,
+    optional: bool = False,
+    first_ever: bool = False,
+) -> Step:
+    """A funnel step with conditions.
+
+    Parameters
+    ----------
+    of : str or sequence of str, optional
+        A touchpoint, or a marker of the model; several: any of these. Default: any event.
+    where : mapping, optional
+        What the event must fit besides, in the match grammar of the model.
+    label : str, optional
+        Its name in tables and charts.
+    optional : bool
+        The step may be skipped.
+    first_ever : bool
+        Only the customer's first such event counts.
+
+    Raises
+    ------
+    InputError
+        Neither `of` nor `where` is given.
+
+    Examples
+    --------
+    >>> step("add_to_cart", where={"category": "shoes"}, label="shoes in the cart").label
+    'shoes in the cart'
+    """
+    names = () if of is None else (of,) if isinstance(of, str) else tuple(of)
+    if not names and where is None:
+        raise InputError("A step needs a name, a where=, or both: cjm.step('purchase').")
+    return Step(names, where, label, optional, first_ever)
+
+
+def funnel(  # noqa: PLR0913 - every rule that two analysts may read differently is a parameter
+    journeys: Journeys,
+    steps: Sequence[StepLike],
+    *,
+    within: Duration | Sequence[Duration] = "30 days",
+    order: str = "ordered",
+    by: str | None = None,
+    by_at: str = "first",
+    unit: str = "journey",
+    start: str = "any",
+    ties: str = "order",
+    exclude: Sequence[Exclusion] = (),
+    exclude_mode: str = "stop",
+    hold: str | None = None,
+    engine: Engine | None = None,
+) -> Funnel:
+    """How many get through a series of steps, where the others stopped, and which of them may still go on.
+
+    A unit has got to step k if there are k different events of it, the i-th of which fits step i, in order,
+    the last at most `within` after the first. Any visit to the first step may be the start; other events may
+    lie between; a repeated step needs another event. Events of one instant count in the order of the log.
+
+    A unit **reached** a step if it got that far. One that did not get through stopped at its furthest step:
+    it is **open** there if a run of it that can still go on started less than `within` before the observation
+    end, else **dropped**. (A run in a journey that is closed, or in a session that the customer's next one
+    has followed, cannot go on.) So reached = dropped + open + reached at the next step. The observation end
+    is the earliest end of the sources in which the steps occur.
+
+    `conversion` is reached / reached at the first step, `step_conversion` is reached / reached at the step
+    before. A recent start had no time to convert yet, so the figure to publish is `settled_conversion`, with
+    Wilson's interval: of the `settled` units, whose first visit to the first step lies at least `within`
+    before the observation end, the share that reached the step.
+
+    Times come from the run that first got to the unit's furthest step. A new visit to the first step opens a
+    run that overtakes the older run step by step (the latest start wins); within a run each step takes its
+    earliest event.
+
+    Parameters
+    ----------
+    journeys : Journeys
+    steps : sequence
+        Names of touchpoints, or else of markers of the model; a list is "any of these"; `cjm.step(…)` adds
+        conditions. An optional step has its own row, which counts the units that did it in order (between the
+        required steps around it); the steps around it do as if it were not there. An event that fits the
+        required step after it serves that one first.
+    within : str, Timedelta, or list of these
+        The window, inclusive, counted from the first step; a list gives one per step after the first, each
+        counted from the step before (then a step takes its latest event, which leaves most time, and the
+        windows' sum takes the place of `within` in "settled").
+    order : {"ordered", "strict", "any"}
+        "strict": besides, no event of the unit lies between consecutive steps. "any": the largest number of
+        different steps done inside one window, in whichever order, each by an event of its own; row i then
+        means "i steps done", and the steps take their latest events.
+    by : str, optional
+        A column whose values form groups. Groups are sorted by size, then name.
+    by_at : {"first", "last", "every"}
+        Where in the run the value is taken: at its first step, at its furthest, or at every step, which must
+        then share the value (the unit becomes unit × value).
+    unit : {"journey", "customer", "session", "attempt"}
+        What is counted. An attempt is a run in a journey that no later run overtook while it could still go
+        on; each that was completed counts.
+    start : {"any", "first"}
+        "first": only the unit's first visit to the first step may start a run.
+    ties : {"order", "any"}
+        "any": events at the same instant count in either order, for logs with whole seconds.
+    exclude : sequence
+        Names or `cjm.step(…)`, alone or as `(name, i, j)`: a run in which the event lies between step i and
+        step j (numbers from 1; default first and last) is void from there. In `order="any"`, the steps
+        collected before the event are forgotten, unless all were done.
+    exclude_mode : {"stop", "remove"}
+        A unit whose runs are void stops where it was; "remove" takes units that an exclusion kept from step j
+        out of the funnel.
+    hold : str, optional
+        A column whose value all steps must share, such as `order_id`; the unit becomes unit × value, and
+        events without a value count for nothing.
+    engine : Engine, optional
+        Where to run; default: this machine.
+
+    Returns
+    -------
+    Funnel
+        Columns: what `by` names, `step, reached, dropped, open, step_conversion, conversion,
+        settled_conversion, low, high, median_time, p90_time`, then the denominators `before` (of
+        step_conversion), `started` (of conversion), `settled` (of settled_conversion), and `reliability`:
+        `hidden` or `weak` where a group started less often than the model's `min_n` (10) or `weak_n` (30)
+        ask for, else `ok`. `median_time` and `p90_time` run from the step before, among those that reached
+        the step; exact up to some four million different times, within 0.5 % beyond.
+
+    Raises
+    ------
+    UnknownNameError
+        No such touchpoint, marker, column, order, unit, or other choice.
+    InputError
+        No steps, a window that is not positive, or rules that contradict each other.
+
+    Examples
+    --------
+    Two visits to A; the second is near enough to B.
+
+    >>> import cjm_analytics as cjm
+    >>> log = {"who": ["a", "a", "a", "b"], "what": ["A", "A", "B", "A"],
+    ...        "when": ["2026-01-01", "2026-01-06", "2026-01-09", "2026-01-09"]}
+    >>> journeys = cjm.sessionize(cjm.ingest(
+    ...     cjm.loaders.table(log, customer="who", timestamp="when", event="what", tz="UTC")))
+    >>> answer = cjm.funnel(journeys, ["A", "B"], within="7 days")
+    >>> answer.to_frame()[["step", "reached", "dropped", "open", "conversion", "median_time"]]
+      step  reached  dropped  open  conversion median_time
+    0    A        2        0     1         1.0         NaT
+    1    B        1        0     0         0.5      3 days
+    """
+    analysis = FunnelAnalysis.plan(
+        journeys, steps, within=within, order=order, by=by, by_at=by_at, unit=unit, start=start, ties=ties,
+        exclude=exclude, exclude_mode=exclude_mode, hold=hold,
+    )  # fmt: skip
+    return replace(run(analysis, journeys, engine), _asked=(journeys, engine))
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One way to do a step: one of these touchpoints, a marker, or any event; and what else must fit."""
+
+    touchpoints: tuple[int, ...] | None
+    marker: int | None = None
+    match: Match | None = None
+
+    @property
+    def by_code(self) -> bool:
+        """Whether the touchpoint alone decides."""
+        return self.touchpoints is not None and self.match is None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an event must be to serve a step, or to be excluded: what any of the clauses says."""
+
+    label: str
+    clauses: tuple[Clause, ...]
+    optional: bool = False
+    first_ever: bool = False
+
+    @property
+    def by_code(self) -> bool:
+        """Whether the touchpoint alone decides."""
+        return not self.first_ever and all(clause.by_code for clause in self.clauses)
+
+
+class Counted(NamedTuple):
+    """The units of one partition that did the first step.
+
+    `owner` is the journey, customer or session, `first` and `last` are rows of the partition that served the
+    first and the furthest step, `going` says open, `group` is a position in `groups`.
+    """
+
+    found: Outcomes
+    owner: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    going: NDArray[np.bool_]
+    settled: NDArray[np.bool_]
+    group: NDArray[np.int64]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FunnelAnalysis:
+    """The question that `funnel` asks each partition."""
+
+    steps: tuple[Place, ...]
+    windows: tuple[int, ...]
+    stepwise: bool
+    order: str
+    by: str | None
+    by_at: str
+    unit: str
+    first_only: bool
+    together: bool
+    excluded: tuple[tuple[Place, int, int], ...]
+    remove: bool
+    hold: str | None
+    end: int
+    min_n: int
+    weak_n: int
+    confidence: float
+    timezone: str
+    period: str | None = None
+
+    @classmethod
+    def plan(
+        cls,
+        journeys: Journeys,
+        steps: Sequence[StepLike],
+        *,
+        within: Duration | Sequence[Duration] = "30 days",
+        order: str = "ordered",
+        by: str | None = None,
+        by_at: str = "first",
+        unit: str = "journey",
+        start: str = "any",
+        ties: str = "order",
+        exclude: Sequence[Exclusion] = (),
+        exclude_mode: str = "stop",
+        hold: str | None = None,
+    ) -> FunnelAnalysis:
+        """Check what was asked."""
+        for name, value, known in (
+            ("order", order, ORDERS),
+            ("unit", unit, UNITS),
+            ("by_at", by_at, ("first", "last", "every")),
+            ("start", start, ("any", "first")),
+            ("ties", ties, ("order", "any")),
+            ("exclude_mode", exclude_mode, ("stop", "remove")),
+        ):
+            if value not in known:
+                raise UnknownNameError(name, value, known)
+        check_by(journeys, by)
+        check_by(journeys, hold)
+        places = _planned(journeys, steps)
+        stepwise = isinstance(within, Sequence) and not isinstance(within, str)
+        rules = journeys.model.report if journeys.model else None
+        planned = cls(
+            steps=places,
+            windows=_windows(within, len(places)),
+            stepwise=stepwise,
+            order=order,
+            by=by,
+            by_at=by_at,
+            unit=unit,
+            first_only=start == "first",
+            together=ties == "any",
+            excluded=_exclusions(journeys, exclude, places, positions=order != "any"),
+            remove=exclude_mode == "remove",
+            hold=hold,
+            end=journeys.observed_until(_touchpoints(places, journeys.codebook)),
+            min_n=rules.min_n if rules else 10,
+            weak_n=rules.weak_n if rules else 30,
+            confidence=rules.confidence if rules else 0.95,
+            timezone=journeys.timezone,
+        )
+        planned._check_combination()
+        return planned
+
+    def _check_combination(self) -> None:
+        """Refuse rules that contradict each other."""
+        optional = any(place.optional for place in self.steps)
+        excluded, attempts = bool(self.excluded), self.unit == "attempt"
+        strict, any_order = self.order == "strict", self.order == "any"
+        one_window = "one window from the first step, not a list"
+        for wrong, why in (
+            (len(self.steps) + len(self.excluded) > MOST_BITS, f"There are at most {MOST_BITS} steps."),
+            (self.steps[0].optional, "The first step cannot be optional: every run starts with it."),
+            (optional and (strict or any_order), "An optional step needs order='ordered'."),
+            (optional and self.together, "An optional step needs ties='order': it has a place in the order."),
+            (optional and self.stepwise, f"An optional step needs {one_window}."),
+            (optional and attempts, "unit='attempt' needs steps that are all required."),
+            (any_order and self.stepwise, f"order='any' needs {one_window}."),
+            (any_order and attempts, "unit='attempt' needs order='ordered'."),
+            (any_order and excluded and self.together, "exclude in order='any' needs ties='order'."),
+            (strict and self.together, "order='strict' needs the order that ties='any' gives up."),
+            (strict and attempts, "unit='attempt' needs order='ordered'."),
+            (strict and excluded, "order='strict' allows no event between steps: exclude adds nothing."),
+            (excluded and self.stepwise, f"exclude needs {one_window}."),
+            (excluded and len(self.steps) == 1, "exclude needs two steps, for the event to lie between."),
+            (attempts and self.together, "unit='attempt' needs ties='order'."),
+            (attempts and self.stepwise, f"unit='attempt' needs {one_window}."),
+            (self.by_at != "first" and self.by is None, f"by_at={self.by_at!r} needs a column by=."),
+        ):
+            if wrong:
+                raise InputError(why)
+
+    @property
+    def total(self) -> int:
+        """The longest that a run can take, µs."""
+        return sum(self.windows) if self.stepwise else max(self.windows)
+
+    @property
+    def required(self) -> list[int]:
+        """Positions of the steps that cannot be skipped."""
+        return [number for number, place in enumerate(self.steps) if not place.optional]
+
+    def map(self, partition: Partition) -> FunnelPartial:
+        """How many units of the partition came how far, and how long they took."""
+        counted = self.count(partition)
+        found, group = counted.found, counted.group
+        n_groups, n_steps = len(counted.groups), len(self.steps)
+        counts = np.zeros((n_groups, len(_KINDS), n_steps + 1), np.int64)
+
+        def by_depth(chosen: NDArray[np.bool_] | slice) -> NDArray[np.int64]:
+            cell = group[chosen] * (n_steps + 1) + found.depth[chosen]
+            cells: NDArray[np.int64] = np.bincount(cell, minlength=n_groups * (n_steps + 1))
+            return cells.reshape(n_groups, n_steps + 1)
+
+        counts[:, _REACHED] = by_depth(slice(None))
+        counts[:, _OPEN] = by_depth(counted.going)
+        counts[:, _SETTLED] = by_depth(counted.settled)
+        for number, place in enumerate(self.steps):
+            if place.optional:
+                did = (found.optional >> number) & 1 == 1
+                counts[:, _DID, number] = np.bincount(group[did], minlength=n_groups)
+                counts[:, _DID_SETTLED, number] = np.bincount(
+                    group[did & counted.settled], minlength=n_groups
+                )
+        complete = found.depth == self.required[-1] + 1
+        times = [(np.flatnonzero(complete), 0)]
+        times += [(np.flatnonzero(found.lag[:, number] >= 0), number) for number in range(1, n_steps)]
+        lags = np.concatenate([found.lag[rows, number] for rows, number in times])
+        keys = np.concatenate([group[rows] * n_steps + number for rows, number in times])
+        return FunnelPartial(counted.groups, counts, Durations.of(lags, keys))
+
+    def count(self, partition: Partition) -> Counted:
+        """What became of each unit of the partition that did the first step."""
+        units, value, values = self._units(partition)
+        found = self._run(partition, units)
+        if self.remove:
+            kept = found.void <= found.depth
+            columns: list[Any] = [column[kept] for column in found]
+            found = type(found)(*columns)
+        order = units.order
+        first = found.first if order is None else order[found.first]
+        last = found.last if order is None else order[found.last]
+        owner = units.owner[found.unit]
+        going = found.going & (found.depth <= self.required[-1]) & self._can_go_on(partition)[owner]
+        settled = self.end - found.started >= self.total
+        group = np.zeros(len(first), np.int64)
+        groups: tuple[str, ...] = (ALL,)
+        if self.period is not None:
+            group, groups = _used(*_periods(partition.event("time")[first], self.period, self.timezone))
+        elif self.by is not None and self.by_at == "every":
+            group, groups = _used(value[found.unit], values)
+        elif self.by is not None:
+            labels = partition.labels(self.by)
+            group, groups = _used(labels.codes[first if self.by_at == "first" else last], labels.names)
+        return Counted(found, owner, first, last, going, settled, group, groups)
+
+    def finalize(self, partial: FunnelPartial) -> Funnel:
+        """The funnel from the grand total."""
+        return Funnel(analysis=self, partial=partial)
+
+    def _units(self, partition: Partition) -> tuple[_Owned, NDArray[np.int64], tuple[str, ...]]:
+        """The runs of events to count, and for by_at="every" the value of each."""
+        units = partition.units("journey" if self.unit == "attempt" else self.unit)
+        owned = _Owned(units, np.arange(len(units.offsets) - 1))
+        value = np.zeros(len(units.offsets) - 1, np.int64)
+        values: tuple[str, ...] = (ALL,)
+        if self.hold is not None:
+            owned, _ = owned.divided(partition.labels(self.hold).codes, keep_missing=False)
+        if self.by is not None and self.by_at == "every":
+            labels = partition.labels(self.by)
+            owned, value = owned.divided(labels.codes, keep_missing=True)
+            values = labels.names
+        return owned, value, values
+
+    def _run(self, partition: Partition, units: _Owned) -> Outcomes:
+        from cjm_analytics.kernels import funnel as kernels
+
+        code, table = self._masks(partition)
+        offsets = frozen(units.offsets)
+        log = (offsets, frozen(units.arrange(code)), table, frozen(units.arrange(partition.event("time"))))
+        windows = np.array(self.windows, np.int64)
+        void_from = np.array([low for _, low, _ in self.excluded], np.int64)
+        void_to = np.array([high for _, _, high in self.excluded], np.int64)
+        if self.order == "strict":
+            return kernels.strict_runs(*log, windows, self.stepwise, self.first_only, self.end)
+        if self.order == "any":
+            return kernels.any_order_runs(*log, len(windows), self.total, self.first_only, self.end)
+        if self.together or self.stepwise:
+            return kernels.ordered_instants(
+                *log, windows, self.stepwise, self.together, void_from, void_to, self.first_only, self.end
+            )
+        return kernels.ordered_runs(
+            *log, self.total, self._sequence(), void_from, void_to,
+            self.first_only, self.unit == "attempt", self.end,
+        )  # fmt: skip
+
+    def _sequence(self) -> Any:  # noqa: ANN401 - the kernel's own type, imported lazily
+        from cjm_analytics.kernels.funnel import Sequence as KernelSequence
+
+        n = len(self.steps)
+        required = [-1, *self.required, n]
+        before = [max(one for one in required if one < number) for number in range(n)]
+        after = [min(one for one in required if one > number) for number in range(n)]
+        # Later steps first, so that an event serves one step of a run; but of neighbouring optional
+        # steps the earlier one first.
+        visiting = [
+            number
+            for low, high in reversed(list(pairwise(required)))
+            for number in (([high] if high < n else []) + list(range(low + 1, high)))
+        ]
+        return KernelSequence(
+            np.array(before, np.int64),
+            np.array(after, np.int64),
+            np.array(visiting, np.int64),
+            np.array([place.optional for place in self.steps]),
+            self.required[-1],
+        )
+
+    def _masks(self, partition: Partition) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Per event a code, and the mask of each code; or the masks themselves and an empty table."""
+        places = [*self.steps, *(place for place, _, _ in self.excluded)]
+        bits = [
+            min(number, len(self.steps)) if self.order == "any" else number for number in range(len(places))
+        ]
+        if all(place.by_code for place in places):
+            table = np.zeros(max(len(partition.codebook.touchpoints), 1), np.int64)
+            for bit, place in zip(bits, places, strict=True):
+                table[[code for clause in place.clauses for code in clause.touchpoints or ()]] |= 1 << bit
+            return partition.event("touchpoint"), table
+        masks = np.zeros(partition.n_events, np.int64)
+        for bit, place in zip(bits, places, strict=True):
+            masks[_rows_that_fit(partition, place)] |= 1 << bit
+        return masks, np.zeros(0, np.int64)
+
+    def _can_go_on(self, partition: Partition) -> NDArray[np.bool_]:
+        """Per unit of the partition: it is not over."""
+        if self.unit == "customer":
+            return np.ones(partition.n_customers, np.bool_)
+        if self.unit != "session":
+            still: NDArray[np.bool_] = partition.journey("closed") == 0
+            return still
+        units = partition.units("session")
+        last = (np.arange(partition.n_events) if units.order is None else units.order)[units.offsets[1:] - 1]
+        latest = np.full(partition.n_customers, -1, np.int64)
+        np.maximum.at(latest, units.customer, last)
+        newest: NDArray[np.bool_] = last == latest[units.customer]
+        return newest
+
+
+_REACHED, _OPEN, _SETTLED, _DID, _DID_SETTLED = _KINDS = range(5)
+
+
+class _Owned(NamedTuple):
+    """Runs of events, each a part of a unit of the partition."""
+
+    units: Units
+    owner: NDArray[np.int64]
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        return self.units.offsets
+
+    @property
+    def order(self) -> NDArray[np.int64] | None:
+        return self.units.order
+
+    def arrange(self, column: NDArray[Any]) -> NDArray[Any]:
+        return self.units.arrange(column)
+
+    def divided(self, codes: NDArray[np.int32], *, keep_missing: bool) -> tuple[_Owned, NDArray[np.int64]]:
+        """Each unit divided by the value of its events; also the value of each part."""
+        lengths = np.diff(self.offsets)
+        rows = np.arange(self.offsets[-1]) if self.order is None else self.order
+        unit = np.repeat(np.arange(len(lengths)), lengths)
+        value = codes[rows].astype(np.int64)
+        if not keep_missing:
+            rows, unit, value = (column[value >= 0] for column in (rows, unit, value))
+        n_values = int(codes.max(initial=-1)) + 2
+        key = unit * n_values + value + 1
+        place = np.argsort(key, kind="stable")
+        keys, sizes = np.unique(key, return_counts=True)
+        offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        parts = keys // n_values
+        customer = self.units.customer[parts].astype(np.int32)
+        return _Owned(Units(offsets, rows[place], customer), self.owner[parts]), keys % n_values - 1
+
+
+def _planned(journeys: Journeys, steps: Sequence[StepLike]) -> tuple[Place, ...]:
+    if isinstance(steps, (str, Step)) or not len(steps):
+        raise InputError("steps is a list of at least one step: ['product_view', 'add_to_cart', 'purchase'].")
+    places = []
+    taken: set[str] = set()
+    for one in steps:
+        place = _place(journeys, one)
+        label, number = place.label, 1
+        while label in taken:
+            number += 1
+            label = f"{place.label} ({number})"
+        taken.add(label)
+        places.append(replace(place, label=label))
+    return tuple(places)
+
+
+def _place(journeys: Journeys, one: StepLike) -> Place:
+    alternatives = [one] if isinstance(one, (str, Step)) else list(one)
+    if not alternatives:
+        raise InputError("A step is an empty list: name at least one touchpoint.")
+    written = [each if isinstance(each, Step) else Step((each,)) for each in alternatives]
+    if len(written) > 1 and any(each.optional or each.first_ever or each.label for each in written):
+        raise InputError(
+            "In a list of alternatives only where= may differ: optional, first_ever and label belong to the "
+            "whole step. Write cjm.step(['a', 'b'], optional=True)."
+        )
+    clauses = tuple(clause for each in written for clause in _clauses(journeys, each))
+    label = written[0].label or " or ".join(_named(each) for each in written)
+    return Place(label, clauses, written[0].optional, written[0].first_ever)
+
+
+def _named(one: Step) -> str:
+    names = " or ".join(one.of)
+    where = compile_match(one.where).text if one.where is not None else ""
+    return f"{names} ({where})" if names and where else names or where
+
+
+def _clauses(journeys: Journeys, one: Step) -> list[Clause]:
+    match = compile_match(one.where) if one.where is not None else None
+    for column in sorted(match.columns) if match else ():
+        check_by(journeys, column)
+    codebook = journeys.codebook
+    touchpoints, clauses = [], []
+    for name in one.of:
+        if name in codebook.touchpoints:
+            touchpoints.append(codebook.touchpoints.index(name))
+        elif name in codebook.markers:
+            clauses.append(Clause(None, codebook.markers.index(name), match))
+        else:
+            raise UnknownNameError("touchpoint", name, [*codebook.touchpoints, *codebook.markers])
+    if touchpoints:
+        clauses.append(Clause(tuple(touchpoints), None, match))
+    return clauses or [Clause(None, None, match)]
+
+
+def _windows(within: Duration | Sequence[Duration], n_steps: int) -> tuple[int, ...]:
+    if isinstance(within, Sequence) and not isinstance(within, str):
+        if len(within) != n_steps - 1:
+            raise InputError(
+                f"within has {len(within)} windows for {n_steps} steps: one for each step after the first "
+                f"makes {n_steps - 1}."
+            )
+        return (0, *(microseconds(one, name="within") for one in within))
+    return (microseconds(within, name="within"),) * n_steps
+
+
+def _exclusions(
+    journeys: Journeys, exclude: Sequence[Exclusion], steps: tuple[Place, ...], *, positions: bool
+) -> tuple[tuple[Place, int, int], ...]:
+    if isinstance(exclude, (str, Step)):
+        exclude = [exclude]
+    found = []
+    for one in exclude:
+        what, low, high = one if isinstance(one, tuple) else (one, 1, len(steps))
+        if isinstance(one, tuple) and not positions:
+            raise InputError("In order='any' steps have no places: exclude=['refund'], without step numbers.")
+        place = _place(journeys, what)
+        if len(steps) > 1 and not 1 <= low < high <= len(steps):
+            raise InputError(
+                f"exclude: {place.label!r} cannot lie between step {low} and step {high} of {len(steps)} steps."
+            )
+        if steps[low - 1].optional or steps[high - 1].optional:
+            raise InputError(f"exclude: {place.label!r} must lie between steps that are required.")
+        for number in range(low - 1, high):
+            if place.by_code and steps[number].by_code and _codes(place) & _codes(steps[number]):
+                raise InputError(
+                    f"exclude: {place.label!r} is step {number + 1} itself ({steps[number].label!r})."
+                )
+        found.append((place, low, high))
+    return tuple(found)
+
+
+def _codes(place: Place) -> set[int]:
+    return {code for clause in place.clauses for code in clause.touchpoints or ()}
+
+
+def _touchpoints(steps: tuple[Place, ...], codebook: Codebook) -> list[int]:
+    """The touchpoints that the steps may be: all, where a step does not name any."""
+    if any(clause.touchpoints is None for place in steps for clause in place.clauses):
+        return list(range(len(codebook.touchpoints)))
+    return sorted({code for place in steps for code in _codes(place)})
+
+
+def _rows_that_fit(partition: Partition, place: Place) -> NDArray[np.int64]:
+    """Rows of the partition that serve a step."""
+    fits = np.zeros(partition.n_events, np.bool_)
+    for clause in place.clauses:
+        if clause.marker is not None:
+            rows = np.flatnonzero((partition.event("marker") >> np.uint32(clause.marker)) & np.uint32(1))
+        elif clause.touchpoints is not None:
+            rows = np.flatnonzero(np.isin(partition.event("touchpoint"), clause.touchpoints))
+        else:
+            rows = np.arange(partition.n_events)
+        if clause.match is not None:
+            table = partition.table(sorted(clause.match.columns))
+            markers = {
+                name: (partition.event("marker")[rows] >> np.uint32(bit)) & np.uint32(1) == 1
+                for bit, name in enumerate(partition.codebook.markers)
+                if name in clause.match.markers
+            }
+            rows = rows[clause.match.mask(table.take(pa.array(rows)), markers)]
+        fits[rows] = True
+    rows = np.flatnonzero(fits)
+    if place.first_ever:
+        by_customer = partition.units("customer").offsets
+        customer = np.searchsorted(by_customer, rows, side="right") - 1
+        rows = rows[np.unique(customer, return_index=True)[1]]
+    return rows
+
+
+def _periods(
+    times: NDArray[np.int64], period: str, timezone: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The calendar period of each time, by the date (and hour) with which it begins."""
+    local = (
+        pd.DatetimeIndex(pd.to_datetime(times, unit="us", utc=True)).tz_convert(timezone).tz_localize(None)
+    )
+    starts = local.to_period(PERIODS[period]).start_time
+    codes, names = pd.factorize(starts, sort=True)
+    pattern = "%Y-%m-%d %H:%M" if period == "hour" else "%Y-%m-%d"
+    return codes.astype(np.int64), tuple(pd.DatetimeIndex(names).strftime(pattern))
+
+
+def _used(codes: NDArray[Any], values: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Codes renumbered to the values that occur; −1 becomes the label of no value."""
+    if NONE not in values:
+        values = (*values, NONE)
+    codes = np.where(codes < 0, values.index(NONE), codes)
+    occurs = np.bincount(codes, minlength=len(values)) > 0
+    number: NDArray[np.int64] = np.cumsum(occurs, dtype=np.int64) - 1
+    return number[codes], tuple(values[code] for code in np.flatnonzero(occurs))
+
+
+@dataclass(frozen=True, eq=False)
+class FunnelPartial:
+    """Units by group and furthest step, and the times that they took.
+
+    Attributes
+    ----------
+    groups : tuple of str
+    counts : int64, groups × kinds × (steps + 1)
+        Units by their furthest step (0 to n): all, open ones, settled ones; and, by step, those that did an
+        optional one: all, settled ones.
+    times : Durations
+        From the step before; group number × steps + step. Step 0: from first to last, of completed runs.
+    """
+
+    groups: tuple[str, ...]
+    counts: NDArray[np.int64]
+    times: Durations
+
+    def __add__(self, other: FunnelPartial) -> FunnelPartial:
+        groups, mine, others = aligned(self.groups, other.groups)
+        n_steps = self.counts.shape[2] - 1
+        counts = np.zeros((len(groups), *self.counts.shape[1:]), np.int64)
+        np.add.at(counts, mine, self.counts)
+        np.add.at(counts, others, other.counts)
+
+        def keys(place: NDArray[np.int64]) -> NDArray[np.int64]:
+            numbers: NDArray[np.int64] = place[:, None] * n_steps + np.arange(n_steps)
+            return numbers.ravel()
+
+        times = self.times.regrouped(keys(mine)) + other.times.regrouped(keys(others))
+        return FunnelPartial(groups, counts, times)
+
+
+@dataclass(frozen=True, eq=False)
+class Funnel:
+    """How many got through the steps: made by `cjm.funnel`.
+
+    Attributes
+    ----------
+    conversion : float
+        Of all units that did the first step, the share that did the last.
+    settled_conversion : float
+        The same among those that had the whole window to do so.
+    started, converted : int
+        Units that did the first step; that got through.
+    observation_end : Timestamp
+    exact_times : bool
+        Whether medians and quantiles are exact, not from fine buckets.
+    """
+
+    analysis: FunnelAnalysis
+    partial: FunnelPartial
+    _asked: tuple[Journeys, Engine | None] | None = field(default=None, repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per step (and group); columns as `cjm.funnel` describes them."""
+        order = _sorted_groups(self.analysis, self.partial)
+        tables = [_table(self.analysis, self.partial, group) for group in order]
+        frame = pd.concat(tables, ignore_index=True) if tables else _no_rows(self.analysis)
+        column = self.group_column
+        if column is None:
+            return frame
+        names = [self.partial.groups[group] for group in order]
+        frame.insert(0, column, np.repeat(np.array(names, dtype=object), len(self.analysis.steps)))
+        return frame
+
+    @property
+    def group_column(self) -> str | None:
+        """Name of the column of groups, if there are any."""
+        return "period" if self.analysis.period is not None else self.analysis.by
+
+    @property
+    def started(self) -> int:
+        return int(self.partial.counts[:, _REACHED, 1:].sum())
+
+    @property
+    def converted(self) -> int:
+        return int(self.partial.counts[:, _REACHED, self.analysis.required[-1] + 1].sum())
+
+    @property
+    def conversion(self) -> float:
+        return self.converted / self.started if self.started else float("nan")
+
+    @property
+    def settled_conversion(self) -> float:
+        settled = self.partial.counts[:, _SETTLED].sum(axis=0)
+        started = int(settled[1:].sum())
+        return int(settled[self.analysis.required[-1] + 1]) / started if started else float("nan")
+
+    @property
+    def observation_end(self) -> pd.Timestamp:
+        return pd.Timestamp(self.analysis.end, unit="us", tz="UTC")
+
+    @property
+    def exact_times(self) -> bool:
+        return self.partial.times.exact
+
+    def compare(self, *, step: int | str | None = None) -> pd.DataFrame:
+        """Whether groups differ in their settled conversion: every pair of groups.
+
+        Columns: what `by` names and the same as `other_…`, `step`, `settled_conversion`,
+        `other_settled_conversion`, `settled`, `other_settled` (the denominators), `difference` (the first
+        minus the other) with Newcombe's interval `low`, `high`, `p_value` (two proportions, pooled z test),
+        `q_value` (adjusted after Benjamini and Hochberg), `tests` (size of the family), `verdict`.
+
+        Parameters
+        ----------
+        step : int or str, optional
+            Number (from 1) or label of the step up to which conversion is compared; default: the last.
+
+        Raises
+        ------
+        InputError
+            The funnel has no groups.
+        UnknownNameError
+            There is no such step.
+        """
+        column = self.group_column
+        if column is None:
+            raise InputError("There are no groups to compare. Ask with by=, for example by='channel'.")
+        number = self._step_number(step)
+        frame = self.to_frame()
+        rows = frame[frame["step"] == self.analysis.steps[number].label].reset_index(drop=True)
+        one, other = np.triu_indices(len(rows), k=1)
+        n = rows["settled"].to_numpy(np.int64)
+        share = rows["settled_conversion"].to_numpy(float)
+        k = np.rint(np.nan_to_num(share * n)).astype(np.int64)
+        tables = (k[one], n[one], k[other], n[other])
+        low, high = newcombe(*tables, confidence=self.analysis.confidence)
+        p_value = two_proportion_test(*tables)[1]
+        q_value = benjamini_hochberg(p_value)
+        names = rows[column].to_numpy(dtype=object)
+        clear = q_value < 1 - self.analysis.confidence
+        return pd.DataFrame(
+            {
+                column: names[one],
+                f"other_{column}": names[other],
+                "step": self.analysis.steps[number].label,
+                "settled_conversion": share[one],
+                "other_settled_conversion": share[other],
+                "settled": n[one],
+                "other_settled": n[other],
+                "difference": share[one] - share[other],
+                "low": low,
+                "high": high,
+                "p_value": p_value,
+                "q_value": q_value,
+                "tests": int((~np.isnan(p_value)).sum()),
+                "verdict": np.where(
+                    clear, np.where(share[one] > share[other], "higher", "lower"), "no clear difference"
+                ),
+            }
+        )
+
+    def units(self, step: int | str, status: str = "dropped", *, group: str | None = None) -> pd.DataFrame:
+        """Who is behind a number: the units that reached a step, or stopped there.
+
+        Parameters
+        ----------
+        step : int or str
+            Number (from 1) or label of the step.
+        status : {"dropped", "open", "reached"}
+        group : str, optional
+            Only the units of this group.
+
+        Returns
+        -------
+        DataFrame
+            `customer_id`, `journey` or `session` (number within the customer) where these are the units,
+            `step` (the furthest required one), `status` (`reached`: the last step), `started` (of the run
+            that got there), `last` (when it did), and what `by` names. Sorted by customer, then time.
+
+        Raises
+        ------
+        UnknownNameError
+            No such step, status or group.
+        InputError
+            The funnel was not made by `cjm.funnel`, so that its journeys are not at hand.
+        """
+        if status not in STATUSES:
+            raise UnknownNameError("status", status, STATUSES)
+        if group is not None and (self.group_column is None or group not in self.partial.groups):
+            raise UnknownNameError("group", group, self.partial.groups if self.group_column else ())
+        journeys, engine = self._question()
+        return run(_Listing(self.analysis, self._step_number(step), status, group), journeys, engine)
+
+    def over(self, period: str) -> Funnel:
+        """The same funnel per period: units by the day, week, month … in which their run started.
+
+        Parameters
+        ----------
+        period : {"hour", "day", "week", "month", "quarter", "year"}
+            In the model's time zone; weeks begin on Monday.
+
+        Returns
+        -------
+        Funnel
+            With the column `period`, the date with which each begins, in order of time.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such period.
+        InputError
+            The funnel has groups already, or its journeys are not at hand.
+        """
+        if period not in PERIODS:
+            raise UnknownNameError("period", period, PERIODS)
+        if self.group_column is not None:
+            raise InputError(f"This funnel is grouped by {self.group_column!r} already: ask without by=.")
+        journeys, engine = self._question()
+        return replace(
+            run(replace(self.analysis, period=period), journeys, engine), _asked=(journeys, engine)
+        )
+
+    def time_to_convert(self) -> pd.DataFrame:
+        """How long those took who got through.
+
+        Returns
+        -------
+        DataFrame
+            A histogram with round bounds: what `by` names, `longer_than` (exclusive, but for the first) and
+            `up_to` (inclusive), `converted`, `share` and `cumulative_share` (both of all that converted, in
+            `of`). Those that have not got through yet are not in it.
+        """
+        n_steps = len(self.analysis.steps)
+        order = _sorted_groups(self.analysis, self.partial)
+        points = [self.partial.times.points(group * n_steps) for group in order]
+        longest = max((lengths[-1] for lengths, _ in points if len(lengths)), default=0.0)
+        width = next((one for one in _WIDTHS if longest <= _BARS * one), _WIDTHS[-1])
+        edges = width * np.arange(max(int(np.ceil(longest / width)), 1) + 1)
+        tables = []
+        for group, (lengths, counts) in zip(order, points, strict=True):
+            bar = np.maximum(np.ceil(lengths / width).astype(np.int64) - 1, 0)
+            converted = np.bincount(bar, weights=counts, minlength=len(edges) - 1).astype(np.int64)
+            total = int(counts.sum())
+            share = converted / total if total else np.full(len(converted), np.nan)
+            table = pd.DataFrame(
+                {
+                    "longer_than": pd.to_timedelta(edges[:-1], unit="us"),
+                    "up_to": pd.to_timedelta(edges[1:], unit="us"),
+                    "converted": converted,
+                    "share": share,
+                    "cumulative_share": converted.cumsum() / total if total else share,
+                    "of": total,
+                }
+            )
+            if self.group_column is not None:
+                table.insert(0, self.group_column, self.partial.groups[group])
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def plot(self) -> go.Figure:
+        """Reached, open and dropped per step, as shares of those who started, with the settled conversion."""
+        from cjm_analytics.charts.funnel import funnel_chart
+
+        return funnel_chart(
+            self.to_frame(), by=self.group_column, unit=self.analysis.unit, window=self._window
+        )
+
+    @property
+    def _window(self) -> str:
+        analysis = self.analysis
+        if analysis.stepwise:
+            return "step by step within " + ", ".join(readable(one) for one in analysis.windows[1:])
+        return f"within {readable(analysis.total)}"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            f"{self.analysis.unit}s that started": f"{self.started:,}",
+            "got through": f"{self.converted:,}",
+            "window": self._window.removeprefix("within "),
+            "observed until": f"{self.observation_end:%Y-%m-%d %H:%M} UTC",
+        }
+        note = "settled conversion: of those that had the whole window before the observation end"
+        if not self.exact_times:
+            note += "; times within 0.5 %"
+        return card("Funnel", facts, self.to_frame(), note=note)
+
+    def _step_number(self, step: int | str | None) -> int:
+        labels = [place.label for place in self.analysis.steps]
+        if step is None:
+            return len(labels) - 1
+        if isinstance(step, str) and step in labels:
+            return labels.index(step)
+        if isinstance(step, int) and 1 <= step <= len(labels):
+            return step - 1
+        raise UnknownNameError("step", step, labels)
+
+    def _question(self) -> tuple[Journeys, Engine | None]:
+        if self._asked is None:
+            raise InputError("The journeys behind this funnel are not at hand: ask cjm.funnel(journeys, …).")
+        return self._asked
+
+
+_WIDTHS = (
+    *(one * SECOND for one in (1, 2, 5, 10, 15, 30)),
+    *(one * MINUTE for one in (1, 2, 5, 10, 15, 30)),
+    *(one * HOUR for one in (1, 2, 3, 6, 12)),
+    *(one * DAY for one in (1, 2, 7, 14, 28, 91, 365)),
+)
+_BARS = 24
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The units behind one number of a funnel."""
+
+    analysis: FunnelAnalysis
+    step: int
+    status: str
+    group: str | None
+
+    def map(self, partition: Partition) -> _Rows:
+        counted = self.analysis.count(partition)
+        found, analysis = counted.found, self.analysis
+        final = analysis.required[-1] + 1
+        complete = found.depth == final
+        if self.status == "reached":
+            did = (found.optional >> self.step) & 1 == 1
+            chosen = did if analysis.steps[self.step].optional else found.depth > self.step
+        else:
+            chosen = (found.depth == self.step + 1) & ~complete
+            chosen &= counted.going if self.status == "open" else ~counted.going
+        groups = np.array([*counted.groups, ""], dtype=object)[counted.group]
+        if self.group is not None:
+            chosen &= groups == self.group
+        rows = np.flatnonzero(chosen)
+        time = partition.event("time")
+        units = partition.units("journey" if analysis.unit == "attempt" else analysis.unit)
+        customer = units.customer[counted.owner[rows]]
+        labels = np.array([place.label for place in analysis.steps], dtype=object)
+        frame = pd.DataFrame({"customer_id": partition.customer_ids.take(pa.array(customer)).to_pandas()})
+        if analysis.unit in {"journey", "attempt"}:
+            frame["journey"] = partition.journey("cycle")[counted.owner[rows]]
+        elif analysis.unit == "session":
+            frame["session"] = partition.event("session")[counted.first[rows]]
+        frame = frame.assign(
+            step=labels[found.depth[rows] - 1],
+            status=np.where(complete[rows], "reached", np.where(counted.going[rows], "open", "dropped")),
+            started=pd.to_datetime(time[counted.first[rows]], unit="us", utc=True),
+            last=pd.to_datetime(time[counted.last[rows]], unit="us", utc=True),
+        )
+        if analysis.period is not None or analysis.by is not None:
+            frame[analysis.by or "period"] = groups[rows]
+        return _Rows((frame,))
+
+    def finalize(self, partial: _Rows) -> pd.DataFrame:
+        frame = pd.concat(partial.frames, ignore_index=True)
+        return frame.sort_values(["customer_id", "started", "last"], kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Frames of some of the partitions."""
+
+    frames: tuple[pd.DataFrame, ...]
+
+    def __add__(self, other: _Rows) -> _Rows:
+        return _Rows((*self.frames, *other.frames))
+
+
+def _sorted_groups(analysis: FunnelAnalysis, partial: FunnelPartial) -> list[int]:
+    """Periods in order of time; other groups by size, then name."""
+    started = partial.counts[:, _REACHED, 1:].sum(axis=1)
+    if analysis.period is not None:
+        return sorted(range(len(started)), key=lambda group: partial.groups[group])
+    return sorted(range(len(started)), key=lambda group: (-started[group], partial.groups[group]))
+
+
+def _table(analysis: FunnelAnalysis, partial: FunnelPartial, group: int) -> pd.DataFrame:
+    """The rows of one group."""
+    counts, steps = partial.counts[group], analysis.steps
+    n = len(steps)
+    optional = np.array([place.optional for place in steps])
+    # A unit that reached a step has reached all required ones before it.
+    reached = np.where(optional, counts[_DID, :n], counts[_REACHED, ::-1].cumsum()[::-1][1:])
+    settled = np.where(optional, counts[_DID_SETTLED, :n], counts[_SETTLED, ::-1].cumsum()[::-1][1:])
+    stopped = np.where(np.arange(n) == analysis.required[-1], 0, counts[_REACHED, 1:])
+    still_open = counts[_OPEN, 1:]
+    required = analysis.required
+    previous = np.array(
+        [max([one for one in required if one < number], default=number) for number in range(n)]
+    )
+    low, high = wilson(settled, settled[0], analysis.confidence)
+    keys = group * n + np.arange(n)
+
+    def quantile(q: float) -> pd.TimedeltaIndex:
+        lengths = partial.times.quantiles(q, n_groups=group * n + n)[keys]
+        lengths[0] = np.nan  # at 0 stands the time from first to last
+        return pd.to_timedelta(lengths, unit="us")
+
+    started = int(reached[0])
+    return pd.DataFrame(
+        {
+            "step": [place.label for place in steps],
+            "reached": reached,
+            "dropped": stopped - still_open,
+            "open": still_open,
+            "step_conversion": _share(reached, reached[previous]),
+            "conversion": _share(reached, reached[0]),
+            "settled_conversion": _share(settled, settled[0]),
+            "low": low,
+            "high": high,
+            "median_time": quantile(0.5),
+            "p90_time": quantile(0.9),
+            "before": reached[previous],
+            "started": started,
+            "settled": settled[0],
+            "reliability": "hidden"
+            if started < analysis.min_n
+            else "weak"
+            if started < analysis.weak_n
+            else "ok",
+        }
+    )
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share: NDArray[np.float64] = np.where(whole > 0, part / whole, np.nan)
+    return share
+
+
+def _no_rows(analysis: FunnelAnalysis) -> pd.DataFrame:
+    """The table of no group: columns and types without a row."""
+    n = len(analysis.steps)
+    nothing = FunnelPartial((ALL,), np.zeros((1, len(_KINDS), n + 1), np.int64), Durations.empty())
+    return _table(analysis, nothing, 0).iloc[:0]

@@ -1,0 +1,546 @@
+"""How far each unit gets through the steps of a funnel: one pass over its events.
+
+An event's mask has bit i set where the event fits step i, and bit n_steps + x where exclusion x names
+it; masks come per event, or as a table of masks by code. A run is one attempt at the steps: it starts with
+an event that fits the first step. Times are microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
+
+__all__ = ["Outcomes", "Sequence", "any_order_runs", "ordered_instants", "ordered_runs", "strict_runs"]
+
+
+class Sequence(NamedTuple):
+    """The steps of a funnel in which some may be skipped.
+
+    Attributes
+    ----------
+    before, after : int64, n_steps
+        The nearest required step before and after each step; −1 and n_steps where there is none.
+    visiting : int64, n_steps
+        The order in which an event looks for a step that it can serve.
+    optional : bool, n_steps
+    final : int
+        The last required step.
+    """
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    visiting: NDArray[np.int64]
+    optional: NDArray[np.bool_]
+    final: int
+
+
+class Outcomes(NamedTuple):
+    """What became of each unit that did the first step (or of each attempt).
+
+    Attributes
+    ----------
+    unit : int64
+    depth : int8
+        Number, from 1, of the furthest required step that it reached.
+    optional : int64
+        Bits of the optional steps that it did.
+    first, last : int64
+        Rows that served the first and the furthest step, in the run that got that far first.
+    started : int64
+        Time of the first visit to the first step.
+    going : bool
+        Could a run still go on when observation ended?
+    void : int8
+        Number of the step that an exclusion kept a run from, the furthest; 0: none.
+    lag : int64, shape (n, n_steps)
+        Time from the required step before to each step, −1: not reached. At 0, the time from the first to
+        the furthest step.
+    """
+
+    unit: NDArray[np.int64]
+    depth: NDArray[np.int8]
+    optional: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    started: NDArray[np.int64]
+    going: NDArray[np.bool_]
+    void: NDArray[np.int8]
+    lag: NDArray[np.int64]
+
+
+@njit(nogil=True, cache=True)
+def _room(n: int, n_steps: int) -> Outcomes:
+    return Outcomes(
+        np.empty(n, np.int64),
+        np.empty(n, np.int8),
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n, np.int64),
+        np.empty(n, np.bool_),
+        np.empty(n, np.int8),
+        np.empty((n, n_steps), np.int64),
+    )
+
+
+@njit(nogil=True, cache=True)
+def _filled(found: Outcomes, n: int) -> Outcomes:
+    return Outcomes(
+        found.unit[:n],
+        found.depth[:n],
+        found.optional[:n],
+        found.first[:n],
+        found.last[:n],
+        found.started[:n],
+        found.going[:n],
+        found.void[:n],
+        found.lag[:n],
+    )
+
+
+@njit(nogil=True, cache=True)
+def _note(
+    found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, rows: NDArray[np.int64],
+    time: NDArray[np.int64], before: NDArray[np.int64], going: bool, void: int | np.int64,
+) -> int:  # fmt: skip
+    """Write down the run in which `rows[i]` served step i, as outcome n; returns n + 1."""
+    found.unit[n] = unit
+    found.depth[n] = furthest + 1
+    found.optional[n] = 0
+    found.first[n] = rows[0]
+    found.last[n] = rows[furthest]
+    found.started[n] = started
+    found.going[n] = going
+    found.void[n] = void
+    found.lag[n, :] = -1
+    found.lag[n, 0] = time[rows[furthest]] - time[rows[0]]
+    step = furthest
+    while step > 0:
+        found.lag[n, step] = time[rows[step]] - time[rows[before[step]]]
+        step = before[step]
+    return n + 1
+
+
+@njit(nogil=True, cache=True)
+def _count_starts(code: NDArray[Any], table: NDArray[np.int64]) -> int:
+    n = 0
+    for row in range(len(code)):
+        mask = table[code[row]] if len(table) else np.int64(code[row])
+        n += int(mask & 1)
+    return n
+
+
+@njit(nogil=True, cache=True)
+def ordered_runs(
+    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    within: int, steps: Sequence, void_from: NDArray[np.int64], void_to: NDArray[np.int64],
+    first_only: bool, attempts: bool, end: int,
+) -> Outcomes:  # fmt: skip
+    """Steps in order within one window from the first; other events may lie between.
+
+    `run[i]` is the row at which the latest run to have done step i started (−1: none), `rows[i]` the rows
+    that served its steps. A newer run takes an older one's place step by step: it started later, so it has
+    more time left, and one run per step is all there is to remember. An event that exclusion x names makes
+    void every run that has done step `void_from[x]` and not yet step `void_to[x]` (steps from 1).
+    With `attempts`, the outcomes are the runs that were not overtaken while they could go on.
+    """
+    n_steps = len(steps.before)
+    lookup = len(table) > 0
+    found = _room(_count_starts(code, table) if attempts else len(offsets) - 1, n_steps)
+    n = 0
+    run = np.empty(n_steps, np.int64)
+    rows = np.empty((n_steps, n_steps), np.int64)
+    best = np.empty(n_steps, np.int64)
+    optional_lag = np.empty(n_steps, np.int64)
+    for unit in range(len(offsets) - 1):
+        furthest = -1
+        started = np.int64(0)
+        optional = np.int64(0)
+        void = np.int64(0)
+        for row in range(offsets[unit], offsets[unit + 1]):
+            mask = table[code[row]] if lookup else np.int64(code[row])
+            if mask == 0 or (furthest < 0 and mask & 1 == 0):
+                continue
+            now = time[row]
+            if furthest < 0:
+                run[:] = -1
+                started = now
+            if mask >> n_steps:
+                for exclusion in range(len(void_from)):
+                    if (mask >> (n_steps + exclusion)) & 1 == 0:
+                        continue
+                    for step in range(void_from[exclusion] - 1, void_to[exclusion] - 1):
+                        one = run[step]
+                        if steps.optional[step] or one < 0 or now - time[one] > within:
+                            continue
+                        if steps.after[step] < n_steps and run[steps.after[step]] == one:
+                            continue  # it is further on
+                        void = max(void, void_to[exclusion])
+                        if attempts:
+                            n = _note(
+                                found, n, unit, time[one], step, rows[step], time, steps.before,
+                                False, void_to[exclusion],
+                            )  # fmt: skip
+                        for other in range(n_steps):
+                            if run[other] == one:
+                                run[other] = -1
+            for step in steps.visiting:
+                if (mask >> step) & 1 == 0:
+                    continue
+                source = steps.before[step]
+                if step == 0:
+                    if first_only and furthest >= 0:
+                        continue
+                    one = row
+                else:
+                    one = run[source]
+                    if one < 0 or run[step] == one or now - time[one] > within:
+                        continue
+                if steps.optional[step]:
+                    ahead = steps.after[step]
+                    taken = ahead < n_steps and run[ahead] == one
+                    for other in range(source + 1, ahead):
+                        # Not after a later one; and one event serves one step of a run.
+                        taken |= run[other] == one and (other > step or rows[other, other] == row)
+                    if taken:
+                        continue
+                    if (optional >> step) & 1 == 0:
+                        optional |= np.int64(1) << step
+                        optional_lag[step] = now - time[rows[source, source]]
+                    run[step] = one
+                    rows[step, step] = row
+                    continue
+                if attempts and step < steps.final:
+                    old = run[step]
+                    if old >= 0 and run[steps.after[step]] != old and now - time[old] > within:
+                        n = _note(found, n, unit, time[old], step, rows[step], time, steps.before, False, 0)
+                run[step] = one
+                if source >= 0:
+                    rows[step, : source + 1] = rows[source, : source + 1]
+                rows[step, step] = row
+                if step > furthest:
+                    furthest = step
+                    best[: step + 1] = rows[step, : step + 1]
+                if attempts and step == steps.final:
+                    n = _note(found, n, unit, time[one], step, rows[step], time, steps.before, False, 0)
+        if furthest < 0:
+            continue
+        going = False
+        for step in range(steps.final):
+            one = run[step]
+            if steps.optional[step] or one < 0:
+                continue
+            alive = end - time[one] < within
+            going |= alive
+            if attempts and run[steps.after[step]] != one:
+                n = _note(found, n, unit, time[one], step, rows[step], time, steps.before, alive, 0)
+        if not attempts:
+            n = _note(found, n, unit, started, furthest, best, time, steps.before, going, void)
+            found.optional[n - 1] = optional
+            for step in range(n_steps):
+                if (optional >> step) & 1:
+                    found.lag[n - 1, step] = optional_lag[step]
+    return _filled(found, n)
+
+
+_NONE = -2
+"""No run to continue; −1: a new one."""
+
+
+@njit(nogil=True, cache=True)
+def _serve(
+    step: int, masks: NDArray[np.int64], n: int, holds: NDArray[np.int64], tried: NDArray[np.bool_]
+) -> bool:
+    """Find an event of its own for a step, moving other steps to other events where that helps."""
+    for event in range(n):
+        if (masks[event] >> step) & 1 and not tried[event]:
+            tried[event] = True
+            if holds[event] < 0 or _serve(holds[event], masks, n, holds, tried):
+                holds[event] = step
+                return True
+    return False
+
+
+@njit(nogil=True, cache=True)
+def _served_down_to(
+    step: int, lowest: int, masks: NDArray[np.int64], n: int, holds: NDArray[np.int64],
+    tried: NDArray[np.bool_],
+) -> int:  # fmt: skip
+    """The lowest step such that it and all up to `step` have events of their own; `holds` says which."""
+    holds[:n] = -1
+    for one in range(step, lowest - 1, -1):
+        tried[:n] = False
+        if not _serve(one, masks, n, holds, tried):
+            return one + 1
+    return lowest
+
+
+@njit(nogil=True, cache=True)
+def ordered_instants(
+    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    window: NDArray[np.int64], stepwise: bool, together: bool,
+    void_from: NDArray[np.int64], void_to: NDArray[np.int64], first_only: bool, end: int,
+) -> Outcomes:  # fmt: skip
+    """Steps in order, instant by instant: with `together`, simultaneous events count in either order.
+
+    As `ordered_runs`, but all events of an instant are looked at as a set, in which each step of a run needs
+    an event of its own (a matching). `window[i]` bounds the time to step i: from the first step, or, if
+    `stepwise`, from the step before; then a run's step moves to its latest event, which leaves most time.
+    A run is void only if no order of the instant's events would have spared it.
+    """
+    n_steps = len(window)
+    lookup = len(table) > 0
+    before = np.arange(-1, n_steps - 1)
+    found = _room(len(offsets) - 1, n_steps)
+    n = 0
+    run = np.empty(n_steps, np.int64)
+    earlier = np.empty(n_steps, np.int64)
+    rows = np.empty((n_steps, n_steps), np.int64)
+    best = np.empty(n_steps, np.int64)
+    masks = np.empty(8, np.int64)
+    served_by = np.empty(8, np.int64)
+    holds = np.empty(8, np.int64)
+    tried = np.empty(8, np.bool_)
+    for unit in range(len(offsets) - 1):
+        run[:] = -1
+        furthest = -1
+        started = np.int64(0)
+        void = np.int64(0)
+        row = offsets[unit]
+        stop = offsets[unit + 1]
+        while row < stop:
+            instant = row
+            now = time[row]
+            union = np.int64(0)
+            n_masks = 0
+            while row < stop and time[row] == now and (together or row == instant):
+                mask = table[code[row]] if lookup else np.int64(code[row])
+                alike = 0
+                for event in range(n_masks):
+                    alike += masks[event] == mask
+                if mask != 0 and alike < n_steps:  # more of a kind than steps are of no use
+                    if n_masks == len(masks):
+                        masks = np.concatenate((masks, masks))
+                        served_by = np.concatenate((served_by, served_by))
+                        holds = np.concatenate((holds, holds))
+                        tried = np.concatenate((tried, tried))
+                    masks[n_masks] = mask
+                    served_by[n_masks] = row
+                    n_masks += 1
+                    union |= mask
+                row += 1
+            if union == 0 or (furthest < 0 and union & 1 == 0):
+                continue
+            if furthest < 0:
+                started = now
+            may_start = furthest < 0 or not first_only
+            earlier[:] = run
+            for step in range(n_steps - 1, -1, -1):
+                if (union >> step) & 1 == 0:
+                    continue
+                low = _served_down_to(step, 0, masks, n_masks, holds, tried)
+                source = _NONE
+                for one in range(low, step + 1):
+                    if one == 0:
+                        if may_start:
+                            source = -1
+                    elif run[one - 1] >= 0:
+                        since = rows[one - 1, one - 1] if stepwise else run[one - 1]
+                        if now - time[since] <= window[one]:
+                            source = one - 1
+                    if source != _NONE:
+                        break
+                if source == _NONE:
+                    continue
+                if source >= 0 and not stepwise:
+                    while source + 1 < step and run[source + 1] == run[source]:
+                        source += 1
+                    if run[step] == run[source]:
+                        continue  # within a run each step takes its earliest event
+                _served_down_to(step, source + 1, masks, n_masks, holds, tried)
+                if source >= 0:
+                    rows[step, : source + 1] = rows[source, : source + 1]
+                for event in range(n_masks):
+                    if holds[event] >= 0:
+                        rows[step, holds[event]] = served_by[event]
+                run[step] = run[source] if source >= 0 else instant
+                if step > furthest:
+                    furthest = step
+                    best[: step + 1] = rows[step, : step + 1]
+            for exclusion in range(len(void_from)):
+                if (union >> (n_steps + exclusion)) & 1 == 0:
+                    continue
+                nearest, beyond = void_from[exclusion] - 1, void_to[exclusion] - 1
+                for step in range(nearest, beyond):
+                    one = run[step]
+                    if one < 0 or run[step + 1] == one or now - time[one] > window[step]:
+                        continue
+                    stood = n_steps - 1
+                    while stood >= 0 and earlier[stood] != one:
+                        stood -= 1
+                    if nearest <= stood < beyond:
+                        void = max(void, void_to[exclusion])
+                        for other in range(step + 1):
+                            if run[other] == one:
+                                run[other] = -1
+        if furthest < 0:
+            continue
+        going = False
+        for step in range(n_steps - 1):
+            if run[step] >= 0:
+                since = rows[step, step] if stepwise else run[step]
+                going |= end - time[since] < window[step + 1]
+        n = _note(found, n, unit, started, furthest, best, time, before, going, void)
+    return _filled(found, n)
+
+
+@njit(nogil=True, cache=True)
+def strict_runs(
+    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    window: NDArray[np.int64], stepwise: bool, first_only: bool, end: int,
+) -> Outcomes:  # fmt: skip
+    """Steps in order with no event of the unit between: a run is a stretch of neighbouring rows.
+
+    Bit i of `alive` says that the rows up to this one are a run that has just done step i: it began i rows
+    ago.
+    """
+    n_steps = len(window)
+    lookup = len(table) > 0
+    before = np.arange(-1, n_steps - 1)
+    found = _room(len(offsets) - 1, n_steps)
+    n = 0
+    best = np.empty(n_steps, np.int64)
+    for unit in range(len(offsets) - 1):
+        furthest = -1
+        started = np.int64(0)
+        alive = np.int64(0)
+        for row in range(offsets[unit], offsets[unit + 1]):
+            mask = table[code[row]] if lookup else np.int64(code[row])
+            alive = (alive << 1) & mask
+            if mask & 1 and (furthest < 0 or not first_only):
+                alive |= 1
+                if furthest < 0:
+                    started = time[row]
+            if alive == 0:
+                continue
+            for step in range(n_steps - 1, -1, -1):
+                if (alive >> step) & 1 == 0:
+                    continue
+                since = row - 1 if stepwise else row - step
+                if step > 0 and time[row] - time[since] > window[step]:
+                    alive ^= np.int64(1) << step
+                elif step > furthest:
+                    furthest = step
+                    best[: step + 1] = np.arange(row - step, row + 1)
+        if furthest < 0:
+            continue
+        going = False
+        last = offsets[unit + 1] - 1
+        for step in range(n_steps - 1):
+            if (alive >> step) & 1:
+                since = last if stepwise else last - step
+                going |= end - time[since] < window[step + 1]
+        n = _note(found, n, unit, started, furthest, best, time, before, going, 0)
+    return _filled(found, n)
+
+
+@njit(nogil=True, cache=True)
+def any_order_runs(
+    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    n_steps: int, within: int, first_only: bool, end: int,
+) -> Outcomes:  # fmt: skip
+    """The most different steps done inside one window, whichever; each with an event of its own.
+
+    `recent` holds the events of the window that ends now, as far as they can matter: of events with the
+    same mask the latest n_steps. Going back from now, an event is taken if a step can be found for it; that
+    way the steps take the latest events. Bit n_steps marks an excluded event: what was done before it is
+    forgotten.
+    """
+    lookup = len(table) > 0
+    before = np.arange(-1, n_steps - 1)
+    longest = 0
+    for unit in range(len(offsets) - 1):
+        longest = max(longest, offsets[unit + 1] - offsets[unit])
+    found = _room(len(offsets) - 1, n_steps)
+    n = 0
+    recent = np.empty(longest, np.int64)
+    masks = np.empty(longest, np.int64)
+    served_by = np.empty(n_steps, np.int64)
+    tried = np.empty(n_steps, np.bool_)
+    best = np.empty(n_steps, np.int64)
+    all_steps = (np.int64(1) << n_steps) - 1
+    for unit in range(len(offsets) - 1):
+        furthest = -1
+        started = np.int64(0)
+        void = 0
+        n_recent = 0
+        for row in range(offsets[unit], offsets[unit + 1]):
+            mask = table[code[row]] if lookup else np.int64(code[row])
+            if mask == 0 or furthest == n_steps - 1:
+                continue
+            now = time[row]
+            if first_only and furthest >= 0 and now - started > within:
+                break
+            kept = 0
+            alike = 0
+            for event in range(n_recent):
+                if now - time[recent[event]] <= within:
+                    recent[kept] = recent[event]
+                    masks[kept] = masks[event]
+                    alike += masks[event] == mask
+                    kept += 1
+            if alike >= n_steps:  # the oldest of its kind can no longer matter
+                oldest = 0
+                while masks[oldest] != mask:
+                    oldest += 1
+                recent[oldest : kept - 1] = recent[oldest + 1 : kept].copy()
+                masks[oldest : kept - 1] = masks[oldest + 1 : kept].copy()
+                kept -= 1
+            n_recent = kept
+            if mask >> n_steps:
+                if n_recent:
+                    void = n_steps
+                n_recent = 0
+                if first_only and furthest >= 0:
+                    break
+                mask &= all_steps
+                if mask == 0:
+                    continue
+            recent[n_recent] = row
+            masks[n_recent] = mask
+            n_recent += 1
+            if furthest < 0:
+                started = now
+            served_by[:] = -1
+            done = 0
+            for event in range(n_recent - 1, -1, -1):
+                tried[:] = False
+                done += _place(event, masks, served_by, tried)
+            if done - 1 > furthest:
+                furthest = done - 1
+                best[:done] = np.sort(served_by[served_by >= 0])
+                for step in range(done):
+                    best[step] = recent[best[step]]
+        if furthest < 0:
+            continue
+        since = started if first_only or n_recent == 0 else time[recent[n_recent - 1]]
+        going = n_recent > 0 and bool(end - since < within)
+        n = _note(found, n, unit, started, furthest, best, time, before, going, void)
+    return _filled(found, n)
+
+
+@njit(nogil=True, cache=True)
+def _place(
+    event: int, masks: NDArray[np.int64], served_by: NDArray[np.int64], tried: NDArray[np.bool_]
+) -> bool:
+    """Find a step for an event, moving other events to other steps where that helps."""
+    for step in range(len(served_by)):
+        if (masks[event] >> step) & 1 and not tried[step]:
+            tried[step] = True
+            if served_by[step] < 0 or _place(served_by[step], masks, served_by, tried):
+                served_by[step] = event
+                return True
+    return False
