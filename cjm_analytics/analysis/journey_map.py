@@ -198,11 +198,16 @@ class JourneyMap:
 
     Attributes
     ----------
-    customers, journeys, events : int
+    customers, journeys, events, converted : int
+        `converted`: journeys that reached the goal so far.
     conversion : float
         Share of the journeys that reached the goal so far; NaN without journeys.
     unassigned_share : float
         Share of the events in journeys that no rule of the model gives a stage.
+    phases, stages : DropOff
+        The drop-off behind the map, as `cjm.drop_off` gives it.
+    period : str
+        From the first to the last event, in the model's time zone.
     """
 
     _analysis: JourneyMapAnalysis
@@ -221,12 +226,30 @@ class JourneyMap:
         return int(self._contacts.events)
 
     @property
+    def converted(self) -> int:
+        return int(self._contacts.converted)
+
+    @property
+    def phases(self) -> DropOff:
+        found: DropOff = self._parts["phase"]
+        return found
+
+    @property
+    def stages(self) -> DropOff:
+        found: DropOff = self._parts["stage"]
+        return found
+
+    @property
     def conversion(self) -> float:
         return self._contacts.converted / self.journeys if self.journeys else math.nan
 
     @property
     def unassigned_share(self) -> float:
         return float(self._contacts.unassigned()["share"].sum())
+
+    def unassigned(self) -> pd.DataFrame:
+        """Rows `event, events, share` (of all events): what no rule gives a stage, most frequent first."""
+        return self._contacts.unassigned()
 
     def to_frame(self, *, suppress: bool = True) -> pd.DataFrame:
         """One row per stage, with all that the picture shows.
@@ -388,7 +411,7 @@ class JourneyMap:
         found = self._parts["scores"].to_frame(suppress=suppress)
         found = found[found["stage"].isin([*self._codebook.stages, RELATION]) & (found["n"] > 0)]
         several = found.groupby("instrument")["survey"].transform("nunique") > 1
-        frame: pd.DataFrame = found.assign(
+        frame = found.assign(
             stage=found["stage"].where(found["stage"] != RELATION, None),
             instrument=found["survey"].where(several, found["instrument"]),
             level=found["normalised"],
@@ -397,8 +420,8 @@ class JourneyMap:
             reading=[_reading(*row) for row in found[["score", "measure"]].itertuples(index=False)],
             interval=[_range(*row) for row in found[["low", "high", "measure"]].itertuples(index=False)],
         )
-        frame = frame[_SCORES].reset_index(drop=True)
-        return frame
+        scores: pd.DataFrame = frame[_SCORES].reset_index(drop=True)
+        return scores
 
     def _notes(self) -> dict[str, list[tuple[str, str]]]:
         model = self._analysis.model
@@ -429,7 +452,7 @@ class JourneyMap:
             name = _spoken(goals[0]).lower() if len(goals) == 1 else "the goal"
             counts = f"{contacts.converted:,} of {contacts.journeys:,}"
             whole.append((percent(self.conversion), f"with {name}: {counts}"))
-        line = [self._period(), facts["time zone"], f"sources: {facts['sources']}"]
+        line = [self.period, facts["time zone"], f"sources: {facts['sources']}"]
         return {
             "name": _spoken(model.name) if model else "Customer journey",
             "line": " · ".join(part for part in line if part),
@@ -438,7 +461,8 @@ class JourneyMap:
             "whole": whole,
         }
 
-    def _period(self) -> str:
+    @property
+    def period(self) -> str:
         contacts, zone = self._contacts, self._analysis.facts["time zone"]
         if contacts.first is None or contacts.last is None:
             return "no events"
