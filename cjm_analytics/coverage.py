@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,7 @@ import pyarrow as pa
 from cjm_analytics._html import card, table
 from cjm_analytics.columns import concatenated
 from cjm_analytics.errors import ModelWarning
-from cjm_analytics.matching import with_codes
+from cjm_analytics.matching import COMBINATORS, OPERATORS, compile_match, with_codes
 from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def coverage(model: JourneyModel, events: Events) -> Coverage:
     if missed and 1 - share >= _TOLERATED:
         names = ", ".join(repr(name) for name in suggestions["event"].head(3))
         warnings.warn(
-            f"No rule of the model {model.name!r} names {100 * (1 - share):.1f} % of the events "
+            f"The rules of the model {model.name!r} do not name {100 * (1 - share):.1f} % of the events "
             f"({missed:,} of {matched + missed:,}), most often {names}. See .suggestions.",
             ModelWarning,
             stacklevel=3,
@@ -150,8 +151,6 @@ def _grouped(rows: pa.Table, names: list[str], code: NDArray[np.int64]) -> Itera
 
 
 def _equal(rows: pa.Table, column: str, text: str) -> NDArray[np.bool_]:
-    from cjm_analytics.matching import compile_match
-
     return compile_match({column: {"eq": text}}).mask(rows)
 
 
@@ -171,9 +170,10 @@ def _sources(states: Counter[tuple[str | None, str]]) -> pd.DataFrame:
 
 
 class _Known(NamedTuple):
-    """A name that a rule has, and what it stands for."""
+    """A name that a rule looks for, in which column (`id`: the rule's own), and what it stands for."""
 
     name: str
+    column: str
     touchpoint: str
     stage: str
     words: frozenset[str]
@@ -185,7 +185,8 @@ def _suggestions(model: JourneyModel, unmatched: Counter[tuple[str, str | None]]
     rows = []
     order = sorted(unmatched.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or ""))
     for (event, path), count in order[:_TOP]:
-        like = _most_similar(path.strip("/") if path else event, known)
+        column, text = ("event", event) if path is None else ("path", path.strip("/"))
+        like = _most_similar(text, [one for one in known if one.column in {"id", column}])
         touchpoint = _new_id((path or "").strip("/") or event, taken)
         stage = like.stage if like else None
         rule = _rule(touchpoint, event, path, like)
@@ -203,27 +204,28 @@ def _known_names(model: JourneyModel) -> Iterator[_Known]:
             stage = touchpoint.branches[-1].stage
             if stage not in model.stages:
                 continue
-            names = {touchpoint.id, *_texts(touchpoint.match.spec)}
+            names = {(touchpoint.id, "id"), *_texts(touchpoint.match.spec)}
             for marker in touchpoint.match.markers & set(markers):
                 names |= set(_texts(markers[marker].spec))
-            for name in sorted(names):
+            for name, column in sorted(names):
                 words = frozenset(_words(name))
                 if words:
-                    yield _Known(name, touchpoint.id, stage, words)
+                    yield _Known(name, column, touchpoint.id, stage, words)
 
 
-def _texts(spec: object, key: str = "") -> Iterator[str]:
+def _texts(spec: object, column: str = "") -> Iterator[tuple[str, str]]:
     """All texts on `event` and `path` in a match."""
     if isinstance(spec, str):
-        if key in {"event", "path"}:
-            yield spec
-    elif isinstance(spec, dict):
+        if column in {"event", "path"}:
+            yield spec, column
+    elif isinstance(spec, Mapping):
         for name, inner in spec.items():
-            if name != "not":
-                yield from _texts(inner, name if name in {"event", "path", "event_id", "source"} else key)
+            if name not in {"not", "re", "ne"}:
+                keeps_column = name in OPERATORS or name in COMBINATORS
+                yield from _texts(inner, column if keeps_column else name)
     elif isinstance(spec, list | tuple):
         for inner in spec:
-            yield from _texts(inner, key)
+            yield from _texts(inner, column)
 
 
 def _words(name: str) -> Iterable[str]:
@@ -239,7 +241,7 @@ def _words(name: str) -> Iterable[str]:
         yield re.sub(r"(?<=\w{3})(ed|ing|s)$", "", word)
 
 
-_SIMILAR = 0.5
+_SIMILAR = 0.36
 
 
 def _most_similar(name: str, known: list[_Known]) -> _Known | None:

@@ -40,7 +40,7 @@ class Explanation:
     markers : tuple of str
         The markers that the event sets.
     survey : str or None
-        The survey whose answer it is.
+        The survey that it answers or offers.
     verdict : str
         The answer in a sentence.
     """
@@ -62,13 +62,13 @@ class Explanation:
         if self.markers:
             lines.append(f"  sets the marker {', '.join(self.markers)}")
         if self.survey:
-            lines.append(f"  is an answer to the survey {self.survey}")
+            lines.append(f"  belongs to the survey {self.survey}")
         rule = ""
         for name, condition, value, held, fits in self.rows:
             if name != rule:
                 lines.append(f"{_MARK[fits]} {name}")
                 rule = name
-            shown = "missing" if value is None else repr(value) if isinstance(value, str) else str(value)
+            shown = "missing" if value is None else f"'{value}'" if isinstance(value, str) else str(value)
             lines.append(f"    {_MARK[held]} {condition}    ({shown})")
         return "\n".join(lines)
 

@@ -498,15 +498,12 @@ _SIGNS = {"glob": "= ", "eq": "= ", "ne": "≠ ", "gt": "> ", "ge": ">= ", "lt":
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return repr(value[0]) if len(value) == 1 else repr(list(value))
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else repr(value)
-        if isinstance(value, str)
-        else str(value)
-    )
+    if isinstance(value, tuple | list):
+        inside = ", ".join(_shown(one) for one in value)
+        return inside if isinstance(value, tuple) and len(value) == 1 else f"[{inside}]"
+    if isinstance(value, str):
+        return f"'{value}'"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)

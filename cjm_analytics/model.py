@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cjm_analytics._html import card, table
-from cjm_analytics.errors import InputError
+from cjm_analytics.errors import InputError, ModelWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,6 +152,11 @@ class Finding:
     fault: str
     hint: str = ""
 
+    def __str__(self) -> str:
+        at = f"line {self.line}" if self.line else ""
+        where = ", ".join(part for part in (at, self.path) if part)
+        return f"{where}: {self.fault}{self.hint}" if where else f"{self.fault}{self.hint}"
+
 
 @dataclass(frozen=True)
 class JourneyModel:
@@ -203,7 +209,7 @@ class JourneyModel:
         """
         from cjm_analytics.model_reading import read_file
 
-        return read_file(Path(path))
+        return _warned(read_file(Path(path)), Path(path).name)
 
     @classmethod
     def from_dict(cls, spec: Mapping[str, Any]) -> JourneyModel:
@@ -226,7 +232,7 @@ class JourneyModel:
         """
         from cjm_analytics.model_reading import read_spec
 
-        return read_spec(spec)
+        return _warned(read_spec(spec), "journey model")
 
     @classmethod
     def standard(cls) -> JourneyModel:
@@ -379,6 +385,13 @@ class JourneyModel:
         rest = table(shown, rows=len(shown))
         style = "font:13px/1.4 system-ui,sans-serif"
         return f"{top}<details style='{style}'><summary>Rules, in the order tried</summary>{rest}</details>"
+
+
+def _warned(model: JourneyModel, name: str) -> JourneyModel:
+    """The model, after its findings were told to whoever asked for it."""
+    for finding in model.findings:
+        warnings.warn(f"{name}, {finding}", ModelWarning, stacklevel=3)
+    return model
 
 
 def findings_frame(findings: tuple[Finding, ...]) -> pd.DataFrame:

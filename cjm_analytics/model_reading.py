@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
-import warnings
 import zoneinfo
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from cjm_analytics.durations import microseconds
-from cjm_analytics.errors import InputError, ModelError, ModelWarning, hint
+from cjm_analytics.errors import InputError, ModelError, hint
 from cjm_analytics.matching import MARKER, NESTED, Match, check_match, covered_by
 from cjm_analytics.model import (
     SCHEMA,
@@ -41,8 +40,10 @@ __all__ = ["read_file", "read_spec", "read_text"]
 
 _TOP = (
     "schema", "name", "timezone", "unmatched", "exclude", "phase", "stage", "marker", "touchpoint",
-    "journeys", "survey", "friction", "assumption", "note", "report",
+    "journeys", "survey", "friction", "assumption", "note", "report", "$schema",
 )  # fmt: skip
+
+# "$schema" is where JSON files tell editors their schema; it says nothing about the journey.
 
 _SCALES = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "stars": (1.0, 5.0)}
 """Instruments whose scale is known; `csat` is so only together with its `positive` answers."""
@@ -97,7 +98,8 @@ def read_text(text: str, *, toml: bool, name: str) -> JourneyModel:
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, InputError, RecursionError) as error:
         line = getattr(error, "lineno", None) or _line_in(str(error))
         kind = "TOML" if toml else "JSON"
-        finding = Finding(line, "", "error", f"This is no valid {kind}: {error}")
+        fault = f"This is no valid {kind}: {str(error).rstrip('.')}."
+        finding = Finding(line, "", "error", fault, _hint_on_syntax(str(error)))
         raise _failed([finding], name) from None
     return _read(spec, lines_of(text, toml=toml), name)
 
@@ -114,6 +116,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _hint_on_syntax(message: str) -> str:
+    """What usually lies behind a message of `tomllib`."""
+    if "key part" in message or "inline table" in message:
+        return " A table in braces stands on one line, without a comma at its end."
+    return " Text stands in quotes, true and false in small letters." if "Invalid value" in message else ""
+
+
 def _line_in(message: str) -> int | None:
     """The line that `tomllib` names in its message."""
     _, found, after = message.partition("line ")
@@ -124,14 +133,9 @@ def _line_in(message: str) -> int | None:
 def _failed(findings: list[Finding], name: str) -> ModelError:
     errors = [one for one in findings if one.severity == "error"]
     count = "1 fault" if len(errors) == 1 else f"{len(errors)} faults"
-    lines = [f"The journey model{f' {name}' if name else ''} has {count}:", *(_said(one) for one in errors)]
-    return ModelError("\n".join(lines)).with_failures(findings_frame(tuple(findings)))
-
-
-def _said(finding: Finding) -> str:
-    at = f"line {finding.line}" if finding.line else ""
-    where = ", ".join(part for part in (at, finding.path) if part)
-    return f"  {where}: {finding.fault}{finding.hint}" if where else f"  {finding.fault}{finding.hint}"
+    said = "".join(f"\n  {one}" for one in errors)
+    message = f"The journey model{f' {name}' if name else ''} has {count}:{said}"
+    return ModelError(message).with_failures(findings_frame(tuple(findings)))
 
 
 def _read(spec: object, lines: dict[Place, int], name: str) -> JourneyModel:
@@ -140,15 +144,7 @@ def _read(spec: object, lines: dict[Place, int], name: str) -> JourneyModel:
     findings = sorted(reading.findings, key=lambda one: one.line or 0)
     if model is None or any(one.severity == "error" for one in findings):
         raise _failed(findings, name)
-    for finding in findings:
-        warnings.warn(
-            f"{name or 'journey model'}: {_said(finding).strip()}", ModelWarning, stacklevel=_CALLER
-        )
-    return model
-
-
-_CALLER = 5
-"""Frames between a warning and the line of the user that read the model."""
+    return replace(model, findings=tuple(findings))
 
 
 @dataclass
@@ -321,7 +317,7 @@ class _Reading:
 
     def name(self, kind: str, name: str | None, place: Place, known: Iterable[str]) -> None:
         """A name must be one of those that the model defines."""
-        names = list(known)
+        names = list(dict.fromkeys(known))
         if name is not None and name not in names:
             self.fail(place, f"No {kind} named {name!r}.", hint(name, names))
 
@@ -342,6 +338,9 @@ class _Reading:
             return None
         if (schema := top.text("schema", SCHEMA)) != SCHEMA:
             top.fail("schema", f"schema {schema!r} is not known.", f" This version reads {SCHEMA!r}.")
+        for key in ("phase", "touchpoint"):
+            if not top.spec.get(key, []):
+                top.fail("", f"a model has one {key} at least.", f" Write [[{key}]].")
         phases = self._phases(top)
         stage_titles = self._stage_titles(top)
         self._collect_names(top)
@@ -366,7 +365,7 @@ class _Reading:
             stage_titles=stage_titles,
         )
         self._check_rules(model)
-        return JourneyModel(**{**vars(model), "findings": tuple(self.findings)})
+        return model
 
     def _collect_names(self, top: _Table) -> None:
         """Ids first, so that parts may name each other in any order."""
