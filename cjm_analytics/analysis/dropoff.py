@@ -74,8 +74,8 @@ def drop_off(
 
     Ties: what happens at the same instant is taken together, and an event at the horizon still counts. What
     happens after the observation end is not used by the estimator, as the log is not complete there. There is
-    no drop-off from the last phase, unless the goal lies in it. Journeys that began before the data did are
-    left out (`.truncated` counts them).
+    no drop-off from the last phase (or stage) that progress can reach, unless the goal lies in it. Journeys
+    that began before the data did are left out (`.truncated` counts them).
 
     Parameters
     ----------
@@ -184,7 +184,9 @@ class DropOffAnalysis:
         return cls(
             of=of,
             places=places,
-            asked=tuple(place for place in range(len(places)) if place < len(places) - 1 or place == goal),
+            asked=tuple(
+                place for place in range(len(places)) if place < _end_of_road(journeys, of) or place == goal
+            ),
             horizons=_horizons(journeys, of, horizon),
             goal=goal,
             progress=codebook.progress,
@@ -387,6 +389,17 @@ def _place_of_goal(journeys: Journeys, of: str) -> int:
         hits = (partition.event("time") == goal) & ((partition.event("marker") & bits) != 0) & (place >= 0)
         reached += np.bincount(place[hits], minlength=len(reached))
     return int(reached.argmax()) if reached.any() else -1
+
+
+def _end_of_road(journeys: Journeys, of: str) -> int:
+    """The last place to which a journey can progress: behind it the model has only contacts that are none."""
+    model, names = journeys.model, journeys.codebook.names(of)
+    if not model:
+        return len(names) - 1
+    stages = {branch.stage for one in model.touchpoints if one.progress for branch in one.branches}
+    if of == "phase":
+        stages = {phase.id for phase in model.phases if stages & set(phase.stages)}
+    return max((names.index(stage) for stage in stages if stage in names), default=len(names) - 1)
 
 
 def _modelled_places(model: JourneyModel, goals: set[str], names: Sequence[str], of: str) -> set[int]:
