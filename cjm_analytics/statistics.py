@@ -768,7 +768,8 @@ def _log_log(
     inside = (survival > 0) & (survival < 1)
     share = np.where(inside, survival, 0.5)
     reach = z_value(confidence) * np.sqrt(variance) / (share * np.abs(np.log(share)))
-    low = np.where(inside, share ** np.exp(reach), survival)
+    with np.errstate(over="ignore"):  # a reach beyond all numbers ends at 0, as it should
+        low = np.where(inside, share ** np.exp(reach), survival)
     high = np.where(inside, share ** np.exp(-reach), survival)
     return low, high
 
