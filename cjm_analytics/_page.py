@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-__all__ = ["WIDTH", "Exhibit", "Section", "page", "write"]
+__all__ = ["WIDTH", "Exhibit", "Section", "cells", "numeric", "page", "write"]
 
 WIDTH = 1120
 """Pixels that a chart may take, so that the page reads well in a window of 1200."""
@@ -195,35 +195,44 @@ def _fitting(figure: go.Figure) -> go.Figure:
     return type(figure)(figure).update_layout(width=None, autosize=True)
 
 
-def _table(name: str, frame: pd.DataFrame) -> str:
-    numeric = {
-        column
-        for column in frame
-        if pd.api.types.is_numeric_dtype(frame[column]) or pd.api.types.is_timedelta64_dtype(frame[column])
-    }
+def cells(frame: pd.DataFrame) -> list[list[str]]:
+    """The values of a frame as people read them, column by column: shares in percent, durations in short.
+
+    Examples
+    --------
+    >>> cells(pd.DataFrame({"step": ["cart"], "reached": [1200], "conversion": [0.125]}))
+    [['cart'], ['1,200'], ['12.5 %']]
+    """
     # Scores are no shares, and neither are their intervals.
     shares = _SHARES - ({"low", "high"} if "score" in frame else set())
+    return [[_cell(value, share=name in shares) for value in frame[name]] for name in frame]
+
+
+def numeric(frame: pd.DataFrame) -> list[bool]:
+    """Which columns are numbers or lengths of time: they stand to the right."""
+    return [
+        pd.api.types.is_numeric_dtype(frame[name]) or pd.api.types.is_timedelta64_dtype(frame[name])
+        for name in frame
+    ]
+
+
+def _table(name: str, frame: pd.DataFrame) -> str:
+    shown_rows = frame.head(_ROWS)
+    kinds = [' class="number"' if number else "" for number in numeric(frame)]
     head = "".join(
-        f'<th scope="col"{_number(column in numeric)}>{escape(str(column).replace("_", " "))}</th>'
-        for column in frame
+        f'<th scope="col"{kind}>{escape(str(column).replace("_", " "))}</th>'
+        for column, kind in zip(frame, kinds, strict=True)
     )
-    rows = "".join(
+    body = "".join(
         "<tr>"
-        + "".join(
-            f"<td{_number(column in numeric)}>{escape(_cell(value, str(column), shares))}</td>"
-            for column, value in zip(frame.columns, row, strict=True)
-        )
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True))
         + "</tr>"
-        for row in frame.head(_ROWS).itertuples(index=False, name=None)
+        for row in zip(*cells(shown_rows), strict=True)
     )
     more = len(frame) - _ROWS
     rest = f"<p class='intro'>and {more:,} more rows</p>" if more > 0 else ""
     caption = f"<caption>{escape(name)}</caption>"
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{rest}"
-
-
-def _number(is_number: bool) -> str:  # noqa: FBT001 - a yes or no of a column
-    return ' class="number"' if is_number else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
 
 
 _SHARES = {
@@ -232,11 +241,11 @@ _SHARES = {
 }  # fmt: skip
 
 
-def _cell(value: Any, column: str, shares: set[str]) -> str:  # noqa: ANN401 - any value of a frame
+def _cell(value: Any, *, share: bool) -> str:  # noqa: ANN401 - any value of a frame
     plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, tuple):
         return ", ".join(str(one) for one in plain)
-    return shown(plain, share=column in shares)
+    return shown(plain, share=share)
 
 
 def write(path: Path, text: str) -> None:
