@@ -2,8 +2,9 @@
 
 from cjm_analytics.loaders.segment import segment
 from cjm_analytics.loaders.table import table
+from cjm_analytics.loaders.zendesk import zendesk
 
-__all__ = ["segment", "table"]
+__all__ = ["segment", "table", "zendesk"]
 
 
 def __dir__() -> list[str]:

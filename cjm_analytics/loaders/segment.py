@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, hint
+from cjm_analytics.loaders.agents import device_of, is_bot
 from cjm_analytics.loaders.files import stem
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
@@ -47,6 +48,7 @@ _APP_CHANNELS: Final = {"mobile": "app", "app": "app", "browser": "web", "client
 _TABLES: Final = {
     "tracks", "pages", "screens", "identifies", "users", "groups", "accounts", "aliases", "group_memberships",
 }  # fmt: skip
+_DEVICE: Final = "device"
 _OWN_COLUMNS: Final = {
     "id", "anonymous_id", "user_id", "event", "event_text", "timestamp", "received_at", "sent_at",
     "original_timestamp", "uuid_ts", "uuid", "loaded_at", "group_id", "previous_id",
@@ -76,7 +78,8 @@ def segment(
     query), `referrer` and `utm_*` come from `context`; `order_id`, `currency` and `value` (the first of `revenue`,
     `total`, `value` that is a number) from the properties. All other properties, and the rest of the context under
     `context`, become JSON. `channel` is web or app, from the kind of call, the `channel` field and the library;
-    unknown for servers. Mails that were sent, delivered or bounced are acts of the company.
+    unknown for servers. `device` is a column of its own (a property or member of that name, else the context's device type,
+    else mobile, tablet or desktop as the user agent says), and `is_bot` is true where the user agent names a robot. Mails that were sent, delivered or bounced are acts of the company.
 
     `identify`, `group` and `alias` are no contacts: they become identity links (device ↔ user, e-mail ↔ user, earlier
     ↔ later id) and attributes of the customer (traits; `account_id` and `account.<trait>` of a group), and are counted
@@ -121,7 +124,7 @@ def segment(
     >>> batch.events.select(["anonymous_id", "user_id", "event", "event_id", "value"]).to_pylist()
     [{'anonymous_id': 'a1', 'user_id': 'u1', 'event': 'Order Completed', 'event_id': 'm1', 'value': Decimal('49.9000')}]
     """
-    wanted = checked_keep(keep)
+    wanted = {**checked_keep(keep), _DEVICE: None}
     origin = Origin.of(source, format, CsvFormat())
     own_tables = {_table_of(path) for path in origin.shown} - _TABLES
     _check_kind(origin.glance())
@@ -134,7 +137,7 @@ def segment(
                 yield _calls(rows, promoted, name, clock)
             elif len(rows) or rows.broken:
                 yield _table_rows(rows, promoted, name, clock, own_tables)
-        for column in promoted.unseen:
+        for column in [one for one in promoted.unseen if one != _DEVICE]:
             warnings.warn(
                 f"keep={column!r} is in no call of {name}.{hint(column, promoted.members)}", stacklevel=2
             )
@@ -236,6 +239,7 @@ def _contacts(rows: ObjectRows, contacts: Sequence[int], promoted: Promoted) -> 
         "value": strings([amount[1] if amount else None for amount in amounts]),
         "currency": strings([one.get("currency") for one in properties]),
         "email": strings([_part(one, "traits").get("email") for one in context]),
+        "is_bot": pa.array([_bot(one) for one in context], pa.bool_()),
         **{name: strings([one.get(member) for one in campaign]) for name, member in _UTM.items()},
     }
     columns = {name: values for name, values in columns.items() if _needed(name, values)}
@@ -245,10 +249,12 @@ def _contacts(rows: ObjectRows, contacts: Sequence[int], promoted: Promoted) -> 
     ]
     shown = list(contacts)
     promoted.notice(_members_of(properties))
+    found = promoted.looked_up(calls, properties)
+    found.setdefault(_DEVICE, strings([_device(one) for one in context]))
     return Prepared(
         rows.file,
         rows.numbers[shown] if shown else np.zeros(0, np.int64),
-        columns | promoted.looked_up(calls, properties),
+        columns | found,
         pa.array(left, pa.binary()).cast(pa.string()),
         lambda row: rows.raw(shown[row]),
         rows.broken,
@@ -257,6 +263,18 @@ def _contacts(rows: ObjectRows, contacts: Sequence[int], promoted: Promoted) -> 
 
 def _needed(name: str, values: pa.Array) -> bool:
     return name in {"user_id", "anonymous_id", "timestamp", "event"} or values.null_count < len(values)
+
+
+def _bot(context: Mapping[str, Any]) -> bool | None:
+    agent = context.get("userAgent")
+    return is_bot(agent) if isinstance(agent, str) else None
+
+
+def _device(context: Mapping[str, Any]) -> str | None:
+    """The kind of device: as the library says, else as the browser says."""
+    said = _part(context, "device").get("type")
+    agent = context.get("userAgent")
+    return said or (device_of(agent) if isinstance(agent, str) else None)
 
 
 def _members_of(properties: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -450,7 +468,6 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
     amount = _table_amount(cells)
     if amount:
         columns["value"] = amount[1]
-    columns = {name: values for name, values in columns.items() if _needed(name, values)}
     used = {"context_page_url", "context_page_path", "context_page_search", "context_page_referrer"}
     used |= {f"context_campaign_{member}" for member in _UTM.values()} | {
         "order_id",
@@ -461,6 +478,12 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
     used |= {name for name in cells if name.startswith(("_fivetran", "_sdc"))}
     promoted.notice(there)
     found = {name: cells[name] for name in promoted.keep if name in cells}
+    agents = pc.dictionary_encode(texts(first("context_user_agent")))
+    words = agents.dictionary.to_pylist()
+    columns["is_bot"] = pa.array([is_bot(one) for one in words], pa.bool_()).take(agents.indices)
+    devices = pa.array([device_of(one) for one in words], pa.string()).take(agents.indices)
+    found.setdefault(_DEVICE, pc.coalesce(texts(first("context_device_type")), devices))
+    columns = {name: values for name, values in columns.items() if _needed(name, values)}
     left = {name: values for name, values in cells.items() if name not in used and name not in found}
     return Prepared(
         rows.file,

@@ -167,7 +167,7 @@ def whole(batches: Iterable[Batch]) -> Batch:
     every = list(batches)
     if len(every) == 1:
         return every[0]
-    events = [_unified(one.events) for one in every if one.events.num_columns]
+    events = [_unified(one.events) for one in every if one.events.num_rows]
     return Batch(
         events=pa.concat_tables(events, promote_options="permissive") if events else LOADED.empty_table(),
         n_read=sum(one.n_read for one in every),
