@@ -910,9 +910,8 @@ def _found(values: pa.Array, pattern: str) -> NDArray[np.bool_]:
             left = _numpy(pc.match_substring_regex(values, differing).fill_null(False))
             fits = _numpy(quick.fill_null(False)) & ~left
     compiled = _regex(pattern)
-    for row in np.flatnonzero(left):
-        value = values[int(row)].as_py()
-        fits[row] = value is not None and compiled.search(value) is not None
+    rest = values.filter(pa.array(left)).to_pylist()
+    fits[left] = [value is not None and compiled.search(value) is not None for value in rest]
     return fits
 
 

@@ -245,11 +245,11 @@ def test_a_suggestion_is_like_the_nearest_known_name():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = JourneyModel.standard()
-    names = ["productsViewed", "Refund Requested", "open_app", "Loyalty Points Redeemed"]
+    names = ["viewed_products", "Refund Requested", "open_app", "Loyalty Points Redeemed"]
     found = coverage_of(model, [one for name in names for one in rows(name, 1)])
     stages = found.suggestions.set_index("event")["stage"].to_dict()
     assert stages == {
-        "productsViewed": "consideration",
+        "viewed_products": "consideration",
         "Refund Requested": "after_sales",
         "open_app": "use",
         "Loyalty Points Redeemed": None,
