@@ -353,7 +353,7 @@ def test_groups_are_compared_path_by_path():
     assert (first["journeys"], first["other_journeys"], first["tests"]) == (50, 90, 2)
     assert first["difference"] == pytest.approx(-0.4)
     assert first["low"] < -0.4 < first["high"] < 0
-    assert first["verdict"] == "less"
+    assert first["verdict"] == "lower"
 
 
 def test_a_path_that_one_group_never_takes_counts_as_zero_there():

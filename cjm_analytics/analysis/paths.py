@@ -23,6 +23,8 @@ from cjm_analytics.analysis.sequences import (
     dominant_phases,
     has_goal,
     in_order,
+    shares_compared,
+    ungrouped,
 )
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError
@@ -559,10 +561,10 @@ class Paths:
         Returns
         -------
         DataFrame
-            The group and `other_<group>`, `path, journeys, units, share, other_journeys, other_units,
-            other_share, difference` (share − other share) with its Newcombe interval `low, high`,
-            `p_value` (z test of two proportions), `q_value` (Benjamini–Hochberg over all rows), `tests` (how
-            many that are) and `verdict` at 0.05. By `q_value`, then path.
+            What `by` names and the same as `other_…`, `path, share, journeys, units, other_share,
+            other_journeys, other_units, difference` (the first minus the other) with Newcombe's interval
+            `low, high`, `p_value` (two proportions, pooled z test), `q_value` (adjusted after Benjamini and
+            Hochberg), `tests` (size of the family: all rows) and `verdict` at 0.05. By `q_value`.
 
         Raises
         ------
@@ -570,39 +572,16 @@ class Paths:
             The paths were not grouped.
         """
         if not self.by:
-            raise InputError(
-                "There are no groups to compare. Ask for paths with by=, for example by='channel'."
-            )
+            raise ungrouped("paths")
         texts = dict(zip(self._frame["path"], self._rows.tolist(), strict=True))
-        total = self._total
+        groups = self._total.groups
         rows = [
-            (total.groups[one], total.groups[other], path, *self._taken(row, one), *self._taken(row, other))
+            (groups[one], groups[other], path, *self._taken(row, one), *self._taken(row, other))
             for one, other in combinations(self._order, 2)
             for path, row in texts.items()
         ]
-        other_by = f"other_{self.by}"
-        columns = [self.by, other_by, "path", "journeys", "units", "other_journeys", "other_units"]
-        frame = pd.DataFrame(rows, columns=columns)
-        frame = frame.astype(dict.fromkeys(columns[3:], np.int64))
-        counts = [frame[name].to_numpy() for name in columns[3:]]
-        share, other_share = counts[0] / counts[1], counts[2] / counts[3]
-        low, high = statistics.newcombe(*counts)
-        p_value = statistics.two_proportion_test(*counts)[1] if len(frame) else np.zeros(0)
-        q_value = statistics.benjamini_hochberg(p_value)
-        clear = q_value < 0.05  # noqa: PLR2004 - the usual level
-        verdict = np.where(clear, np.where(share > other_share, "more", "less"), "no clear difference")
-        frame.insert(5, "share", share)
-        frame = frame.assign(
-            other_share=other_share,
-            difference=share - other_share,
-            low=low,
-            high=high,
-            p_value=p_value,
-            q_value=q_value,
-            tests=len(frame),
-            verdict=verdict,
-        )
-        return frame.sort_values(["q_value", "path", self.by, other_by], ignore_index=True)
+        columns = [self.by, f"other_{self.by}", "path", "journeys", "units", "other_journeys", "other_units"]
+        return shares_compared(pd.DataFrame(rows, columns=columns))
 
     def _taken(self, row: int, group: int) -> tuple[int, int]:
         found = self._total.find(row, group)

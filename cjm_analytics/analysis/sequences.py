@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cjm_analytics import statistics
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NEVER, NONE, UNASSIGNED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from cjm_analytics.journeys import Codebook, Journeys, Partition, Units
@@ -45,6 +47,7 @@ MORE = "…"
 
 UNITS = ("journey", "customer", "session")
 CODED = ("touchpoint", "stage", "phase", "channel")
+_LEVEL = 0.05
 ALL = ""
 """The only group where nothing is grouped."""
 
@@ -243,6 +246,47 @@ def has_goal(journeys: Journeys, goal: str | None) -> bool:
     if goal is not None or journeys.model is None:
         return goal is not None or bool(journeys.codebook.markers)
     return any(marker.role == "goal" for marker in journeys.model.markers)
+
+
+def shares_compared(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whether two groups differ in the share of their units that have something, row by row.
+
+    Adds to `journeys, units, other_journeys, other_units` the shares, their difference (the first minus the
+    other) with Newcombe's interval, `p_value` (pooled z test), `q_value` (Benjamini–Hochberg over all rows),
+    `tests` (how many that are) and `verdict` at 0.05; sorted by `q_value`, then by what is compared.
+    """
+    counts = [
+        frame[name].to_numpy(np.int64) for name in ("journeys", "units", "other_journeys", "other_units")
+    ]
+    share, other_share = counts[0] / counts[1], counts[2] / counts[3]
+    low, high = statistics.newcombe(*counts)
+    p_value = statistics.two_proportion_test(*counts)[1] if len(frame) else np.zeros(0)
+    q_value = statistics.benjamini_hochberg(p_value)
+    direction = np.where(share > other_share, "higher", "lower")
+    things = [
+        str(name) for name in frame if name not in {"journeys", "units", "other_journeys", "other_units"}
+    ]
+    compared = frame[things].assign(
+        share=share,
+        journeys=counts[0],
+        units=counts[1],
+        other_share=other_share,
+        other_journeys=counts[2],
+        other_units=counts[3],
+        difference=share - other_share,
+        low=low,
+        high=high,
+        p_value=p_value,
+        q_value=q_value,
+        tests=len(frame),
+        verdict=np.where(q_value < _LEVEL, direction, "no clear difference"),
+    )
+    return compared.sort_values(["q_value", *things], ignore_index=True)
+
+
+def ungrouped(call: str) -> InputError:
+    """What `compare()` says when there is nothing to compare."""
+    return InputError(f"There are no groups to compare. Ask for {call} with by=, for example by='channel'.")
 
 
 def dominant_phases(symbols: Symbols, counts: NDArray[np.int64], codebook: Codebook) -> list[str]:

@@ -1,0 +1,513 @@
+"""Transitions: what directly follows what, how often, and after how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cjm_analytics._html import card
+from cjm_analytics.analysis.sequences import (
+    END,
+    START,
+    Asked,
+    Symbols,
+    aligned,
+    check_by,
+    check_unit,
+    dominant_phases,
+    in_order,
+    shares_compared,
+    ungrouped,
+)
+from cjm_analytics.engine import run
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.quantiles import RELATIVE_ERROR, Durations, bucket_ends
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
+    from cjm_analytics.analysis.sequences import Groups
+    from cjm_analytics.engine import Engine
+    from cjm_analytics.journeys import Codebook, Journeys, Partition
+
+__all__ = ["Transitions", "TransitionsAnalysis", "TransitionsPartial", "transitions"]
+
+_DENSE = 2**22
+"""So many possible transitions are counted in a table; if there are more, those that occur are sorted."""
+
+_EXACT_TIMES = 2**20
+"""So many different (transition, time) pairs are kept as they are; of more, the buckets of `Durations`."""
+
+_FEW_SYMBOLS, _STEP = 64, 5
+"""With more symbols than a few, there are so many transitions that every five buckets become one."""
+
+_VALUES = ("count", "share", "journeys")
+
+
+def transitions(
+    journeys: Journeys,
+    *,
+    of: str = "touchpoint",
+    unit: str = "journey",
+    by: str | None = None,
+    collapse: bool = False,
+    times: bool = True,
+    engine: Engine | None = None,
+) -> Transitions:
+    """What directly follows what: how often, in how many journeys, and after how long.
+
+    A transition is a pair of events of one unit with no event between them. The unit's first event is
+    entered from the node `(start)`, its last one leaves for `(end)`, so that entries and exits are visible
+    and every node is left as often as it is entered. A symbol that follows itself is a transition too, unless
+    `collapse` is set.
+
+    Parameters
+    ----------
+    journeys : Journeys
+    of : {"touchpoint", "stage", "phase", "channel"}
+        What the nodes are. An event of no stage or phase is the node `unassigned`, one without a channel
+        `(none)`.
+    unit : {"journey", "customer", "session"}
+        Pairs are formed inside one of these.
+    by : str, optional
+        A column whose values form groups; each unit belongs to the value at its first event.
+    collapse : bool
+        Leave out transitions from a symbol to itself. The time of A A B is then that from the second A to B.
+    times : bool
+        Whether to find median times; without them it is several times as quick, and `median_time` missing.
+    engine : Engine, optional
+        Where to run; default: this machine.
+
+    Returns
+    -------
+    Transitions
+        Columns `source, target, count, journeys, share, median_time, leaving, units`: `count` occurrences in
+        `journeys` of the `units`; `share` is of `leaving`, all transitions that leave `source` (of the
+        group); `median_time` lies between the two events, and is missing at `(start)` and `(end)`. By
+        `count`, descending, then by name.
+
+    Raises
+    ------
+    UnknownNameError
+        No such `of`, `unit` or `by`.
+
+    Notes
+    -----
+    Median times are exact up to 1,048,576 different (transition, time) pairs. Beyond, they are at most 0.5 %
+    off, or 2.5 % where there are more than 64 names; `time_error` says which.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> log = {"who": ["a", "a", "b"], "what": ["ad", "buy", "ad"],
+    ...        "when": ["2026-01-01", "2026-01-02", "2026-01-01"]}
+    >>> journeys = cjm.sessionize(cjm.ingest(
+    ...     cjm.loaders.table(log, customer="who", timestamp="when", event="what", tz="UTC")))
+    >>> cjm.transitions(journeys).to_frame().iloc[:, :6]
+        source target  count  journeys  share median_time
+    0  (start)     ad      2         2    1.0         NaT
+    1       ad  (end)      1         1    0.5         NaT
+    2       ad    buy      1         1    0.5      1 days
+    3      buy  (end)      1         1    1.0         NaT
+    """
+    analysis = TransitionsAnalysis.plan(journeys, of=of, unit=unit, by=by, collapse=collapse, times=times)
+    return run(analysis, journeys, engine)
+
+
+@dataclass(frozen=True)
+class TransitionsAnalysis:
+    """The question that `transitions` asks each partition."""
+
+    codebook: Codebook
+    symbols: Symbols
+    unit: str
+    by: str | None
+    collapse: bool
+    times: bool
+    dense: int = _DENSE
+    exact_times: int = _EXACT_TIMES
+
+    @classmethod
+    def plan(
+        cls,
+        journeys: Journeys,
+        *,
+        of: str = "touchpoint",
+        unit: str = "journey",
+        by: str | None = None,
+        collapse: bool = False,
+        times: bool = True,
+    ) -> TransitionsAnalysis:
+        """Check what was asked."""
+        symbols = Symbols.read(journeys.codebook, of)
+        check_unit(unit)
+        check_by(journeys, by)
+        return cls(journeys.codebook, symbols, unit, by, collapse, times)
+
+    def map(self, partition: Partition) -> TransitionsPartial:
+        """The transitions of the partition that occur."""
+        asked = Asked.of(partition, self.unit)
+        groups = asked.groups(self.by)
+        possible = len(groups.names) * self._width**2
+        counted = self._counted(asked, groups) if possible <= self.dense else self._sorted(asked, groups)
+        keys, counts, journeys, times = counted
+        return TransitionsPartial(
+            width=self._width,
+            step=self._step,
+            groups=groups.names,
+            units=np.bincount(groups.codes, minlength=len(groups.names)),
+            keys=keys,
+            counts=counts,
+            journeys=journeys,
+            times=times,
+            phases=self.symbols.count_phases(partition),
+        )
+
+    def finalize(self, partial: TransitionsPartial) -> Transitions:
+        """Shares and medians."""
+        names = (*self.symbols.names, START, END)
+        phases = [*dominant_phases(self.symbols, partial.phases, self.codebook), "", ""]
+        order = in_order(partial.groups, self.by, self.codebook)
+        groups = tuple(partial.groups[one] for one in order)
+        number, pair = np.divmod(partial.keys, self._width**2)
+        source, target = np.divmod(pair, self._width)
+        node = number * self._width + source
+        leaving = np.zeros(len(partial.groups) * self._width, np.int64)
+        np.add.at(leaving, node, partial.counts)
+        label = np.array(names, dtype=object)
+        frame = pd.DataFrame(
+            {
+                "source": label[source],
+                "target": label[target],
+                "count": partial.counts,
+                "journeys": partial.journeys,
+                "share": partial.counts / leaving[node],
+                "median_time": _timedelta(partial.times.quantiles(0.5, n_groups=len(partial.keys))),
+                "leaving": leaving[node],
+                "units": partial.units[number],
+            }
+        )
+        frame.insert(0, "group", np.argsort(order)[number] if order else number)
+        frame = frame.sort_values(
+            ["group", "count", "source", "target"], ascending=[True, False, True, True], ignore_index=True
+        )
+        if self.by:
+            frame["group"] = np.array(groups, dtype=object)[frame["group"]]
+            frame = frame.rename(columns={"group": self.by})
+        else:
+            frame = frame.drop(columns="group")
+        return Transitions(
+            units=int(partial.units.sum()),
+            total=int(partial.counts.sum()),
+            time_error=0.0 if partial.times.exact else RELATIVE_ERROR * partial.step,
+            of=self.symbols.of,
+            unit=self.unit,
+            by=self.by,
+            _frame=frame,
+            _units=dict(zip(groups, partial.units[order].tolist(), strict=True)),
+            _phases=dict(zip(names, phases, strict=True)),
+            _road=self.codebook.phases,
+        )
+
+    @property
+    def _width(self) -> int:
+        return len(self.symbols) + 2
+
+    @property
+    def _step(self) -> int:
+        return 1 if len(self.symbols) <= _FEW_SYMBOLS else _STEP
+
+    def _counted(self, asked: Asked, groups: Groups) -> _Counted:
+        """By a table with a place for each possible transition."""
+        from cjm_analytics.kernels import transitions as kernels
+
+        column = (asked.offsets, asked.column(self.symbols.of), groups.codes)
+        meaning = (self.symbols.missing, self.collapse, len(self.symbols))
+        counts, journeys = kernels.count_transitions(*column, *meaning, len(groups.names))
+        keys = np.flatnonzero(counts)
+        number = np.full(len(counts), -1, np.int32)
+        number[keys] = np.arange(len(keys), dtype=np.int32)
+        counts, journeys = counts[keys], journeys[keys]
+        if not self.times:
+            return keys, counts, journeys, Durations.empty(limit=self.exact_times)
+        source, target = np.divmod(keys % self._width**2, self._width)
+        between = np.where((source < len(self.symbols)) & (target < len(self.symbols)), counts, 0)
+        timed = (*column, asked.column("time"), *meaning)
+        if between.sum() > self.exact_times and kernels.more_times_than(self.exact_times, *timed):
+            ends = bucket_ends()
+            hints = kernels.bucket_hints(ends)
+            tally = kernels.bucket_times(*timed, number, between, ends, hints, self._step)
+            return keys, counts, journeys, Durations(*tally, exact=False, limit=self.exact_times)
+        pair, length = kernels.list_times(*timed, number, int(between.sum()))
+        return keys, counts, journeys, Durations.of(length, pair, limit=self.exact_times)
+
+    def _sorted(self, asked: Asked, groups: Groups) -> _Counted:
+        """By sorting the transitions that occur."""
+        from cjm_analytics.kernels import transitions as kernels
+
+        every, unit, row = kernels.list_transitions(
+            asked.offsets,
+            asked.column(self.symbols.of),
+            groups.codes,
+            self.symbols.missing,
+            self.collapse,
+            len(self.symbols),
+        )
+        keys, number, counts = np.unique(every, return_inverse=True, return_counts=True)
+        order = np.argsort(number, kind="stable")
+        arranged, unit_of = number[order], unit[order]
+        another = np.ones(len(order), bool)
+        another[1:] = (arranged[1:] != arranged[:-1]) | (unit_of[1:] != unit_of[:-1])
+        journeys = np.bincount(arranged[another], minlength=len(keys))
+        if not self.times:
+            return keys, counts, journeys, Durations.empty(limit=self.exact_times)
+        followed = (row >= 0) & (every % self._width < len(self.symbols))
+        time, target_row = asked.column("time"), row[followed]
+        length = time[target_row] - time[target_row - 1]
+        times = Durations.of(length, number[followed], limit=self.exact_times)
+        return keys, counts, journeys, _coarse(times, self._step)
+
+
+_Counted = tuple["NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]", Durations]
+
+
+@dataclass(frozen=True, eq=False)
+class TransitionsPartial:
+    """The transitions of some customers, by group, source and target.
+
+    Attributes
+    ----------
+    width : int
+        Number of nodes.
+    step : int
+        Of every so many buckets of time only the middle one is used.
+    groups : tuple of str
+        Sorted.
+    units : int64, n_groups
+    keys : int64, n_transitions
+        (group · width + source) · width + target, ascending.
+    counts, journeys : int64, n_transitions
+        Occurrences, and units in which there is one at least.
+    times : Durations
+        Microseconds between the two events; its groups are the positions in `keys`.
+    phases : int64, n_symbols × (n_phases + 1)
+        Events by symbol and phase.
+    """
+
+    width: int
+    step: int
+    groups: tuple[str, ...]
+    units: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    journeys: NDArray[np.int64]
+    times: Durations
+    phases: NDArray[np.int64]
+
+    def __add__(self, other: TransitionsPartial) -> TransitionsPartial:
+        groups, place, other_place = aligned(self.groups, other.groups)
+        mine, others = self._moved(place), other._moved(other_place)
+        keys = np.union1d(mine, others)
+        here, there = np.searchsorted(keys, mine), np.searchsorted(keys, others)
+
+        def added(one: NDArray[Any], another: NDArray[Any]) -> NDArray[np.int64]:
+            total = np.zeros(len(keys), np.int64)
+            total[here] += one
+            total[there] += another
+            return total
+
+        units = np.zeros(len(groups), np.int64)
+        units[place] += self.units
+        units[other_place] += other.units
+        return TransitionsPartial(
+            width=self.width,
+            step=self.step,
+            groups=groups,
+            units=units,
+            keys=keys,
+            counts=added(self.counts, other.counts),
+            journeys=added(self.journeys, other.journeys),
+            times=_coarse(_renumbered(self.times, here) + _renumbered(other.times, there), self.step),
+            phases=self.phases + other.phases,
+        )
+
+    def _moved(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The keys, group g now being group `place[g]`."""
+        if not len(self.keys):
+            return self.keys
+        group, pair = np.divmod(self.keys, self.width**2)
+        return place[group] * self.width**2 + pair
+
+
+def _renumbered(times: Durations, number: NDArray[np.int64]) -> Durations:
+    """The same times, those of transition i now of `number[i]`, which increases with i."""
+    return replace(times, group=number[times.group])
+
+
+def _coarse(times: Durations, step: int) -> Durations:
+    """Times in buckets, of every `step` buckets all in the middle one."""
+    if times.exact or step == 1:
+        return times
+    middle = np.where(times.value > 0, (times.value - 1) // step * step + step // 2 + 1, 0)
+    starts = np.flatnonzero(np.diff(times.group, prepend=-1) | np.diff(middle, prepend=-1))
+    count = np.add.reduceat(times.count, starts)
+    return replace(times, group=times.group[starts], value=middle[starts], count=count)
+
+
+def _timedelta(microseconds: NDArray[np.float64]) -> NDArray[np.timedelta64]:
+    missing = np.isnan(microseconds)
+    whole = np.rint(np.where(missing, 0, microseconds) * 1_000).astype(np.int64)
+    return np.where(missing, np.timedelta64("NaT", "ns"), whole.astype("timedelta64[ns]"))
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """What follows what.
+
+    Attributes
+    ----------
+    units : int
+        Journeys (customers, sessions) that the transitions come from.
+    total : int
+        All transitions, entries and exits included.
+    time_error : float
+        The share of itself by which a median time may be off; 0 where they are exact.
+    of, unit, by
+        As asked.
+    """
+
+    units: int
+    total: int
+    time_error: float
+    of: str
+    unit: str
+    by: str | None
+    _frame: pd.DataFrame = field(repr=False)
+    _units: dict[str, int] = field(repr=False)
+    _phases: dict[str, str] = field(repr=False)
+    _road: tuple[str, ...] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per transition that occurs; the columns are those of `transitions`."""
+        return self._frame.copy()
+
+    def matrix(self, values: str = "count", *, group: str | None = None) -> pd.DataFrame:
+        """The transitions as a table: a row per source, a column per target.
+
+        Parameters
+        ----------
+        values : {"count", "share", "journeys"}
+            What stands in the cells; 0 where a transition does not occur.
+        group : str
+            Which group; needed with `by=`, and only then.
+
+        Returns
+        -------
+        DataFrame
+            Rows begin with `(start)`, columns end with `(end)`; between them the names that occur, in the
+            order of the codebook.
+
+        Raises
+        ------
+        UnknownNameError
+            No such values or group.
+        """
+        if values not in _VALUES:
+            raise UnknownNameError("kind of values", values, _VALUES)
+        frame = self._of_group(group)
+        seen = {*frame["source"], *frame["target"]}
+        names = [name for name in self._phases if name in seen - {START, END}]
+        table = frame.pivot_table(
+            index="source", columns="target", values=values, aggfunc="sum", fill_value=0
+        )
+        table = table.reindex(index=[START, *names], columns=[*names, END], fill_value=0)
+        return table.astype(float if values == "share" else np.int64)
+
+    def compare(self) -> pd.DataFrame:
+        """Which transitions do more of one group's journeys have than of another's.
+
+        Every pair of groups, for every transition. Compared are shares of journeys, not of transitions: those
+        of one journey belong together, and would pretend more evidence than there is.
+
+        Returns
+        -------
+        DataFrame
+            What `by` names and the same as `other_…`, `source, target, share, journeys, units, other_share,
+            other_journeys, other_units, difference` (the first minus the other) with Newcombe's interval
+            `low, high`, `p_value` (two proportions, pooled z test), `q_value` (adjusted after Benjamini and
+            Hochberg), `tests` (size of the family: all rows) and `verdict` at 0.05. By `q_value`.
+
+        Raises
+        ------
+        InputError
+            The transitions were not grouped.
+        """
+        if not self.by:
+            raise ungrouped("transitions")
+        columns = [self.by, f"other_{self.by}", "source", "target"]
+        columns += ["journeys", "units", "other_journeys", "other_units"]
+        taken = self._frame.pivot_table(
+            index=["source", "target"], columns=self.by, values="journeys", aggfunc="sum", fill_value=0
+        )
+        rows = [
+            (one, other, *pair, mine, self._units[one], others, self._units[other])
+            for one, other in combinations(self._units, 2)
+            for pair, mine, others in zip(taken.index, taken[one], taken[other], strict=True)
+        ]
+        return shares_compared(pd.DataFrame(rows, columns=columns))
+
+    def plot(self, kind: str = "heatmap", *, top: int | None = None, group: str | None = None) -> go.Figure:
+        """The transitions between the most frequent nodes; the title says how much of the whole that is.
+
+        Parameters
+        ----------
+        kind : {"heatmap", "graph"}
+            `heatmap`: the share of each source's transitions, all others gathered as "other".
+            `graph`: nodes from left to right by phase, edges as wide as they are frequent.
+        top : int, optional
+            So many nodes besides `(start)` and `(end)`; default 20 in a heat map, 12 in a graph.
+        group : str
+            Which group; needed with `by=`, and only then.
+
+        Raises
+        ------
+        UnknownNameError
+            No such kind or group.
+        """
+        from cjm_analytics.charts import transitions as charts
+
+        drawn = {"heatmap": charts.heat_map, "graph": charts.graph}
+        if kind not in drawn:
+            raise UnknownNameError("kind of chart", kind, drawn)
+        frame = self._of_group(group)
+        phases = pd.DataFrame({"name": list(self._phases), "phase": list(self._phases.values())})
+        subject = f"{self.by} {group}" if self.by else ""
+        return drawn[kind](
+            frame, phases, road=self._road, of=self.of, unit=self.unit, top=top, subject=subject
+        )
+
+    def _of_group(self, group: str | None) -> pd.DataFrame:
+        if not self.by:
+            if group is not None:
+                raise InputError(
+                    f"There are no groups: ask for transitions with by= to choose group={group!r}."
+                )
+            return self._frame
+        if group is None or group not in self._units:
+            raise UnknownNameError(f"group of {self.by}", group, self._units)
+        return self._frame[self._frame[self.by] == group].drop(columns=self.by)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            f"{self.unit}s": f"{self.units:,}",
+            "transitions": f"{self.total:,}",
+            "different": f"{len(self._frame):,}",
+        }
+        error = f"{100 * self.time_error:.1f} %"
+        note = f"Median times are at most {error} off." if self.time_error else ""
+        return card(f"Transitions by {self.of}", facts, self._frame, note=note)

@@ -1,0 +1,256 @@
+"""Directly following pairs: counted, and their times put into buckets.
+
+A transition is a number: (group · width + source) · width + target, where width is the number of symbols
+plus two: the last two are the nodes before the first and after the last event of a unit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "bucket_hints",
+    "bucket_times",
+    "count_transitions",
+    "list_times",
+    "list_transitions",
+    "more_times_than",
+]
+
+_FACTOR = np.uint64(0xD6E8FEB86659FD93)
+_ONE = np.uint64(1)
+# The first 8 bits of a float's mantissa and its exponent say in which bucket a number lies, or just before.
+_KEPT_BITS = 44
+_FIRST = 1023 << 8
+
+
+@njit(nogil=True, cache=True)
+def count_transitions(
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+    n_groups: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each transition occurs, and in how many units: one place per possible transition.
+
+    A code below 0 is `missing`; with `collapse` a symbol that directly follows itself is no transition.
+    """
+    width = n_symbols + 2
+    counts = np.zeros(n_groups * width * width, dtype=np.int64)
+    units = np.zeros(n_groups * width * width, dtype=np.int64)
+    seen_in = np.full(n_groups * width * width, -1, dtype=np.int32)
+    for unit in range(len(offsets) - 1):
+        first = group[unit] * width
+        source = n_symbols
+        for row in range(offsets[unit], offsets[unit + 1] + 1):
+            if row == offsets[unit + 1]:
+                target = n_symbols + 1
+            else:
+                target = codes[row] if codes[row] >= 0 else missing
+                if collapse and target == source:
+                    continue
+            place = np.uint64((first + source) * width + target)
+            counts[place] += 1
+            if seen_in[place] != unit:
+                seen_in[place] = unit
+                units[place] += 1
+            source = target
+    return counts, units
+
+
+@njit(nogil=True, cache=True)
+def list_transitions(
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Every transition, its unit, and the row of its target (−1 at the end of a unit), unit by unit."""
+    width = np.int64(n_symbols + 2)
+    n_units = len(offsets) - 1
+    keys = np.empty(len(codes) + n_units, dtype=np.int64)
+    units = np.empty(len(keys), dtype=np.int64)
+    rows = np.empty(len(keys), dtype=np.int64)
+    n_found = 0
+    for unit in range(n_units):
+        source = n_symbols
+        for row in range(offsets[unit], offsets[unit + 1] + 1):
+            if row == offsets[unit + 1]:
+                target = n_symbols + 1
+            else:
+                target = codes[row] if codes[row] >= 0 else missing
+                if collapse and target == source:
+                    continue
+            keys[n_found] = (group[unit] * width + source) * width + target
+            units[n_found] = unit
+            rows[n_found] = row if row < offsets[unit + 1] and row > offsets[unit] else -1
+            n_found += 1
+            source = target
+    return keys[:n_found], units[:n_found], rows[:n_found]
+
+
+@njit(nogil=True, cache=True)
+def list_times(
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    time: NDArray[np.int64],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+    number: NDArray[np.int32],
+    n_times: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The time of every transition between two events, and its place in `number`; there are `n_times`."""
+    width = n_symbols + 2
+    pair = np.empty(n_times, dtype=np.int64)
+    length = np.empty(n_times, dtype=np.int64)
+    n_found = 0
+    for unit in range(len(offsets) - 1):
+        first = group[unit] * width
+        for row in range(offsets[unit] + 1, offsets[unit + 1]):
+            source = codes[row - 1] if codes[row - 1] >= 0 else missing
+            target = codes[row] if codes[row] >= 0 else missing
+            if collapse and target == source:
+                continue
+            pair[n_found] = number[(first + source) * width + target]
+            length[n_found] = time[row] - time[row - 1]
+            n_found += 1
+    return pair, length
+
+
+@njit(nogil=True, cache=True)
+def more_times_than(
+    limit: int,
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    time: NDArray[np.int64],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+) -> bool:
+    """Whether there are more than `limit` different (transition, time) pairs; it stops looking when sure."""
+    width = n_symbols + 2
+    size = 16
+    while size < 4 * limit:
+        size *= 2
+    wrap = np.uint64(size - 1)
+    # A pair is kept as two numbers; an unused place has a transition that cannot be.
+    transitions = np.full(size, -1, dtype=np.int64)
+    lengths = np.empty(size, dtype=np.int64)
+    n_different = 0
+    for unit in range(len(offsets) - 1):
+        first = np.int64(group[unit]) * width
+        for row in range(offsets[unit] + 1, offsets[unit + 1]):
+            source = codes[row - 1] if codes[row - 1] >= 0 else missing
+            target = codes[row] if codes[row] >= 0 else missing
+            if collapse and target == source:
+                continue
+            key = (first + source) * width + target
+            length = time[row] - time[row - 1]
+            mixed = (np.uint64(key) * _FACTOR ^ np.uint64(length)) * _FACTOR
+            slot = (mixed >> np.uint64(32)) & wrap
+            while transitions[slot] >= 0 and (transitions[slot] != key or lengths[slot] != length):
+                slot = (slot + _ONE) & wrap
+            if transitions[slot] < 0:
+                n_different += 1
+                if n_different > limit:
+                    return True
+                transitions[slot] = key
+                lengths[slot] = length
+    return False
+
+
+@njit(nogil=True, cache=True)
+def bucket_times(
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    time: NDArray[np.int64],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+    number: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    nearby: NDArray[np.int32],
+    step: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """How many times of each transition lie in each bucket: transition, bucket, count, sorted.
+
+    `number` gives a possible transition its place among those that occur, `counts` how often those occur
+    between two events. Bucket 0 is for no time at all, bucket i + 1 for those above `ends[i - 1]` and up to
+    `ends[i]`; `nearby` is `bucket_hints(ends)`. Of every `step` buckets all fall into the middle one.
+    """
+    width = n_symbols + 2
+    n_pairs = len(counts)
+    place = np.zeros(n_pairs + 1, dtype=np.int64)
+    for pair in range(n_pairs):
+        place[pair + 1] = place[pair] + counts[pair]
+    starts = place.copy()
+    buckets = np.empty(place[n_pairs], dtype=np.int16)
+    for unit in range(len(offsets) - 1):
+        first = group[unit] * width
+        for row in range(offsets[unit] + 1, offsets[unit + 1]):
+            source = codes[row - 1] if codes[row - 1] >= 0 else missing
+            target = codes[row] if codes[row] >= 0 else missing
+            if collapse and target == source:
+                continue
+            pair = number[np.uint64((first + source) * width + target)]
+            length = time[row] - time[row - 1]
+            bucket = 0
+            if length > 0:
+                hint = (np.float64(length).view(np.int64) >> _KEPT_BITS) - _FIRST
+                at = nearby[np.uint64(hint)]
+                # One bucket further at most, but for rounding: without a branch that nobody could foresee.
+                at += ends[np.uint64(at)] < length
+                while ends[np.uint64(at)] < length:
+                    at += 1
+                bucket = at // step + 1
+            buckets[np.uint64(place[pair])] = bucket
+            place[pair] += 1
+    tally = np.zeros(len(ends) // step + 2, dtype=np.int64)
+    room = 1024
+    found = np.empty((3, room), dtype=np.int64)
+    n_found = 0
+    for pair in range(n_pairs):
+        lowest, highest = len(tally), -1
+        for at in range(starts[pair], starts[pair + 1]):
+            bucket = buckets[at]
+            tally[bucket] += 1
+            lowest = min(lowest, bucket)
+            highest = max(highest, bucket)
+        if n_found + highest - lowest + 1 > room:
+            room = 2 * (n_found + highest - lowest + 1)
+            wider = np.empty((3, room), dtype=np.int64)
+            wider[:, :n_found] = found[:, :n_found]
+            found = wider
+        for bucket in range(lowest, highest + 1):
+            if tally[bucket]:
+                found[0, n_found] = pair
+                found[1, n_found] = (bucket - 1) * step + step // 2 + 1 if bucket else 0
+                found[2, n_found] = tally[bucket]
+                n_found += 1
+                tally[bucket] = 0
+    return found[0, :n_found].copy(), found[1, :n_found].copy(), found[2, :n_found].copy()
+
+
+def bucket_hints(ends: NDArray[np.int64]) -> NDArray[np.int32]:
+    """For the first bits of a positive number the first bucket that it can be in."""
+    bits = (np.arange(64 << 8, dtype=np.int64) + _FIRST) << _KEPT_BITS
+    least = bits.view(np.float64)
+    # A large number may round up when it becomes a float: its bucket may begin one float below.
+    below = np.floor(np.nextafter(least, 0))
+    return np.searchsorted(ends, np.minimum(below, 2.0**62).astype(np.int64)).astype(np.int32)
