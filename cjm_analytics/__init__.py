@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.transitions import Transitions, transitions
     from cjm_analytics.columns import set_memory_budget
     from cjm_analytics.engine.local import LocalEngine
-    from cjm_analytics.errors import CJMError, InputError, ModelError, StoreError, UnknownNameError
+    from cjm_analytics.errors import (
+        CJMError,
+        InputError,
+        ModelError,
+        ModelWarning,
+        StoreError,
+        UnknownNameError,
+    )
     from cjm_analytics.events.ingest import ingest
     from cjm_analytics.events.store import Events, open_events
     from cjm_analytics.journeys import Journeys, open_journeys
@@ -38,6 +45,7 @@ _HOME = {
     "Journeys": "journeys",
     "LocalEngine": "engine.local",
     "ModelError": "errors",
+    "ModelWarning": "errors",
     "Paths": "analysis.paths",
     "Satisfaction": "analysis.satisfaction",
     "StoreError": "errors",
@@ -72,6 +80,7 @@ __all__ = [
     "Journeys",
     "LocalEngine",
     "ModelError",
+    "ModelWarning",
     "Paths",
     "Satisfaction",
     "StoreError",
