@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.events.duplicates import break_ties, duplicates, integers
+from cjm_analytics.events.duplicates import Ordered, break_ties, duplicates, integers
 from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS
 from cjm_analytics.events.intake import CODED_COLUMNS
-from cjm_analytics.events.scatter import BINS, bin_of, gathered
+from cjm_analytics.events.scatter import BINS, bin_of, gathered, one_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,8 +71,19 @@ class Bucket:
             yield piece
 
 
+class _Customers(NamedTuple):
+    """Sorted ids, the id of each row as a position, and the rows that carried no user id themselves.
+
+    `unnamed` is None where a user id is more than the customer's id and stands in a column of its own.
+    """
+
+    ids: pa.Array
+    code: NDArray[np.int32]
+    unnamed: NDArray[np.bool_] | None
+
+
 class ByBin:
-    """A small table about ids, cut by the bins of the ids so that a bucket looks through its own part only."""
+    """A small table about ids, cut by the bins of the ids: a bucket looks through its own part only."""
 
     def __init__(self, table: pa.Table, key: str) -> None:
         table = table.combine_chunks()
@@ -115,7 +126,10 @@ class Arrangement:
     _texts: dict[str, pa.Array] = field(default_factory=dict)
     _ranks: dict[str, NDArray[np.int32]] = field(default_factory=dict)
 
+    _keys: dict[int, Sequence[str]] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
+        self._keys.update({self.names.code("source", name): key for name, key in self.keys.items()})
         for name in CODED_COLUMNS:
             self._texts[name], self._ranks[name] = self.names.ranked(name)
 
@@ -132,16 +146,21 @@ class Arrangement:
         source = integers(table, "source", -1)
         removed = np.zeros(self.names.count("source"), dtype=np.int64)
         if self.dedupe:
-            keys = {self.names.code("source", name): key for name, key in self.keys.items()}
-            repeated = duplicates(table, order, code, keys, self._ranks)
+            repeated = duplicates(Ordered(table, order, code, self._ranks), self._keys)
             if repeated.any():
                 removed = np.bincount(source[order[repeated]], minlength=len(removed))
                 order, code = order[~repeated], code[~repeated]
+        unnamed = None
+        if "user_id" in table.column_names and _only_customers(table):
+            # The customer's code says it already: no need to carry the text along.
+            unnamed = table.column("user_id").is_null().to_numpy()[order]
+            table = table.drop_columns(["user_id"])
+        table = table.drop_columns([name for name in ("customer_id",) if name in table.column_names])
         table = table.take(pa.array(order))
         known = ~pc.or_(pc.starts_with(ids, ANONYMOUS), pc.starts_with(ids, ACCOUNT)).to_numpy(
             zero_copy_only=False
         )
-        finished = self._finished(table, ids, code, bins)
+        finished = self._finished(table, _Customers(ids, code, unnamed), bins)
         return Bucket(
             table=finished,
             counts=self._counts(table, removed, known[code]),
@@ -174,19 +193,20 @@ class Arrangement:
         time, seq = time[order], seq[order]
         tied = np.zeros(len(order), dtype=bool)
         tied[1:] = (code[1:] == code[:-1]) & (time[1:] == time[:-1]) & (seq[1:] == seq[:-1])
-        break_ties(table, order, tied, self._ranks)
+        break_ties(Ordered(table, order, code, self._ranks), tied)
         return order, code
 
-    def _finished(self, table: pa.Table, ids: pa.Array, code: NDArray[np.int32], bins: range) -> pa.Table:
+    def _finished(self, table: pa.Table, customers: _Customers, bins: range) -> pa.Table:
+        ids, code, unnamed = customers
         columns: dict[str, pa.ChunkedArray | pa.Array] = {
             "customer_id": pa.DictionaryArray.from_arrays(pa.array(code), ids)
         }
         for name in self.types:
             if name in CODED_COLUMNS:
                 columns[name] = self._decoded(table, name)
-            elif name == "user_id" and _only_customers(table):
-                missing = table.column(name).is_null().to_numpy()
-                columns[name] = pa.DictionaryArray.from_arrays(pa.array(code, mask=missing), ids)
+            elif name == "user_id" and unnamed is not None:
+                codes = pa.array(code, mask=unnamed) if unnamed.any() else pa.array(code)
+                columns[name] = pa.DictionaryArray.from_arrays(codes, ids)
             elif name != "customer_id":
                 columns[name] = table.column(name)
         for name in self.attribute_names:
@@ -198,7 +218,7 @@ class Arrangement:
     def _decoded(self, table: pa.Table, name: str) -> pa.DictionaryArray:
         """Codes as names, with those names only that occur here, in sorted order."""
         places = self._ranks[name][integers(table, name, -1)]
-        used = np.unique(places[places >= 0])
+        used = np.flatnonzero(np.bincount(places + 1, minlength=1)[1:])
         narrow = np.full(len(self._texts[name]) + 1, -1, dtype=np.int32)
         narrow[used] = np.arange(len(used), dtype=np.int32)
         codes = narrow[places]
@@ -233,7 +253,7 @@ class Arrangement:
 def customer_of(table: pa.Table) -> pa.Array:
     """The customer of each row: the one that was resolved, else the user."""
     columns = [table.column(name) for name in ("customer_id", "user_id") if name in table.column_names]
-    return (columns[0] if len(columns) == 1 else pc.coalesce(*columns)).combine_chunks()
+    return one_array(columns[0] if len(columns) == 1 else pc.coalesce(*columns))
 
 
 def _only_customers(table: pa.Table) -> bool:

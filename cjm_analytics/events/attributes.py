@@ -20,7 +20,7 @@ _COMPACT_FROM = 1_000_000
 class Attributes:
     """Attributes of customers, gathered in long form.
 
-    The latest value wins; of two at the same time the greater, so that the order of the input does not matter.
+    The latest value wins; of two at the same time the greater, so that the order of the input means nothing.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ def _as_frame(customers: object) -> pd.DataFrame:
         frame: pd.DataFrame = pa.table(customers).to_pandas()
         return frame
     raise InputError(
-        f"customers={type(customers).__name__} is neither a frame nor an event source. Give a DataFrame with a "
-        "column 'customer_id' and one column per attribute."
+        f"customers={type(customers).__name__} is neither a frame nor an event source. Give a DataFrame with "
+        "a column 'customer_id' and one column per attribute."
     )
 
 

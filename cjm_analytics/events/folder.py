@@ -1,7 +1,7 @@
 """The folder of an event store: a manifest that is replaced in one step, a lock, and what a killed run left.
 
-Whatever the manifest does not list is no part of the store. A commit writes new files, makes them durable, then
-replaces the manifest: a crash at any instant leaves the old store or the new one.
+Whatever the manifest does not list is no part of the store. A commit writes new files, makes them durable,
+then replaces the manifest: a crash at any instant leaves the old store or the new one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import shutil
 import uuid
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from cjm_analytics.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 __all__ = ["FORMAT", "VERSION", "File", "Folder", "Manifest"]
 
@@ -175,13 +175,13 @@ class Folder:
                 size = path.stat().st_size
             except OSError as error:
                 raise StoreError(
-                    f"{path} is missing, but the manifest lists it with {file.rows:,} rows. Restore it from a "
-                    "backup, or ingest the sources again into an empty folder."
+                    f"{path} is missing, but the manifest lists it with {file.rows:,} rows. Restore it from "
+                    "a backup, or ingest the sources again into an empty folder."
                 ) from error
             if size != file.size:
                 raise StoreError(
-                    f"{path} is damaged: it has {size:,} bytes, the manifest says {file.size:,}. Restore it from "
-                    "a backup, or ingest the sources again into an empty folder."
+                    f"{path} is damaged: it has {size:,} bytes, the manifest says {file.size:,}. Restore it "
+                    "from a backup, or ingest the sources again into an empty folder."
                 )
 
     def refuse_foreign(self) -> None:
@@ -290,8 +290,8 @@ class Folder:
             yield
         except (OSError, pa.ArrowInvalid) as error:
             raise StoreError(
-                f"{self.path / file.path} cannot be read: {error}. The file is damaged: restore it from a backup, "
-                "or ingest the sources again into an empty folder."
+                f"{self.path / file.path} cannot be read: {error}. The file is damaged: restore it from a "
+                "backup, or ingest the sources again into an empty folder."
             ) from error
 
     def commit(self, manifest: Manifest) -> None:

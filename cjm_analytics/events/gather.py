@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.errors import InputError, StoreError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.events.arrange import ByBin, customer_of
 from cjm_analytics.events.attributes import PREFIX, Attributes
-from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS, Evidence
+from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS, EVIDENCE, Evidence, Stitching
 from cjm_analytics.events.intake import CODED_COLUMNS, Intake, Limits, Names
 from cjm_analytics.events.rejects import Rejects
-from cjm_analytics.events.scatter import BINS, Scatter
+from cjm_analytics.events.report import IngestReport
+from cjm_analytics.events.scatter import BINS, Scatter, one_array
 from cjm_analytics.schema import CANONICAL, EventSource, FileSource
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cjm_analytics.events.folder import File, Folder, Manifest
-    from cjm_analytics.events.identity import Stitching
+    from cjm_analytics.events.identity import IdentityRule
     from cjm_analytics.schema import Batch
 
 __all__ = ["Gathering"]
@@ -63,6 +64,14 @@ class Gathering:
         Rows whose customer is known.
     waiting : Scatter
         Rows with an anonymous id only, until `stitch` moves them.
+    before : IngestReport
+        What former ingests into the same store did.
+    pairs : pyarrow.Table
+        After `stitch`: the evidence, one row per pair.
+    stitching : Stitching
+        After `stitch`: what the rule made of it.
+    customers : pyarrow.Table
+        After `stitch`: the attributes, one row per customer.
     """
 
     def __init__(
@@ -81,6 +90,10 @@ class Gathering:
         self.notes: list[str] = []
         self.resolved = Scatter(customer_of, spill and spill / "resolved", _IN_MEMORY // 2)
         self.waiting = Scatter(_alias, spill and spill / "waiting", _IN_MEMORY // 2)
+        self.before = IngestReport()
+        self.pairs = EVIDENCE.empty_table()
+        self.stitching = Stitching(self.pairs.select(["alias", "user_id"]), 0)
+        self.customers = self.attributes.wide()
         self._limits = limits
 
     def expect(self, sources: Sequence[EventSource]) -> None:
@@ -110,6 +123,7 @@ class Gathering:
     def read_store(self, folder: Folder, old: Manifest) -> None:
         """Take in the rows, ids and attributes of a store as it is."""
         self.sources = {name: {**known} for name, known in old.sources.items()}
+        self.before = IngestReport.from_json(old.report)
         for file in old.identity:
             self.evidence.add(folder.read(file))
         for file in old.customers:
@@ -144,10 +158,13 @@ class Gathering:
             if intake.read and intake.rejected / intake.read > allowed:
                 raise self.rejects.error(source, intake, allowed)
 
-    def stitch(self, stitching: Stitching) -> None:
-        """Give every waiting row its customer."""
+    def stitch(self, rule: IdentityRule) -> None:
+        """All is read: find out who is who, and give every waiting row its customer."""
+        self.pairs = self.evidence.table()
+        self.stitching = rule.resolve(self.pairs)
+        self.customers = self.attributes.wide()
         self.waiting.close()
-        owners = ByBin(stitching.owners, "alias")
+        owners = ByBin(self.stitching.owners, "alias")
         for first in range(0, BINS if self.waiting.n_rows else 0, _BINS_AT_ONCE):
             bins = range(first, first + _BINS_AT_ONCE)
             for piece in self.waiting.tables(bins):
@@ -224,8 +241,8 @@ class Gathering:
         shown = ", ".join(again[:_SHOWN])
         more = f" and {len(again) - _SHOWN:,} more" if len(again) > _SHOWN else ""
         self.notes.append(
-            f"Skipped {len(again):,} file{'s' * (len(again) > 1)} of {source.name!r} that had been read before: "
-            f"{shown}{more}."
+            f"Skipped {len(again):,} file{'s' * (len(again) > 1)} of {source.name!r} that had been read "
+            f"before: {shown}{more}."
         )
         return source.without(again)
 
@@ -244,7 +261,7 @@ def _check_names(source: EventSource) -> None:
 
 
 def _alias(events: pa.Table) -> pa.Array:
-    return events.column("anonymous_id").combine_chunks()
+    return one_array(events.column("anonymous_id"))
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:

@@ -28,9 +28,9 @@ from cjm_analytics.progress import progress_bar
 from cjm_analytics.schema import CANONICAL, EventSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from cjm_analytics.events.identity import IdentityRule, Stitching
+    from cjm_analytics.events.identity import IdentityRule
 
 __all__ = ["ingest"]
 
@@ -43,10 +43,17 @@ _THREADS = 2
 _DELTA = ("timestamp", "seq", "received_at", "src_row")
 _PARQUET: dict[str, Any] = {
     "compression": "zstd",
-    "compression_level": 1,
     "dictionary_pagesize_limit": 8 * 2**20,
 }
 _NAME = pa.dictionary(pa.int32(), pa.string())
+_NO_EVENTS = {
+    "user_id": pa.string(),
+    "timestamp": CANONICAL.field("timestamp").type,
+    "seq": pa.int64(),
+    "event": pa.int32(),
+    "source": pa.int32(),
+}
+"""The columns of an empty store."""
 
 T = TypeVar("T")
 
@@ -67,26 +74,26 @@ def ingest(
 ) -> Events:
     """Bring raw logs together: one row per event, sorted by customer and time, every row accounted for.
 
-    **Customer.** An event with a user id is that user's. An event with only an anonymous id is the user's that
-    the id was seen together with (in most rows, else first, else the smallest id), before or after; seen with
-    none, it is the customer `anonymous:<id>`. With only an account id it is the customer `account:<id>`. Users
-    never merge. The same user id in two sources means the same person.
+    **Customer.** An event with a user id is that user's. An event with only an anonymous id is the user's
+    that the id was seen together with (in most rows, else first, else the smallest id), before or after; an
+    id seen with none is the customer `anonymous:<id>`. With only an account id it is the customer
+    `account:<id>`. Users never merge. The same user id in two sources means the same person.
 
     **Order.** `timestamp`, then `seq`, then `event_id`; what still ties is ordered by its content. The result
-    depends neither on the order of sources, files and batches nor on the number of partitions. A source without
-    `seq` gets the number of its row.
+    depends neither on the order of sources, files and batches nor on the number of partitions. A source
+    without `seq` gets the number of its row.
 
     **Duplicates** are rows of one customer and one source that agree in the columns by which the source tells
-    its events apart (`source.dedupe`, for example the vendor's event id). A source that names none, and a row
-    in which all of these are missing: rows that agree in everything but their place in the input (`seq`,
-    `src_file`, `src_row`) and the time they were received. The one received first stays. A log with whole
-    seconds may hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id` stays null
-    where the source has none.
+    its events apart (`source.dedupe`, for example the vendor's event id). For a source that names none, and a
+    row in which all of these are missing, they are rows that agree in everything but their place in the input
+    (`seq`, `src_file`, `src_row`) and the time they were received. The one received first stays. A log with
+    whole seconds may hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id`
+    stays null where the source has none.
 
-    **Rejects.** Rows without timestamp, event name or any id, dated before `min_date` or more than a day after
-    they were received (after `now`, where that is unknown), with names or ids longer than 10,000 bytes or
-    holding a NUL byte, and what the loaders turned away. They are kept with their reasons: `events.rejects()`.
-    Per source, read = kept + duplicates + rejected + excluded.
+    **Rejects.** Rows without timestamp, event name or any id, dated before `min_date` or more than a day
+    after they were received (after `now`, where that is unknown), with names or ids longer than 10,000 bytes
+    or with a NUL byte, and what the loaders turned away. They are kept with their reasons:
+    `events.rejects()`. Per source, read = kept + duplicates + rejected + excluded.
 
     **Appending.** Into a folder that is an event store already, new rows join the old ones: customers are
     resolved again over both, duplicates of old rows are removed, and the result is that of one ingest of
@@ -202,10 +209,9 @@ class _Result:
 
 def _in_memory(asked: _Asked) -> Events:
     gathering = Gathering(asked.limits)
-    stitching, pairs = _gather(asked, gathering)
-    arrangement = _arrangement(asked, gathering)
-    buckets = _each_bucket(asked, gathering, arrangement, lambda bucket, _: bucket)
-    result = _summed_up(asked, gathering, (stitching, pairs), buckets, None)
+    _gather(asked, gathering)
+    buckets = _each_bucket(asked, gathering, lambda bucket, _: bucket)
+    result = _summed_up(asked, gathering, buckets)
     return Events(
         partitions=tuple(EventPartition.of(bucket.table, result.schema) for bucket in buckets),
         schema=result.schema,
@@ -237,17 +243,16 @@ def _to_folder(asked: _Asked, folder: Folder, old: Manifest | None, spill: Path)
     gathering = Gathering(asked.limits, spill, write_rejects)
     if old:
         gathering.read_store(folder, old)
-    stitching, pairs = _gather(asked, gathering)
+    _gather(asked, gathering)
     gathering.rejects.flush()
-    arrangement = _arrangement(asked, gathering)
-    written = _each_bucket(asked, gathering, arrangement, write)
-    result = _summed_up(asked, gathering, (stitching, pairs), [bucket for bucket, _ in written], old)
+    written = _each_bucket(asked, gathering, write)
+    result = _summed_up(asked, gathering, [bucket for bucket, _ in written])
     return Manifest(
         schema=result.schema,
         events=tuple(file for _, file in written),
         rejects=(*(old.rejects if old else ()), *gathering.rejects.files),
         customers=write_one("customers", gathering.attributes.long()),
-        identity=write_one("identity", pairs),
+        identity=write_one("identity", gathering.pairs),
         codebooks=result.codebooks,
         sources=gathering.sources,
         observation_start=result.start,
@@ -256,7 +261,7 @@ def _to_folder(asked: _Asked, folder: Folder, old: Manifest | None, spill: Path)
     )
 
 
-def _gather(asked: _Asked, gathering: Gathering) -> tuple[Stitching, pa.Table]:
+def _gather(asked: _Asked, gathering: Gathering) -> None:
     gathering.expect(asked.sources)
     for name in asked.complete_until:
         if name is not None and name not in gathering.sources:
@@ -266,32 +271,27 @@ def _gather(asked: _Asked, gathering: Gathering) -> tuple[Stitching, pa.Table]:
             gathering.read(source, bar.update)
     gathering.attributes.add_given(asked.customers)
     gathering.refuse_too_many_rejects(asked.max_reject_share)
-    pairs = gathering.evidence.table()
-    stitching = asked.identity.resolve(pairs)
-    gathering.stitch(stitching)
-    return stitching, pairs
+    gathering.stitch(asked.identity)
 
 
 def _arrangement(asked: _Asked, gathering: Gathering) -> Arrangement:
-    ordered = [name for name in CANONICAL.names if name in gathering.types]
-    ordered += sorted(set(gathering.types) - set(ordered))
-    attributes = gathering.attributes.wide()
-    names = attributes.column_names[1:]
+    types = gathering.types or _NO_EVENTS
+    ordered = [name for name in CANONICAL.names if name in types]
+    ordered += sorted(set(types) - set(ordered))
+    names = gathering.customers.column_names[1:]
     return Arrangement(
-        types={name: gathering.types[name] for name in ordered},
+        types={name: types[name] for name in ordered},
         names=gathering.names,
         keys={name: tuple(known["dedupe"]) for name, known in gathering.sources.items()},
         dedupe=asked.dedupe,
-        attributes=ByBin(attributes, "customer_id") if names else None,
+        attributes=ByBin(gathering.customers, "customer_id") if names else None,
         attribute_names=names,
     )
 
 
-def _each_bucket(
-    asked: _Asked, gathering: Gathering, arrangement: Arrangement, then: Callable[[Bucket, int], T]
-) -> list[T]:
+def _each_bucket(asked: _Asked, gathering: Gathering, then: Callable[[Bucket, int], T]) -> list[T]:
     """Sort each bucket and do something with it, a few at a time; in the order of the buckets."""
-    rows = gathering.resolved
+    rows, arrangement = gathering.resolved, _arrangement(asked, gathering)
     n_buckets = asked.n_partitions or _n_buckets(rows.n_rows, rows.n_bytes)
 
     def one(number: int) -> tuple[T, int]:
@@ -319,6 +319,7 @@ def _n_buckets(n_rows: int, n_bytes: int) -> int:
 
 def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
     schema = bucket.table.schema
+    # What is delta-packed is as small as it gets: no compression on top.
     delta = [name for name in _DELTA if name in schema.names]
     file = folder.write(
         path,
@@ -326,7 +327,7 @@ def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
         schema,
         use_dictionary=[name for name in schema.names if name not in delta],
         column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
-        **_PARQUET,
+        **_PARQUET | {"compression": {name: "none" if name in delta else "zstd" for name in schema.names}},
     )
     counts = [one for one in bucket.counts.values() if one.kept]
     if not counts:
@@ -336,19 +337,11 @@ def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
     )
 
 
-def _summed_up(
-    asked: _Asked,
-    gathering: Gathering,
-    identity: tuple[Stitching, pa.Table],
-    buckets: Sequence[Bucket],
-    old: Manifest | None,
-) -> _Result:
-    before = IngestReport.from_json(old.report) if old else IngestReport()
-    accounts = tuple(_account(name, gathering, buckets, before) for name in sorted(gathering.sources))
-    stitching, pairs = identity
+def _summed_up(asked: _Asked, gathering: Gathering, buckets: Sequence[Bucket]) -> _Result:
+    accounts = tuple(_account(name, gathering, buckets) for name in sorted(gathering.sources))
     facts = IdentityFacts(
-        anonymous_ids=stitching.owners.num_rows,
-        conflicts=stitching.conflicts,
+        anonymous_ids=gathering.stitching.owners.num_rows,
+        conflicts=gathering.stitching.conflicts,
         customers=sum(bucket.n_customers for bucket in buckets),
         known_customers=sum(bucket.n_known for bucket in buckets),
     )
@@ -362,16 +355,17 @@ def _summed_up(
         start=min(firsts, default=0),
         ends=_observation_ends(asked, gathering, accounts),
         report=IngestReport(
-            accounts, gathering.rejects.reasons(before.reject_reasons), facts, tuple(gathering.notes)
+            accounts,
+            gathering.rejects.reasons(gathering.before.reject_reasons),
+            facts,
+            tuple(gathering.notes),
         ),
     )
 
 
-def _account(
-    name: str, gathering: Gathering, buckets: Sequence[Bucket], before: IngestReport
-) -> SourceAccount:
+def _account(name: str, gathering: Gathering, buckets: Sequence[Bucket]) -> SourceAccount:
     """The rows of one source, those of former ingests included."""
-    old = next((one for one in before.sources if one.source == name), SourceAccount(name))
+    old = next((one for one in gathering.before.sources if one.source == name), SourceAccount(name))
     intake = gathering.intakes.get(name)
     counts = [bucket.counts[name] for bucket in buckets if name in bucket.counts]
     kept = [one for one in counts if one.kept]
@@ -397,10 +391,10 @@ def _observation_ends(
     for account in accounts:
         known = gathering.sources[account.source]
         declared = asked.complete_until.get(account.source, asked.complete_until.get(None))
-        if declared is None and (declared := known.get("complete_until")) is not None:
+        if declared is None and known.get("complete_until") is not None:
             intake = gathering.intakes.get(account.source)
-            if intake and intake.read:
-                declared = max(declared, account.last or declared)
+            later = account.last if intake and intake.read else None
+            declared = max(known["complete_until"], later or known["complete_until"])
         known["complete_until"] = declared
         end = declared if declared is not None else account.last
         if end is not None:
@@ -410,12 +404,11 @@ def _observation_ends(
 
 def _schema(gathering: Gathering) -> pa.Schema:
     promoted = sorted(set(gathering.types) - set(CANONICAL.names))
-    attributes = gathering.attributes.wide().column_names[1:]
     return pa.schema(
         [
             *CANONICAL,
             *(pa.field(name, gathering.types[name]) for name in promoted),
-            *(pa.field(name, _NAME) for name in attributes),
+            *(pa.field(name, _NAME) for name in gathering.customers.column_names[1:]),
         ]
     )
 

@@ -1,7 +1,8 @@
-"""The door of the store: batches become plain, checked rows; what cannot be used is turned away with a reason."""
+"""The door of the store: batches become checked rows; what cannot be used is turned away with a reason."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ class Names:
 
     def __init__(self) -> None:
         self._codes: dict[str, dict[str, int]] = {name: {} for name in CODED_COLUMNS}
+        self._bad: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
 
     def encode(self, name: str, texts: pa.Array) -> NDArray[np.int32]:
         """Codes of distinct texts; a null or an empty text is −1."""
@@ -74,6 +76,16 @@ class Names:
     def texts(self, name: str) -> pa.Array:
         """The texts in the order of their codes."""
         return pa.array(list(self._codes[name]), pa.string())
+
+    def bad(self, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Per code whether the text is too long, and whether it holds a NUL byte."""
+        none = np.zeros(0, dtype=bool)
+        too_long, nul = self._bad.get(name, (none, none))
+        fresh = pa.array(list(itertools.islice(self._codes[name], len(nul), None)), pa.string())
+        if len(fresh):
+            more = _bad_texts(fresh)
+            self._bad[name] = (np.append(too_long, more[0]), np.append(nul, more[1]))
+        return self._bad.get(name, (none, none))
 
     def ranked(self, name: str) -> tuple[pa.Array, NDArray[np.int32]]:
         """The texts in sorted order, and the place of each code in it; one more place, −1, is for −1."""
@@ -118,6 +130,12 @@ class Intake:
         InputError
             The batch breaks the contract between loaders and ingest, for example by a column of another type.
         """
+        accounted = batch.events.num_rows + batch.rejects.num_rows + batch.n_excluded
+        if batch.n_read != accounted:
+            raise InputError(
+                f"Source {self.source!r} says that it read {batch.n_read:,} rows, but accounts for "
+                f"{accounted:,}: its loader loses rows or makes them up. Please report it."
+            )
         self.read += batch.n_read
         self.excluded += batch.n_excluded
         rejects = _filled_up(batch.rejects, self.source)
@@ -218,8 +236,7 @@ class Intake:
     def _bad_names(self, name: str, column: pa.Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         if name not in CODED_COLUMNS:
             return _bad_texts(column)
-        texts = self.names.texts(name)
-        too_long, nul = _bad_texts(texts)
+        too_long, nul = self.names.bad(name)
         if not (too_long.any() or nul.any()):
             return np.zeros(len(column), dtype=bool), np.zeros(len(column), dtype=bool)
         codes = column.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -232,10 +249,8 @@ class Intake:
         ]
         n = events.num_rows
         shown = [name for name in ("event", "timestamp", *IDS) if name in events.column_names]
-        raw = pc.binary_join_element_wise(
-            *[pc.binary_join_element_wise(f"{name}=", self._text(events, name), "") for name in shown],
-            ", ",
-        )
+        told = [pc.binary_join_element_wise(f"{name}=", self._text(events, name), "") for name in shown]
+        raw = pc.binary_join_element_wise(*told, ", ") if told else pa.array([""] * n, pa.string())
         files = (
             self._text(events, "src_file") if "src_file" in events.column_names else pa.nulls(n, pa.string())
         )
@@ -288,8 +303,8 @@ def _promoted(name: str, column: pa.Array, source: str) -> pa.Array:
         column = column.cast(pa.string())
     if pa.types.is_nested(column.type):
         raise InputError(
-            f"Source {source!r} promotes {name!r}, which is {column.type}: a promoted property must be a plain "
-            "value. Name one inside it, or leave it in properties."
+            f"Source {source!r} promotes {name!r}, which is {column.type}: a promoted property must be "
+            "a plain value. Name one inside it, or leave it in properties."
         )
     return column
 

@@ -90,8 +90,8 @@ class Rejects:
         )
         return InputError(
             f"{intake.rejected:,} of {intake.read:,} rows of source {source!r} were rejected, more than "
-            f"max_reject_share={allowed:g} allows: {told}. Nothing was written. The error's .failures shows the "
-            "rows; mend the mapping, or allow more with max_reject_share=."
+            f"max_reject_share={allowed:g} allows: {told}. Nothing was written. The error's .failures shows "
+            "the rows; mend the mapping, or allow more with max_reject_share=."
         ).with_failures(pa.concat_tables(self._first[source]).slice(0, _SHOWN).to_pandas())
 
     def _count(self, rejects: pa.Table) -> None:

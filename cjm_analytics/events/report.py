@@ -16,8 +16,8 @@ __all__ = ["IdentityFacts", "IngestReport", "RejectReason", "SourceAccount"]
 
 
 _COLUMNS = (
-    "source", "read", "kept", "duplicates", "rejected", "excluded", "first", "last", "bots", "bot_share", "known",
-    "known_share",
+    "source", "read", "kept", "duplicates", "rejected", "excluded", "first", "last", "bots", "bot_share",
+    "known", "known_share",
 )  # fmt: skip
 
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BINS", "Scatter", "bin_of", "gathered", "text_hashes"]
+__all__ = ["BINS", "Scatter", "bin_of", "gathered", "one_array", "text_hashes"]
 
 BINS = 1024
 """Buckets are made of whole bins, so that their number may be chosen after the last row was seen."""
 
-_MORSEL = 1_000_000
+_MORSEL = 262_144
 _MORSEL_BYTES = 128 * 2**20
 _UPPER_BITS = np.uint64(54)
 
@@ -163,6 +163,11 @@ class Scatter:
 def gathered(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables as one with one chunk per column; a column that some lack is null there."""
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece, without a copy where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _alike(tables: Sequence[pa.Table]) -> Sequence[pa.Table]:

@@ -19,6 +19,7 @@ from cjm_analytics.schema import REJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
