@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cjm_analytics.kernels.state_machine import Kinds, Machine
     from cjm_analytics.model import Condition, JourneyModel, Marker, Survey
 
-__all__ = ["KEPT", "REASONS", "UNLIMITED", "Meaning", "look_back_of", "machine_of", "meaning_of"]
+__all__ = ["KEPT", "REASONS", "UNLIMITED", "Meaning", "machine_of", "meaning_of"]
 
 KEPT = 0
 REASONS = (
@@ -265,19 +265,6 @@ def _scale_names(
     return np.where(survey >= 0, names[survey], instrument)
 
 
-def look_back_of(survey: Survey) -> int | None:
-    """How far before an answer lies what it rates; None: only a key can tell.
-
-    A model that gives neither a key nor a time means the latest contact, however long ago.
-    """
-    rates = survey.rates
-    if rates is None:
-        return None
-    if rates.look_back is not None:
-        return rates.look_back
-    return None if rates.join_on is not None else UNLIMITED
-
-
 def _attached_within(survey: Survey) -> int:
     if survey.rates is None or survey.rates.look_back is None:
         return UNLIMITED
@@ -307,6 +294,10 @@ def machine_of(model: JourneyModel, *, never: int) -> Machine:
         one.id for one in model.markers if one.role == "reversal" and (one.of is None or one.of in goals)
     ]
     return Machine(
+        always=np.array(
+            [-1 if one.branches[0].when else stages[one.branches[0].stage] for one in model.touchpoints],
+            dtype=np.int16,
+        ),
         branches=_offsets([len(one.branches) for one in model.touchpoints]),
         branch_stage=np.array([stages[one.stage] for one in branches], dtype=np.int16),
         conditions=_offsets([len(one.when) for one in branches]),

@@ -120,12 +120,11 @@ def sessionize(
     **Answers.** An event with an instrument and a score is an answer; off its survey's scale it is none, only
     an event. What it rates (`rates` in the model): the contact of that kind with the same key (the last one
     up to the answer, else the next), else the last (`pick = "first"`: the earliest) within `look_back` before
-    the invite that it follows, or before the answer where there is none; without key and `look_back`, the
-    last ever. Two such contacts within an hour make the link ambiguous. Several answers of one survey to one
-    contact: the latest counts. An answer follows the invite of its survey with the same key (`join_on`, else
-    the ticket), or, where one of the two has none, the customer's latest invite before it; such an invite
-    rates what its answer rates. Reminders (the same key again) and invites of customers without any journey
-    are left out.
+    the invite that it follows, or before the answer where there is none. Two such contacts within an hour,
+    unless they have the same key, make the link ambiguous. Several answers of one survey to one contact: the
+    latest counts. An answer follows the invite of its survey with the same key (`join_on`, else the ticket),
+    or, where one of the two has none, the customer's latest invite before it; such an invite rates what its
+    answer rates. Reminders (the same key again) and invites of customers without any journey are left out.
 
     Parameters
     ----------
@@ -731,10 +730,15 @@ def _by_account(events: Events) -> tuple[EventPartition, ...]:
     table = table.set_column(names.index("customer_id"), "customer_id", unit)
     if "person_id" not in names:
         table = table.append_column("person_id", person)
-    order = ["customer_id", "timestamp", "seq", "event_id"]
-    table = table.take(
-        pc.sort_indices(table, sort_keys=[(name, "ascending") for name in order], null_placement="at_start")
+    keys = pa.table(
+        {
+            "unit": unit,
+            "timestamp": table.column("timestamp"),
+            "seq": table.column("seq"),
+            "event_id": pc.fill_null(table.column("event_id"), ""),
+        }
     )
+    table = table.take(pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names]))
     n = max(1, len(events.partitions))
     whole = EventPartition.of(table, table.schema)
     _, offsets = whole.customers()

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cjm_analytics.columns import as_numpy
 from cjm_analytics.durations import HOUR
-from cjm_analytics.meaning import INVITED, look_back_of
+from cjm_analytics.meaning import INVITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -250,11 +250,11 @@ class _Contacts:
 
         found = _nearest(_Keyed(self.customer, self.key, self.time), _Keyed.of(answers))
         link = np.where(found >= 0, BY_KEY, UNLINKED)
-        look_back = look_back_of(survey)
-        if look_back is not None and survey.rates is not None:
+        rates = survey.rates
+        if rates is not None and rates.look_back is not None:
             by_time, doubt = latest_before(
                 self.customer, self.time, self.key,
-                answers["customer"].to_numpy(np.int64), at, look_back, survey.rates.pick == "first", NEAR,
+                answers["customer"].to_numpy(np.int64), at, rates.look_back, rates.pick == "first", NEAR,
             )  # fmt: skip
             link = np.where((found < 0) & (by_time >= 0), np.where(doubt, IN_DOUBT, BY_TIME), link)
             found = np.where(found >= 0, found, by_time)

@@ -47,11 +47,12 @@ class Kinds(NamedTuple):
 class Machine(NamedTuple):
     """A journey model as arrays.
 
-    Touchpoint r has the branches `branches[r]:branches[r + 1]`, branch b the conditions
-    `conditions[b]:conditions[b + 1]`. A condition that names no marker or phase has −1 there, and −1 for no
-    `within`.
+    Touchpoint r has the stage `always[r]`; where that is −1 the stage depends on the state: r has the
+    branches `branches[r]:branches[r + 1]`, branch b the conditions `conditions[b]:conditions[b + 1]`. A
+    condition that names no marker or phase has −1 there, and −1 for no `within`.
     """
 
+    always: NDArray[np.int16]
     branches: NDArray[np.int32]
     branch_stage: NDArray[np.int16]
     conditions: NDArray[np.int32]
@@ -134,10 +135,19 @@ def run_journeys(
     quiet_since = np.empty(n, dtype=np.int64)
     first_phase = np.empty(n, dtype=np.int8)
 
+    # Out of their tuples once: in the loop each access would count references.
+    rules, markers, ends, attaches = kinds.rule, kinds.marker, kinds.end, kinds.attach
+    always, progress, stage_phase, on_stage = (
+        machine.always, machine.progress, machine.stage_phase, machine.on_stage,
+    )  # fmt: skip
+    inactivity, cycle_after, min_gap = machine.inactivity, machine.cycle_after, machine.min_gap
+    n_markers, never = machine.n_markers, machine.never
+    goals, reversals = np.uint32(machine.goals), np.uint32(machine.reversals)
     n_conditions = len(machine.marker)
+    seen, last_seen = np.zeros(n_markers, dtype=np.int64), np.zeros(n_markers, dtype=np.int64)
     state = State(
-        np.zeros(machine.n_markers, dtype=np.int64),
-        np.zeros(machine.n_markers, dtype=np.int64),
+        seen,
+        last_seen,
         np.zeros(n_conditions, dtype=np.int64),
         np.zeros(n_conditions, dtype=np.int64),
         np.zeros(n_conditions, dtype=np.int64),
@@ -154,23 +164,25 @@ def run_journeys(
         for row in range(offsets[customer], offsets[customer + 1]):
             now = time[row]
             what = kind[row]
-            rule = kinds.rule[what]
-            attach = kinds.attach[what]
-            if is_open and machine.inactivity >= 0 and now - quiet_since[j] > machine.inactivity:
+            rule = rules[what]
+            attach = attaches[what]
+            if is_open and inactivity >= 0 and now - quiet_since[j] > inactivity:
                 closed[j] = INACTIVE
-                closed_at[j] = quiet_since[j] + machine.inactivity
+                closed_at[j] = quiet_since[j] + inactivity
                 is_open = False
             attached = not is_open and number > 0 and attach >= 0 and now - quiet_since[j] <= attach
             new = not is_open and not attached
             if (
                 is_open
-                and machine.cycle_after >= 0
+                and cycle_after >= 0
                 and attach == NO_ANSWER
-                and state.seen[machine.cycle_after] > 0
-                and now - quiet_since[j] >= machine.min_gap
+                and seen[cycle_after] > 0
+                and now - quiet_since[j] >= min_gap
             ):
-                at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
-                if at >= 0 and machine.on_stage[at]:
+                at = always[rule] if rule >= 0 else -1
+                if at < 0 <= rule:
+                    at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
+                if at >= 0 and on_stage[at]:
                     closed[j] = NEW_CYCLE
                     closed_at[j] = now
                     new = True
@@ -179,53 +191,55 @@ def run_journeys(
                 start[j] = row
                 owner[j] = customer
                 cycle[j] = number
-                goal[j] = machine.never
+                goal[j] = never
                 closed[j] = OPEN
-                closed_at[j] = machine.never
+                closed_at[j] = never
                 taken_back[j] = False
                 furthest_phase[j] = -1
                 furthest_stage[j] = -1
                 first_phase[j] = -1
                 n_goals[j] = 0
-                state.seen[:] = 0
+                seen[:] = 0
                 state.low[:] = row
                 state.high[:] = row
                 state.inside[:] = 0
                 number += 1
                 is_open = True
 
-            at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
+            at = always[rule] if rule >= 0 else -1
+            if at < 0 <= rule:
+                at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
             stage[row] = at
 
-            bits = kinds.marker[what]
+            bits = markers[what]
             if bits:
-                for marker in range(machine.n_markers):
+                for marker in range(n_markers):
                     if bits >> np.uint32(marker) & np.uint32(1):
-                        state.seen[marker] += 1
-                        state.last_seen[marker] = now
-                if bits & np.uint32(machine.goals):
+                        seen[marker] += 1
+                        last_seen[marker] = now
+                if bits & goals:
                     goal[j] = min(goal[j], now)
                     if n_goals[j] == 0:
                         stack[height] = j
                         height += 1
                     n_goals[j] += 1
                     taken_back[j] = False
-                if bits & np.uint32(machine.reversals) and height > 0:
+                if bits & reversals and height > 0:
                     of = stack[height - 1]
                     n_goals[of] -= 1
                     if n_goals[of] == 0:
                         taken_back[of] = True
                         height -= 1
 
-            if rule >= 0 and machine.progress[rule] and at >= 0:
-                phase = machine.stage_phase[at]
+            if rule >= 0 and progress[rule] and at >= 0:
+                phase = stage_phase[at]
                 if first_phase[j] < 0:
                     first_phase[j] = phase
                 furthest_phase[j] = max(furthest_phase[j], phase)
                 furthest_stage[j] = max(furthest_stage[j], at)
             if not attached:
                 quiet_since[j] = now
-            if is_open and kinds.end[what]:
+            if is_open and ends[what]:
                 closed[j] = LEFT
                 closed_at[j] = now
                 is_open = False
@@ -257,9 +271,7 @@ def _stage(
     kinds: Kinds,
     machine: Machine,
 ) -> int:
-    """The stage of a touchpoint, by the first of its branches whose conditions all hold; −1 for none."""
-    if rule < 0:
-        return -1
+    """The stage of a touchpoint by the state: of its first branch whose conditions all hold, −1 for none."""
     for branch in range(machine.branches[rule], machine.branches[rule + 1]):
         fits = True
         for one in range(machine.conditions[branch], machine.conditions[branch + 1]):
