@@ -94,7 +94,7 @@ def test_a_regular_expression_is_searched_anywhere():
 @pytest.mark.parametrize(
     "pattern",
     [
-        r"(?<!a)b", r"(a)\1", r"a{,2}$", r"\bü", r"\d", r"a$", r"^.$", r"\s", r"(?i)STRASSE|ä", 
+        r"(?<!a)b", r"(a)\1", r"a{,2}$", r"\bü", r"\d", r"a$", r"^.$", r"\s", r"(?i)STRASSE|ä",
         r"[[:alpha:]]",
         r"(?x) a # comment", r"\w+\Z", "",
     ],
