@@ -195,9 +195,9 @@ class JourneyModel:
         Everything is checked at once. Faults are raised together, each with its line; what may be meant, yet
         looks odd, is a `ModelWarning` and stays in `model.warnings`.
 
-        A name in a match that is no column of every event is a fault where it looks like a misspelt column, else
-        a warning: properties that `keep=` promotes at ingest have names of their own. A stage is called by its
-        id (`after_sales`: "After sales") unless the file says `[stage.after_sales]` with a `title`.
+        A name in a match that is no column of every event is a fault where it looks like a misspelt column,
+        else a warning: properties that `keep=` promotes at ingest have names of their own. A stage is called
+        by its id (`after_sales`: "After sales") unless the file has a `title` in `[stage.after_sales]`.
 
         Parameters
         ----------
