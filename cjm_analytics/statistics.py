@@ -840,7 +840,7 @@ def aalen_johansen(table: LifeTable, cause: int = 1, *, confidence: float = 0.95
     mine = table.events[cause - 1].astype(float)
     survival = np.cumprod(1 - ended / n)
     before = np.concatenate([[1.0], survival[:-1]]) if len(n) else survival
-    incidence = np.cumsum(before * mine / n)
+    incidence = np.minimum(np.cumsum(before * mine / n), 1.0)
     # Σ (F(t) − Fᵢ)²·aᵢ and Σ (F(t) − Fᵢ)·cᵢ, multiplied out so that one pass over the times is enough.
     # Where all at risk end, F does not move any more and the first sum gets nothing.
     with np.errstate(divide="ignore", invalid="ignore"):
