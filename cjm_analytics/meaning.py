@@ -178,7 +178,8 @@ def _meaning(kinds: pa.Table, model: JourneyModel | None, *, include_bots: bool)
         )
         survey = _first([one.match.mask(kinds, markers) for one in model.surveys], n).astype(np.int16)
         end = model.journeys.end.mask(kinds, markers) if model.journeys.end is not None else nothing
-        excluded = model.exclude.mask(kinds, markers) if model.exclude is not None else nothing
+        if model.exclude is not None:
+            excluded = model.exclude.mask(_as_if_the_customer_acted(kinds, event == INVITE), markers)
     invite = event == INVITE
     asked = _is_valid(instrument) & ~invite
     answer = asked & _flag(kinds, _HAS_SCORE)
@@ -209,6 +210,17 @@ def _meaning(kinds: pa.Table, model: JourneyModel | None, *, include_bots: bool)
         channel=channel,
         instrument=_scale_names(instrument, survey, model),
     )
+
+
+def _as_if_the_customer_acted(kinds: pa.Table, invite: NDArray[np.bool_]) -> pa.Table:
+    """The kinds with invites as acts of the customer.
+
+    A model that excludes what the company does means contacts; the invite stands and falls with its answer.
+    """
+    if "actor" not in kinds.column_names or not invite.any():
+        return kinds
+    actor = pc.if_else(pa.array(invite), "customer", kinds.column("actor").cast(pa.string()))
+    return kinds.set_column(kinds.column_names.index("actor"), "actor", actor)
 
 
 def _in_order_of_use(model: JourneyModel) -> list[str]:

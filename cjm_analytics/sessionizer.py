@@ -86,7 +86,8 @@ def sessionize(
     1. An event that the model excludes is skipped. Bots and tests (`is_bot`, `is_test`) always are, unless
        `include_bots=True`. Of several rows that tell one marked moment (equal `dedupe_on`, at most `within`
        after the first), the row of the most preferred source stays, the earliest of equals. Survey invites
-       are no contacts: they leave the journey and are listed with the answers.
+       are no contacts: they leave the journey and are listed with the answers (for `exclude`, the customer
+       is their actor, so that leaving out what the company does leaves them in).
     2. After more than `inactivity` without an event the journey is closed, `inactive` since its last event
        plus `inactivity`; the event starts the next one.
     3. After the marker of `new_cycle`, an event on one of its stages, at least `min_gap` after the journey's
