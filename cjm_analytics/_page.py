@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["WIDTH", "Exhibit", "Section", "cells", "numeric", "page", "write"]
 
-WIDTH = 1120
+_TEXT = 1120
+_BLEED = 24
+"""Charts have a margin of their own; they reach so far out of the text that what they draw aligns with it."""
+
+WIDTH = _TEXT + 2 * _BLEED
 """Pixels that a chart may take, so that the page reads well in a window of 1200."""
 
 _ROWS = 200
@@ -56,7 +60,7 @@ _STYLE = f"""
 * {{ box-sizing: border-box; }}
 html {{ scroll-behavior: smooth; }}
 body {{ margin: 0; color: var(--ink); background: #fff; font: 15px/1.55 {FONT}; }}
-main, header, footer {{ max-width: {WIDTH + 64}px; margin: 0 auto; padding: 0 32px; }}
+main, header, footer {{ max-width: {_TEXT + 64}px; margin: 0 auto; padding: 0 32px; }}
 header {{ padding-top: 44px; }}
 h1 {{ font-size: 34px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em; overflow-wrap: anywhere; }}
 .sub {{ color: var(--muted); margin: 0; overflow-wrap: anywhere; }}
@@ -80,7 +84,8 @@ h2::before {{ content: counter(section); color: var(--muted); font-weight: 400; 
 .missing {{ margin: 16px 0; padding: 14px 18px; background: #f6f7f9; border-left: 3px solid #b8c1ca;
   max-width: 78ch; }}
 figure {{ margin: 12px 0 0; }}
-.chart {{ width: 100%; overflow-x: auto; overflow-y: hidden; }}
+.chart {{ margin: 0 -{_BLEED}px; overflow-x: auto; overflow-y: hidden; }}
+.tables {{ display: flex; flex-wrap: wrap; gap: 0 72px; }}
 details {{ margin: 8px 0 0; border-top: 1px solid var(--line); padding: 8px 0; }}
 summary {{ cursor: pointer; color: var(--accent); font-size: 14px; width: max-content; max-width: 100%; }}
 .scroll {{ overflow-x: auto; margin-top: 8px; }}
@@ -100,7 +105,7 @@ footer {{ color: var(--muted); font-size: 13px; padding-top: 30px; padding-botto
   section {{ break-before: page; padding-top: 0; }}
   h2 {{ border-top: 0; padding-top: 0; }}
   figure {{ break-inside: avoid; }}
-  .chart {{ overflow: visible; zoom: .9; }}
+  .chart {{ overflow: visible; zoom: .88; }}
   details:not([open]) {{ display: none; }}
   summary, nav {{ display: none; }}
 }}
@@ -180,7 +185,8 @@ def _exhibit(exhibit: Exhibit) -> str:
         label = escape(exhibit.reading, quote=True)
         parts.append(f'<figure><div class="chart" role="img" aria-label="{label}">{chart}</div></figure>')
     if exhibit.figure is None:
-        parts += [f'<div class="scroll">{_table(name, frame)}</div>' for name, frame in exhibit.tables]
+        tables = [f'<div class="scroll">{_table(name, frame)}</div>' for name, frame in exhibit.tables]
+        parts.append(f'<div class="tables">{"".join(tables)}</div>')
     else:
         parts += [
             f'<details><summary>Table: {escape(name[:1].lower() + name[1:])}</summary><div class="scroll">'

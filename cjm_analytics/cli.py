@@ -193,7 +193,7 @@ def funnel(
     store: Path, steps: tuple[str, ...], model: Path | None, within: str, order: str, unit: str,
     by: str | None, to: Path | None,
 ) -> None:  # fmt: skip
-    """How many get through the steps, where are they lost?
+    """How many get through the steps, and where the rest is lost.
 
     A STEP is a touchpoint; "a|b" is any of several.
     """

@@ -11,9 +11,10 @@ import pandas as pd
 from cjm_analytics._page import WIDTH, Exhibit, Section, page, write
 from cjm_analytics.charts.theme import NBSP, count, duration, percent
 from cjm_analytics.errors import CJMError, InputError
+from cjm_analytics.journeys import UNASSIGNED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cjm_analytics.analysis.contacts import Contacts
     from cjm_analytics.analysis.flow import Flow
@@ -174,14 +175,14 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
     asked.ask("satisfaction", lambda: SatisfactionAnalysis.plan(journeys, by=by), unless=silent)
     answers = engine.run_all(list(asked.analyses.values()), journeys)
     found = dict(zip(asked.analyses, answers, strict=True))
-    reasons = asked.reasons
+    reasons, names = asked.reasons, _Names.of(journeys)
     sections = [
         _map_section(found.get("map"), reasons.get("map", "")),
-        _drop_off_section(found.get("map"), reasons.get("map", "")),
-        _funnel_section(found.get("funnel"), reasons.get("funnel", "")),
+        _drop_off_section(found.get("map"), reasons.get("map", ""), names),
+        _funnel_section(found.get("funnel"), reasons.get("funnel", ""), names),
         _paths_section(found.get("paths"), reasons.get("paths", "")),
-        _flow_section(found.get("flow"), reasons.get("flow", "")),
-        _satisfaction_section(found.get("satisfaction"), reasons.get("satisfaction", "")),
+        _flow_section(found.get("flow"), reasons.get("flow", ""), names),
+        _satisfaction_section(found.get("satisfaction"), reasons.get("satisfaction", ""), names),
         _quality_section(journeys, found.get("map")),
     ]
     return sections, found.get("map")
@@ -218,6 +219,26 @@ def _steps(journeys: Journeys, engine: Engine) -> tuple[list[str], str]:
 # ── what the results say ─────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class _Names:
+    """Phases, stages and touchpoints as people call them."""
+
+    titles: Mapping[str, str]
+
+    @classmethod
+    def of(cls, journeys: Journeys) -> _Names:
+        model = journeys.model
+        if model is None:
+            return cls({})
+        titles = {one.id: one.title for one in model.touchpoints}
+        titles |= {one.id: one.title for one in model.phases} | dict(model.stage_titles)
+        return cls({name: title for name, title in titles.items() if title})
+
+    def __call__(self, name: object) -> str:
+        words = str(name).replace("_", " ").strip()
+        return self.titles.get(str(name)) or words[:1].upper() + words[1:]
+
+
 def _interval(low: float, high: float) -> str:
     return f"{percent(low).removesuffix(NBSP + '%')}–{percent(high)}"
 
@@ -237,12 +258,14 @@ def _map_section(found: JourneyMap | None, reason: str) -> Section:
     if busiest is not None and busiest["journeys"]:
         share, journeys = percent(busiest["share"]), count(busiest["journeys"])
         reading += f"; most of them ({journeys}, {share}) touch the stage “{busiest['title']}”"
+    if found.converted:
+        reading += f"; {percent(found.conversion)} have reached the goal so far"
     reading += f". No contact was seen in: {', '.join(unseen)}." if unseen else "."
     exhibit = Exhibit("map", reading, found.plot(width=WIDTH), [("One row per stage", frame)], fixed=True)
     return Section("map", title, intro, [exhibit])
 
 
-def _drop_off_section(found: JourneyMap | None, reason: str) -> Section:
+def _drop_off_section(found: JourneyMap | None, reason: str, names: _Names) -> Section:
     title = "Where customers drop off"
     intro = (
         "Drop-off is the share of journeys that do not go on to a later part of the road within its horizon. "
@@ -253,7 +276,7 @@ def _drop_off_section(found: JourneyMap | None, reason: str) -> Section:
     exhibits = [
         Exhibit(
             f"drop-off-{of}",
-            _drop_off_reading(result.to_frame(), of),
+            _drop_off_reading(result.to_frame(), of, names),
             result.plot(),
             [(f"By {of}", result.to_frame())],
         )
@@ -262,22 +285,22 @@ def _drop_off_section(found: JourneyMap | None, reason: str) -> Section:
     return Section("drop-off", title, intro, exhibits)
 
 
-def _drop_off_reading(frame: pd.DataFrame, of: str) -> str:
+def _drop_off_reading(frame: pd.DataFrame, of: str, names: _Names) -> str:
     known = frame[(frame["reliability"] != "hidden") & frame["drop_off"].notna()]
     if not len(known):
         return "No figure rests on enough journeys that were followed for the whole horizon."
     worst = known.sort_values("drop_off", ascending=False, kind="stable").iloc[0]
-    name, share = _spoken(str(worst[of])), percent(worst["drop_off"])
+    name, share = names(worst[of]), percent(worst["drop_off"])
     interval, entered = _interval(worst["low"], worst["high"]), count(worst["entered"])
     last = worst["last_touchpoint"]
-    seen = f" They were most often last seen at “{_spoken(str(last))}”." if isinstance(last, str) else ""
+    seen = f" They were most often last seen at “{names(last)}”." if isinstance(last, str) else ""
     return (
         f"The largest loss is in “{name}”: {share} ({interval}) of the {entered} journeys that enter it do "
         f"not go on within {duration(worst['horizon'])}.{seen}"
     )
 
 
-def _funnel_section(found: Funnel | None, reason: str) -> Section:
+def _funnel_section(found: Funnel | None, reason: str, names: _Names) -> Section:
     title = "The way to the goal"
     intro = (
         "The steps were chosen from the data: in each stage the progressing touchpoint that most journeys "
@@ -287,18 +310,14 @@ def _funnel_section(found: Funnel | None, reason: str) -> Section:
         return Section("funnel", title, "", missing=reason)
     frame = found.to_frame()
     first, last = frame.iloc[0], frame.iloc[-1]
-    reading = f"Of {count(first['reached'])} journeys that reach “{_spoken(str(first['step']))}”"
+    reading = f"Of {count(first['reached'])} journeys that reach “{names(first['step'])}”"
     if first["reached"]:
-        reading += (
-            f", {count(last['reached'])} ({percent(last['conversion'])}) reach “{_spoken(str(last['step']))}”"
-        )
+        reading += f", {count(last['reached'])} ({percent(last['conversion'])}) reach “{names(last['step'])}”"
         later = frame.iloc[1:]
         if later["step_conversion"].notna().any():
             worst = later.sort_values("step_conversion", kind="stable").iloc[0]
             share = percent(1 - worst["step_conversion"])
-            reading += (
-                f"; most are lost on the way to “{_spoken(str(worst['step']))}”, where {share} do not arrive"
-            )
+            reading += f"; most are lost on the way to “{names(worst['step'])}”, where {share} do not arrive"
     if pd.notna(last["settled_conversion"]):
         settled, interval = percent(last["settled_conversion"]), _interval(last["low"], last["high"])
         reading += f". Among journeys that had the full time, it is {settled} ({interval})"
@@ -326,7 +345,7 @@ def _paths_section(found: Paths | None, reason: str) -> Section:
     )
 
 
-def _flow_section(found: Flow | None, reason: str) -> Section:
+def _flow_section(found: Flow | None, reason: str, names: _Names) -> Section:
     title, intro = (
         "How journeys unfold",
         f"From contact to contact, over the first {_POSITIONS} positions of each journey.",
@@ -340,13 +359,13 @@ def _flow_section(found: Flow | None, reason: str) -> Section:
     by_source = start.groupby("source", sort=True)["journeys"].sum()
     name, journeys, total = by_source.idxmax(), int(by_source.max()), int(by_source.sum())
     share = f"{count(journeys)} of {count(total)} ({percent(journeys / total)})"
-    reading = f"Most journeys begin with “{_spoken(str(name))}”: {share}."
+    reading = f"Most journeys begin with “{names(name)}”: {share}."
     return Section(
         "flow", title, intro, [Exhibit("flow", reading, found.plot(), [("One row per link", frame)])]
     )
 
 
-def _satisfaction_section(found: Satisfaction | None, reason: str) -> Section:
+def _satisfaction_section(found: Satisfaction | None, reason: str, names: _Names) -> Section:
     title = "How they feel"
     intro = (
         "Answers count in the phase that they rate. Scales are never mixed. Customers who left before a "
@@ -365,25 +384,38 @@ def _satisfaction_section(found: Satisfaction | None, reason: str) -> Section:
     ]
     shown_columns += ["response_rate", "reliability", "measure"]
     exhibit = Exhibit(
-        "satisfaction", _satisfaction_reading(frame), found.plot(),
+        "satisfaction", _satisfaction_reading(frame, names), found.plot(),
         [("One row per instrument and phase", frame[[name for name in shown_columns if name in frame]])],
     )  # fmt: skip
     return Section("satisfaction", title, intro, [exhibit])
 
 
-def _satisfaction_reading(frame: pd.DataFrame) -> str:
+def _satisfaction_reading(frame: pd.DataFrame, names: _Names) -> str:
     known = frame[frame["score"].notna() & (frame["reliability"] != "hidden")]
     if not len(known):
         return "Too few answers to show any score."
     parts = []
     for instrument, mine in known.groupby("instrument", sort=False):
-        places = mine if "phase" in mine else mine.assign(phase="all")
+        placed = mine if "phase" in mine else mine.assign(phase="")
         said = [
-            f"{_score(row)} in {_spoken(str(row.phase))} (n{NBSP}={NBSP}{row.n:,})"
-            for row in places.itertuples()
+            f"{_score(row)} {_about(str(row.phase), names)}(n{NBSP}={NBSP}{row.n:,})"
+            for row in placed.itertuples()
         ]
         parts.append(f"{str(instrument).upper()}: {', '.join(said)}")
     return ". ".join(parts) + "."
+
+
+def _about(phase: str, names: _Names) -> str:
+    """What answers rate, in words, with a space behind."""
+    from cjm_analytics.analysis.satisfaction import RELATION, UNLINKED
+
+    said = {
+        "": "",
+        RELATION: "about the relation as a whole ",
+        UNLINKED: "in answers not linked to a contact ",
+        UNASSIGNED: "about contacts in no stage ",
+    }
+    return said[phase] if phase in said else f"in {names(phase)} "
 
 
 def _score(row: Any) -> str:  # noqa: ANN401 - a row
@@ -433,8 +465,3 @@ def _method(journeys: Journeys) -> list[tuple[str, str]]:
         ("hidden under, weak under", f"{rules.min_n}, {rules.weak_n}" if rules else "10, 30"),
         ("made with", f"cjm_analytics {__version__}"),
     ]
-
-
-def _spoken(name: str) -> str:
-    words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]

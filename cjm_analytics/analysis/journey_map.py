@@ -417,7 +417,7 @@ class JourneyMap:
             level=found["normalised"],
             level_low=found["normalised_low"].fillna(found["normalised"]),
             level_high=found["normalised_high"].fillna(found["normalised"]),
-            reading=[_reading(*row) for row in found[["score", "measure"]].itertuples(index=False)],
+            reading=[_reading(*row) for row in found[["score", "measure", "scale"]].itertuples(index=False)],
             interval=[_range(*row) for row in found[["low", "high", "measure"]].itertuples(index=False)],
         )
         scores: pd.DataFrame = frame[_SCORES].reset_index(drop=True)
@@ -567,19 +567,21 @@ def _grade(n: float, rules: ReportRules) -> str:
     return "none" if not n else "hidden" if n < rules.min_n else "weak" if n < rules.weak_n else "ok"
 
 
-def _reading(score: float, measure: str) -> str:
+def _reading(score: float, measure: str, scale: str | None = None) -> str:
     """A score as people say it.
 
     Examples
     --------
-    >>> _reading(0.32, "promoters − detractors"), _reading(5.9, "mean")
-    ('+32', '5.9')
+    >>> _reading(0.32, "promoters − detractors"), _reading(5.94, "mean", "1–7")
+    ('+32', '5.9 of 7')
     """
     if pd.isna(score):
         return ""
     if measure.startswith("promoters"):
         return f"{round(100 * score):+d}".replace("-", "−")
-    return percent(score) if measure.startswith("share") else f"{score:.1f}"
+    if measure.startswith("share"):
+        return percent(score)
+    return f"{score:.1f}" + (f" of {scale.rpartition('–')[2]}" if isinstance(scale, str) else "")
 
 
 def _range(low: float, high: float, measure: str) -> str:

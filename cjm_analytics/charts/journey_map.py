@@ -390,7 +390,8 @@ def _drop_off(sheet: _Sheet, y: float) -> float:
     y, below = sheet.lane(y, "Drop-off", "share that does not go on in time")
     for column, row in sheet.cells:
         grade = row.drop_off_reliability
-        if not column.seen or grade == "none" or row.on_road == 0:
+        passed_by = not pd.isna(row.on_road) and row.on_road == 0
+        if not column.seen or grade == "none" or passed_by:
             continue
         if grade in {"hidden", "early"}:
             said = sheet.too_few if grade == "hidden" else "too early"
@@ -570,14 +571,23 @@ def _notes(sheet: _Sheet, y: float) -> float:
         return y
     y, below = sheet.lane(y, "Notes", "the analyst's words, from the model")
     for column, row in sheet.cells:
-        at = y
-        for heading, text in sheet.notes.get(row.stage, ()):
-            at = sheet.canvas.text(
-                column.x + _PAD, at, wrapped(heading, column.room, _SMALL), size=_SMALL, colour=MUTED
-            )
-            at = sheet.canvas.text(column.x + _PAD, at, wrapped(text, column.room, 11), size=11) + 4
-        below = max(below, at - 4)
+        below = max(below, _words(sheet, column.x + _PAD, below=y, room=column.room, place=str(row.stage)))
+    under = below + 8
+    for phase in sheet.phases.itertuples():
+        columns = [column for column, row in sheet.cells if row.phase == phase.phase]
+        if columns and phase.phase in sheet.notes:
+            x, right = columns[0].x + _PAD, columns[-1].x + columns[-1].room
+            below = max(below, _words(sheet, x, below=under, room=right - x, place=str(phase.phase)))
     return below
+
+
+def _words(sheet: _Sheet, x: float, *, below: float, room: float, place: str) -> float:
+    """The notes of one stage or phase; returns where they end."""
+    at = below
+    for heading, text in sheet.notes.get(place, ()):
+        at = sheet.canvas.text(x, at, wrapped(heading, room, _SMALL), size=_SMALL, colour=MUTED)
+        at = sheet.canvas.text(x, at, wrapped(text, room, 11), size=11) + 4
+    return at - 4 if at > below else below
 
 
 _LANES: tuple[Callable[[_Sheet, float], float], ...] = (

@@ -13,6 +13,7 @@ __all__ = ["LINE", "fitted", "plain", "text_width", "wrapped"]
 LINE = 1.3
 """Height of a line of text, in font sizes."""
 
+_FIRM = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
 _BOLD = 1.09
 _WIDE = 1.0
 _OTHER = 0.62
@@ -21,7 +22,7 @@ _OTHER = 0.62
 _CLASSES = {
     200: "'",
     222: "ijlł",
-    278: " !,./:;I[\\]ft|·",
+    278: " \xa0!,./:;I[\\]ft|·",
     333: '()-`r"“”„{}‘’‚•°',
     389: "*",
     500: "Jcksvxyzκгзтсухьчэ",
@@ -123,13 +124,16 @@ def plain(text: object) -> str:
     >>> plain("<a href='x'>R&D</a>")
     "&lt;a href='x'&gt;R&amp;D&lt;/a&gt;"
     """
-    printable = "".join(letter if letter.isprintable() else " " for letter in str(text))
-    return escape(printable, quote=False)
+    return escape(_printable(str(text)), quote=False)
+
+
+def _printable(text: str) -> str:
+    """Without line ends and control characters; spaces that must not break stay."""
+    return "".join(letter if letter.isprintable() or letter in _FIRM else " " for letter in text)
 
 
 def _pieces(text: str) -> list[str]:
-    spaced = "".join(letter if letter.isprintable() else " " for letter in text)
-    words = re.findall(r"[^\s\-/_]*[\s\-/_]+|[^\s\-/_]+", spaced)
+    words = re.findall(r"[^ \-/_]*[ \-/_]+|[^ \-/_]+", _printable(text))
     pieces: list[str] = []
     for word in words:
         pieces += list(word) if any(_is_wide(letter) for letter in word) else [word]
