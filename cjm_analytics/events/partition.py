@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from cjm_analytics.columns import MemoryColumns, dotted
 from cjm_analytics.errors import StoreError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -75,14 +76,15 @@ class EventColumns:
 
     def stored(self, names: Sequence[str]) -> pa.Table:
         """Those of the columns that are really there, with the types that they are kept in."""
-        try:
-            there = set(self.held.names)
+        there = set(self.filled)
+        with self._told_if_damaged():
             return self.held.read([name for name in names if name in there])
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(
-                f"The events in {self.place} cannot be read: {error}. The file is missing or damaged, or "
-                "a later ingest replaced it: open the store again with cjm.open_events, or restore the file."
-            ) from error
+
+    @property
+    def filled(self) -> tuple[str, ...]:
+        """The columns that are really there; the others are null throughout."""
+        with self._told_if_damaged():
+            return self.held.names
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         return EventColumns(self.held.take(rows), self.schema, len(rows), self.place)
@@ -93,6 +95,16 @@ class EventColumns:
         if name.startswith(_DOTTED):
             return "properties"
         raise UnknownNameError("column", name, self.schema.names)
+
+    @contextmanager
+    def _told_if_damaged(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"{self.place} cannot be read: {error}. The file is missing or damaged, or a later ingest "
+                "replaced it: open the store again with cjm.open_events, or restore the file."
+            ) from error
 
     def _nulls(self, name: str) -> pa.ChunkedArray:
         return pa.chunked_array([pa.nulls(self.n_rows, self.schema.field(name).type)])

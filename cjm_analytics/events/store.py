@@ -116,7 +116,7 @@ class Events:
         return runs(starts[order], lengths[order])
 
     def _filled(self) -> list[str]:
-        held = {name for partition in self.partitions for name in partition.columns.held.names}
+        held = {name for partition in self.partitions for name in partition.columns.filled}
         return [name for name in self.schema.names if name in held]
 
     def _repr_html_(self) -> str:
