@@ -21,7 +21,7 @@ from cjm_analytics.errors import InputError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["FORMATS", "InputFile", "Recoded", "find_files", "is_location", "stem"]
+__all__ = ["FORMATS", "InputFile", "Recoded", "check_format", "find_files", "is_location", "stem"]
 
 FORMATS: Final = ("csv", "json", "parquet")
 """What a file can hold; `json` is JSON lines or one JSON array."""
@@ -120,8 +120,7 @@ def find_files(
     InputError
         Nothing is there; a format cannot be told; a folder holds more than one.
     """
-    if format is not None and format not in FORMATS:
-        raise UnknownNameError("format", format, FORMATS)
+    check_format(format)
     several = source if isinstance(source, list | tuple | set | frozenset) else [source]
     if not several:
         raise InputError("An empty list names no file to read.")
@@ -133,6 +132,12 @@ def find_files(
         for file in there:
             found.setdefault(file.shown, file)
     return list(found.values())
+
+
+def check_format(format: str | None) -> None:  # noqa: A002
+    """Refuse a format that nobody can read here."""
+    if format is not None and format not in FORMATS:
+        raise UnknownNameError("format", format, FORMATS)
 
 
 def stem(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
+from cjm_analytics.loaders.files import InputFile, check_format, find_files, is_location, stem
 from cjm_analytics.loaders.rows import CsvFormat, Rows, frame_rows, read_rows
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Origin:
     @classmethod
     def of(cls, source: object, format: str | None, written: CsvFormat) -> Origin:  # noqa: A002 - the user's word
         """Find the files, or take the object."""
+        check_format(format)
         if not is_location(source):
             return cls([], source, written, "table")
         files = find_files(source, format)

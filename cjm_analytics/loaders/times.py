@@ -167,7 +167,8 @@ class Clock:
         numbers = pc.cast(array, pa.int64() if is_whole else pa.float64(), safe=False)
         if not is_whole:
             numbers = pc.if_else(pc.is_finite(numbers), numbers, None)
-        size = pc.fill_null(pc.cast(numbers, pa.float64(), safe=False), np.nan).to_numpy(zero_copy_only=False)
+        known = pc.fill_null(pc.cast(numbers, pa.float64(), safe=False), np.nan)
+        size = np.array(known)
         wrong: dict[int, str] = {}
         unit = self.unit
         if unit is None:

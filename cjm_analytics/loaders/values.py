@@ -308,19 +308,18 @@ def json_texts(columns: Mapping[str, pa.Array], size: int) -> pa.Array | None:
     members = [one for one in members if one is not None]
     if not members:
         return None
-    inside = (
-        pc.binary_join_element_wise(*members, ",", null_handling="skip") if len(members) > 1 else members[0]
-    )
-    filled = pc.greater(pc.fill_null(pc.binary_length(inside), 0), 0)
-    wrapped = pc.binary_join_element_wise("{", inside, "}", "")
+    # Each member brings its comma; the first one is cut off.
+    inside = pc.binary_join_element_wise(*members, "", null_handling="replace", null_replacement="")
+    filled = pc.greater(pc.binary_length(inside), 0)
+    wrapped = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inside, 1), "}", "")
     return pc.if_else(filled, wrapped, pa.scalar(None, pa.string()))
 
 
 def _members(name: str, values: pa.Array) -> pa.Array | None:
-    """`"name":value` as text for each cell; None if all are empty."""
+    """`,"name":value` as text for each cell; None if all are empty."""
     if values.null_count == len(values):
         return None
-    label = orjson.dumps(name).decode() + ":"
+    label = f",{orjson.dumps(name).decode()}:"
     kind = values.type
     if pa.types.is_floating(kind):
         values = pc.if_else(pc.is_finite(values), values, None)
