@@ -257,7 +257,7 @@ def test_without_a_model_there_are_no_phases_to_leave():
 
 
 def slow_rows(journeys, of, horizon, goal_place):
-    """Per place: entered, continued, dropped, open, drop-off, last touchpoint; one journey after the other."""
+    """Per place: entered, continued, dropped, open, drop-off, last touchpoint; journey after journey."""
     codebook = journeys.codebook
     places = codebook.names(of)
     until = journeys.observed_until()

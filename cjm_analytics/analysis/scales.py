@@ -257,16 +257,19 @@ class Sheet:
         return found._replace(low=np.maximum(found.low, bounds[0]), high=np.minimum(found.high, bounds[1]))
 
     def covariance(self, one: int, other: int) -> float:
-        """Covariance of the scores of two cells: that of the customers who answered in both."""
+        """Covariance of the scores of two cells: that of the customers who answered in both.
+
+        Zero without such customers, NaN where nobody else answered at all.
+        """
         a, b = self.sums[one], self.sums[other]
         both, in_a, in_b = np.intersect1d(a.pattern, b.pattern, return_indices=True)
         if not len(both):
             return 0.0
         customers = a.customers.sum() + b.customers.sum() - a.customers[in_a].sum()
+        if customers <= 1:
+            return math.nan
         product = a.customers[in_a] * a.off[in_a] * b.off[in_b]
-        return float(
-            product.sum() / (a.size @ a.customers) / (b.size @ b.customers) * customers / (customers - 1)
-        )
+        return float(product.sum() / (self.n(one) * self.n(other)) * customers / (customers - 1))
 
     def row(self, cell: int, rules: ReportRules) -> dict[str, Any]:
         """One row of the result, without what `by` names."""
@@ -317,7 +320,9 @@ class Sums(NamedTuple):
     @property
     def off(self) -> NDArray[np.float64]:
         """How far a customer's sum is from what the average customer's answers would sum to."""
-        return self.total - self.size * ((self.customers @ self.total) / (self.customers @ self.size))
+        return self.total - self.size * (
+            (self.customers * self.total).sum() / (self.customers * self.size).sum()
+        )
 
 
 _NPS_PARTS = {"promoters": 1.0, "passives": 0.0, "detractors": -1.0}
