@@ -205,11 +205,16 @@ class Person:
         when += shop.wait(1 * MINUTE) if shop.chance(0.7) else shop.wait(1.5 * DAY)
         when = self.consider(when, device, meet)
         if shop.chance(0.08):
-            self.ticket(when + shop.wait(20 * MINUTE), "customer_service", quality=0.78, meet=meet)
-            when += 2 * HOUR
+            when += shop.wait(20 * MINUTE)
+            self.ticket(when, "customer_service", quality=0.78, meet=meet)
+            when += shop.wait(1 * HOUR)
         if not shop.chance(0.58):
             return done()
         if len(self.devices) > 1 and shop.chance(0.3):
+            if shop.chance(0.85):  # most who change over put the lamp on their wish list first
+                self.sign_in(when, device)
+                meet("next_steps", when)
+                when += 2
             device = next(one for one in self.devices if one is not device)
         when += shop.wait(3 * MINUTE) if shop.chance(0.6) else shop.wait(1.5 * DAY)
         bought = self.check_out(when, device, meet)
@@ -294,7 +299,9 @@ class Person:
                       properties={"reason": str(shop.pick(["card declined", "3-D Secure timeout"]))})  # fmt: skip
             meet("next_steps", when)
             if shop.chance(0.25):
-                self.ticket(when + shop.wait(10 * MINUTE), "customer_service", quality=0.6, meet=meet)
+                when += shop.wait(10 * MINUTE)
+                self.ticket(when, "customer_service", quality=0.6, meet=meet)
+                when += shop.wait(30 * MINUTE)
             if not shop.chance(0.55):
                 return None
         if not shop.chance(0.62 if device["kind"] == "mobile" else 0.78):
@@ -617,12 +624,13 @@ def write_truth(shop: Shop, events: list[dict], tickets: list[dict]) -> None:
 def drop_off(journeys: list[dict]) -> list[dict]:
     """Per stage and phase: of those who entered, the share that had not gone further within the horizon.
 
-    Counted on whole lives, beyond the end of the data: nothing is open here.
+    Counted on whole lives, beyond the end of the data: nothing is open here. The stage of the goal is left out:
+    nobody drops off between reaching it and reaching it.
     """
     rows = []
     for of in ("stage", "phase"):
         names = PROGRESSING if of == "stage" else ["before", "during", "after"]
-        for place, name in enumerate(names[:-1]):
+        for place, name in enumerate(names[: names.index("finalising") if of == "stage" else -1]):
             later = set(names[place + 1 :])
             horizon = HORIZON[PHASE[name] if of == "stage" else name]
             entered = left = 0
