@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
@@ -68,11 +69,17 @@ class FileColumns:
 
     @property
     def n_rows(self) -> int:
-        return len(self.rows) if self.rows is not None else int(pq.read_metadata(self.path).num_rows)
+        return len(self.rows) if self.rows is not None else self._footer[0]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(pq.read_schema(self.path).names)
+        return self._footer[1]
+
+    @cached_property
+    def _footer(self) -> tuple[int, tuple[str, ...]]:
+        """Number of rows, and names; files never change once written."""
+        with pq.ParquetFile(self.path) as file:
+            return int(file.metadata.num_rows), tuple(file.schema_arrow.names)
 
     def read(self, names: Sequence[str]) -> pa.Table:
         table = _CACHE.read(self.path, names)

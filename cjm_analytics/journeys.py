@@ -499,7 +499,8 @@ class Journeys:
         """Check the invariants of the store.
 
         Offsets start at 0, never decrease and end at the number of events; time never decreases inside a
-        journey; codes lie in the codebook; no customer is in two partitions.
+        journey; codes lie in the codebook; answers point at events, journeys and customers that are there; no
+        customer is in two partitions.
 
         Raises
         ------
@@ -683,14 +684,28 @@ def _faults(partition: Partition) -> list[str]:
     falls = np.flatnonzero(np.diff(time) < 0) + 1
     if not np.isin(falls, offsets).all():
         faults.append("time decreases inside a journey")
-    if (np.diff(partition.journey("customer")) < 0).any():
+    customer = partition.journey("customer")
+    if (np.diff(customer) < 0).any():
         faults.append("customers are not in order")
+    if not _within(customer, 0, partition.n_customers):
+        faults.append("a customer of a journey has no id")
     for name in ("touchpoint", "channel", "phase", "stage"):
-        codes = partition.event(name)
         lowest = 0 if name == "touchpoint" else -1
-        if len(codes) and (codes.min() < lowest or codes.max() >= len(partition.codebook.names(name))):
+        if not _within(partition.event(name), lowest, len(partition.codebook.names(name))):
             faults.append(f"a {name} code is not in the codebook")
+    for name, count in (
+        ("event", partition.n_events),
+        ("rated_event", partition.n_events),
+        ("journey", partition.n_journeys),
+        ("customer", partition.n_customers),
+    ):
+        if not _within(partition.answer(name), -1, count):
+            faults.append(f"an answer points at a {name} that is not there")
     return faults
+
+
+def _within(codes: NDArray[Any], lowest: int, beyond: int) -> bool:
+    return not len(codes) or bool(codes.min() >= lowest and codes.max() < beyond)
 
 
 def _event_frame(partition: Partition) -> pd.DataFrame:
