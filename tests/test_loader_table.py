@@ -46,7 +46,9 @@ def times_of(cells, **options):
     """(time, quality) of each cell that can be read, and the reasons of the others."""
     batch = read(frame(at=cells), **WHO_WHEN_WHAT, **options)
     found = batch.events.select(["timestamp", "time_quality"]).to_pylist()
-    read_times = [(one["timestamp"].replace(tzinfo=None).isoformat(sep=" "), one["time_quality"]) for one in found]
+    read_times = [
+        (one["timestamp"].replace(tzinfo=None).isoformat(sep=" "), one["time_quality"]) for one in found
+    ]
     return read_times, batch.rejects["reason"].to_pylist()
 
 
@@ -60,7 +62,9 @@ LOG_ROWS = [("ann", "visit", 2), ("bob", "buy", 3)]
 
 
 def rows_of(batch):
-    return list(zip(*(batch.events[name].to_pylist() for name in ("user_id", "event", "src_row")), strict=True))
+    return list(
+        zip(*(batch.events[name].to_pylist() for name in ("user_id", "event", "src_row")), strict=True)
+    )
 
 
 # Sources
@@ -203,7 +207,9 @@ def test_a_large_file_comes_in_bounded_batches(tmp_path):
     n = 700_000
     table = pa.table({"who": np.arange(n) % 1_000, "at": np.arange(n) + 1_740_000_000, "what": ["visit"] * n})
     pq.write_table(table, tmp_path / "log.parquet", row_group_size=n)
-    sizes = [one.events.num_rows for one in loaders.table(tmp_path / "log.parquet", **WHO_WHEN_WHAT).batches()]
+    sizes = [
+        one.events.num_rows for one in loaders.table(tmp_path / "log.parquet", **WHO_WHEN_WHAT).batches()
+    ]
     assert sum(sizes) == n
     assert max(sizes) <= 262_144
 
@@ -285,7 +291,9 @@ def test_event_names_are_trimmed_and_never_rewritten():
 def test_an_email_is_an_alias_of_the_user_or_stands_for_one():
     rows = frame(who=["u1", None, None], mail=["Ada@X.org", "bob@x.org", None])
     batch = read(rows, **WHO_WHEN_WHAT, email="mail")
-    ids = list(zip(batch.events["user_id"].to_pylist(), batch.events["anonymous_id"].to_pylist(), strict=True))
+    ids = list(
+        zip(batch.events["user_id"].to_pylist(), batch.events["anonymous_id"].to_pylist(), strict=True)
+    )
     assert ids == [("u1", None), (None, "email:bob@x.org")]
     assert batch.rejects["reason"].to_pylist() == ["no customer: all of who, mail are empty"]
     (link,) = batch.links.to_pylist()
@@ -318,7 +326,10 @@ def test_vendor_order_and_event_ids_are_kept():
     assert source.dedupe == ("event_id",)
     assert whole(source.batches()).events["seq"].to_pylist() == [3, 1]
     assert loaders.table(rows, **WHO_WHEN_WHAT).dedupe == ()
-    assert loaders.table(rows, **WHO_WHEN_WHAT, dedupe=["user_id", "timestamp"]).dedupe == ("user_id", "timestamp")
+    assert loaders.table(rows, **WHO_WHEN_WHAT, dedupe=["user_id", "timestamp"]).dedupe == (
+        "user_id",
+        "timestamp",
+    )
 
 
 # keep and properties
@@ -330,16 +341,20 @@ def test_kept_columns_follow_the_canonical_ones_with_their_own_types():
     assert source.keep == ("device", "size", "ratio", "ok")
     events = whole(source.batches()).events
     assert events.column_names[-4:] == ["device", "size", "ratio", "ok"]
-    assert [str(events.schema.field(name).type) for name in ("size", "ratio", "ok")] == ["int64", "double", "bool"]
+    assert [str(events.schema.field(name).type) for name in ("size", "ratio", "ok")] == [
+        "int64",
+        "double",
+        "bool",
+    ]
     assert events["device"].to_pylist() == ["phone", None]
     assert "properties" not in events.column_names
 
 
 def test_kept_csv_text_becomes_a_number_only_when_asked(tmp_path):
-    path = write(tmp_path / "log.csv", LOG.replace("what\n", "what,zip\n").replace("visit", "visit,01067") + "")
     path = write(
-        tmp_path / "log.csv", "who,at,what,zip\nann,2025-03-01,x,01067\nann,2025-03-02,x,n/a\n"
+        tmp_path / "log.csv", LOG.replace("what\n", "what,zip\n").replace("visit", "visit,01067") + ""
     )
+    path = write(tmp_path / "log.csv", "who,at,what,zip\nann,2025-03-01,x,01067\nann,2025-03-02,x,n/a\n")
     assert read(path, **WHO_WHEN_WHAT, tz="UTC", keep=["zip"]).events["zip"].to_pylist() == ["01067", "n/a"]
     typed = read(path, **WHO_WHEN_WHAT, tz="UTC", keep={"zip": int})
     assert typed.events["zip"].to_pylist() == [1067]
@@ -349,7 +364,11 @@ def test_kept_csv_text_becomes_a_number_only_when_asked(tmp_path):
 def test_members_of_json_are_kept_by_their_path(tmp_path):
     lines = [
         {**dict(zip(("who", "at", "what"), ("ann", "2025-03-01T10:00:00Z", "visit"), strict=True)), **more}
-        for more in ({"properties": {"device": "phone", "a": {"b": 1}}, "x": 1}, {"properties": {"device": "tv"}}, {})
+        for more in (
+            {"properties": {"device": "phone", "a": {"b": 1}}, "x": 1},
+            {"properties": {"device": "tv"}},
+            {},
+        )
     ]
     path = write(tmp_path / "log.jsonl", "\n".join(map(json.dumps, lines)))
     batch = read(path, **WHO_WHEN_WHAT, keep=["device", "properties.a.b"])
@@ -359,7 +378,9 @@ def test_members_of_json_are_kept_by_their_path(tmp_path):
 
 
 def test_a_kept_member_that_no_row_holds_is_said(tmp_path):
-    path = write(tmp_path / "log.jsonl", '{"who":"ann","at":"2025-03-01T10:00:00Z","what":"visit","device":"tv"}\n')
+    path = write(
+        tmp_path / "log.jsonl", '{"who":"ann","at":"2025-03-01T10:00:00Z","what":"visit","device":"tv"}\n'
+    )
     with pytest.warns(UserWarning, match="No row of log holds 'devise'. Did you mean 'device'"):
         read(path, **WHO_WHEN_WHAT, keep=["devise"])
 
@@ -446,7 +467,9 @@ def test_the_skipped_hour_is_a_reject_and_the_repeated_one_is_the_first_and_mark
         ("2025-10-26 00:30:00", "inferred"),
         ("2025-10-26 02:00:00", "second"),
     ]
-    assert reasons == ["at 2025-03-30 02:30:00 does not exist in Europe/Berlin: the clocks went forward over it"]
+    assert reasons == [
+        "at 2025-03-30 02:30:00 does not exist in Europe/Berlin: the clocks went forward over it"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -634,7 +657,9 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_only(tmp_path):
 
 def test_broken_lines_of_json_are_rejected_with_their_line_numbers(tmp_path):
     good = '{"who":"ann","at":"2025-03-01T10:00:00Z","what":"visit"}'
-    path = write(tmp_path / "log.jsonl", "\n".join([good, '{"who":"ann",', "", "[1]", good, '{"who":"a"} {}']))
+    path = write(
+        tmp_path / "log.jsonl", "\n".join([good, '{"who":"ann",', "", "[1]", good, '{"who":"a"} {}'])
+    )
     batch = read(path, **WHO_WHEN_WHAT)
     assert batch.events["src_row"].to_pylist() == [1, 5]
     assert batch.rejects["src_row"].to_pylist() == [2, 4, 6]
@@ -649,7 +674,9 @@ def test_the_raw_text_of_a_reject_is_cut(tmp_path):
     assert len(read(path, **WHO_WHEN_WHAT).rejects["raw"][0].as_py()) == 1_000
 
 
-CELLS = st.sampled_from(["", "2025-03-01T10:00:00Z", "no", '"', 'a"b', '"a', "ü", "\0", "7", '"x\ny"', '"x,y"'])
+CELLS = st.sampled_from(
+    ["", "2025-03-01T10:00:00Z", "no", '"', 'a"b', '"a', "ü", "\0", "7", '"x\ny"', '"x,y"']
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -658,23 +685,38 @@ def test_no_line_of_a_csv_is_ever_lost(tmp_path_factory, rows, end):
     """Whatever stands in the lines: each one's mark is found in an event or in the raw text of a reject."""
     text = "who,at,what" + end + "".join(",".join([f"mark{n}.", *row]) + end for n, row in enumerate(rows))
     batch = read(write(tmp_path_factory.mktemp("csv") / "log.csv", text), **WHO_WHEN_WHAT)
-    found = batch.events["user_id"].to_pylist() + batch.events["event"].to_pylist() if batch.events.num_rows else []
+    found = (
+        batch.events["user_id"].to_pylist() + batch.events["event"].to_pylist()
+        if batch.events.num_rows
+        else []
+    )
     found += batch.rejects["raw"].to_pylist()
     assert [n for n in range(len(rows)) if not any(f"mark{n}." in one for one in found)] == []
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(*[st.sampled_from(["", " ", "ann", "7", "2025-03-01T10:00:00Z", "ü"])] * 3), max_size=25))
+@given(
+    st.lists(
+        st.tuples(*[st.sampled_from(["", " ", "ann", "7", "2025-03-01T10:00:00Z", "ü"])] * 3), max_size=25
+    )
+)
 def test_a_row_is_an_event_exactly_if_it_tells_who_when_and_what(tmp_path_factory, rows):
     text = "who,at,what\n" + "".join(",".join(row) + "\n" for row in rows)
     batch = read(write(tmp_path_factory.mktemp("csv") / "log.csv", text), **WHO_WHEN_WHAT)
-    good = [n + 2 for n, (who, at, what) in enumerate(rows) if who.strip() and at.startswith("2025") and what.strip()]
+    good = [
+        n + 2
+        for n, (who, at, what) in enumerate(rows)
+        if who.strip() and at.startswith("2025") and what.strip()
+    ]
     assert batch.events["src_row"].to_pylist() == good
     assert batch.n_read == len(rows)
 
 
 def test_csv_in_blocks_is_csv_in_one_piece(tmp_path, monkeypatch):
-    lines = [f'c{n},2025-03-01T10:00:{n % 60:02d}Z,visit,"{n}' + ("\n" if n % 7 == 0 else "") + '"' for n in range(2_000)]
+    lines = [
+        f'c{n},2025-03-01T10:00:{n % 60:02d}Z,visit,"{n}' + ("\n" if n % 7 == 0 else "") + '"'
+        for n in range(2_000)
+    ]
     lines[1_234] = "too,few"
     path = write(tmp_path / "log.csv", "who,at,what,note\n" + "\n".join(lines) + "\n")
     at_once = read(path, **WHO_WHEN_WHAT)
@@ -686,7 +728,10 @@ def test_csv_in_blocks_is_csv_in_one_piece(tmp_path, monkeypatch):
 
 
 def test_json_in_blocks_is_json_in_one_piece(tmp_path, monkeypatch):
-    rows = [{"who": f"c{n}", "at": "2025-03-01T10:00:00Z", "what": "x", **({"n": n} if n > 900 else {})} for n in range(1_000)]
+    rows = [
+        {"who": f"c{n}", "at": "2025-03-01T10:00:00Z", "what": "x", **({"n": n} if n > 900 else {})}
+        for n in range(1_000)
+    ]
     path = write(tmp_path / "log.jsonl", "\n".join(map(json.dumps, rows)))
     array = write(tmp_path / "array.json", json.dumps(rows))
     at_once, array_at_once = read(path, **WHO_WHEN_WHAT), read(array, **WHO_WHEN_WHAT)
@@ -714,7 +759,9 @@ def test_an_empty_csv_is_an_error(tmp_path, text):
 
 def test_a_missing_column_is_named_with_the_nearest_one(tmp_path):
     path = write(tmp_path / "log.csv", LOG)
-    with pytest.raises(UnknownNameError, match=r"log.csv for customer= named 'whom'. Did you mean 'who'\? There are"):
+    with pytest.raises(
+        UnknownNameError, match=r"log.csv for customer= named 'whom'. Did you mean 'who'\? There are"
+    ):
         loaders.table(path, customer="whom", timestamp="at", event="what")
     with pytest.raises(UnknownNameError, match=r"for score= named 'scor'"):
         loaders.table(path, **WHO_WHEN_WHAT, score="scor")
@@ -768,7 +815,9 @@ def test_a_mapping_without_meaning_is_refused_before_anything_is_read(mapping, m
 
 def test_a_missing_file_is_answered_with_what_is_near(tmp_path):
     write(tmp_path / "events.csv", LOG)
-    with pytest.raises(InputError, match=r"There is no file or folder .*event.csv'. Did you mean .*events.csv'\? In"):
+    with pytest.raises(
+        InputError, match=r"There is no file or folder .*event.csv'. Did you mean .*events.csv'\? In"
+    ):
         loaders.table(tmp_path / "event.csv", **WHO_WHEN_WHAT)
     with pytest.raises(InputError, match=r"No file fits .*\.jsonl'. In the folder .* there are: events.csv"):
         loaders.table(f"{tmp_path}/*.jsonl", **WHO_WHEN_WHAT)

@@ -61,6 +61,7 @@ _CHANNELS: Final = {
     "facebook_post": "social", "facebook_message": "social", "instagram_dm": "social", "any_channel": "social",
 }  # fmt: skip
 _EMPTY: Final = (None, "", [], {})
+_MAY_LACK: Final = {"account_id", "channel", "comment"}
 _STAFF: Final = {"agent", "admin"}
 _SYSTEM: Final = "-1"
 _OPEN: Final = {"new", "open", "pending", "hold", "on-hold"}
@@ -293,7 +294,7 @@ def _parts(files: Sequence[InputFile], shown: str) -> list[tuple[InputFile, str 
             f"{shown!r} holds no tickets of Zendesk: expected a file tickets.json, ticket.csv or the like. "
             f"There are: {there}."
         )
-    return used
+    return sorted(used, key=lambda one: one[1] != "tickets")
 
 
 def _may_be_page(file: InputFile) -> bool:
@@ -882,6 +883,9 @@ class _Reading:
             }
         else:
             columns["channel"] = pa.array([one.channel if one else None for one in tickets], pa.string())
+        columns = {
+            name: one for name, one in columns.items() if name not in _MAY_LACK or one.null_count < len(one)
+        }
         self.promoted.notice(name for event in events for name in event.details)
         found = self.promoted.looked_up(
             [event.record for event in events], [event.details for event in events]
