@@ -496,6 +496,25 @@ def test_the_whole_analysis_finds_the_simulated_truth():
     assert row["continued"] / row["entered"] < TRUTH - 0.03
 
 
+@pytest.fixture(scope="module")
+def sample_shop(root):
+    """The sample shop's journeys by its own model."""
+    import cjm_analytics as cjm
+
+    samples = root / "data" / "samples"
+    clicks = cjm.loaders.segment(samples / "clickstream.jsonl.gz")
+    events = cjm.ingest([clicks, cjm.loaders.zendesk(samples / "crm")])
+    return cjm.sessionize(events, cjm.JourneyModel.read(samples / "journey.toml"))
+
+
+def test_the_drop_off_of_the_sample_shop_is_the_true_one_within_its_interval(sample_shop, root):
+    truth = pd.read_csv(root / "data" / "samples" / "truth" / "drop_off.csv")
+    for of, true in truth.groupby("of"):
+        found = drop_off(sample_shop, of=of).to_frame().set_index(of).loc[true["name"]]
+        assert (found["low"].to_numpy() <= true["drop_off"]).all()
+        assert (true["drop_off"] <= found["high"].to_numpy()).all()
+
+
 # ── the picture ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -480,6 +480,27 @@ def test_a_log_without_answers_gives_an_empty_frame_a_card_and_a_picture():
     assert "Nobody answered" in found.plot().to_json()
 
 
+def test_the_satisfaction_of_the_sample_shop_is_the_true_one_within_its_interval(root):
+    import cjm_analytics as cjm
+
+    samples = root / "data" / "samples"
+    answers = cjm.loaders.table(
+        samples / "surveys.csv",
+        customer="customer_id",
+        timestamp="answered_at",
+        event="survey",
+        score="answer",
+        tz="Europe/Berlin",
+    )
+    clicks = cjm.loaders.segment(samples / "clickstream.jsonl.gz")
+    sources = [clicks, cjm.loaders.zendesk(samples / "crm"), answers]
+    journeys = cjm.sessionize(cjm.ingest(sources), cjm.JourneyModel.read(samples / "journey.toml"))
+    found = satisfaction(journeys).to_frame().set_index(["instrument", "phase"])
+    for row in pd.read_csv(samples / "truth" / "satisfaction.csv").itertuples():
+        cell = found.loc[row.instrument, RELATION if row.instrument == "nps" else row.phase]
+        assert cell["low"] <= row.score <= cell["high"]
+
+
 # ── the picture ─────────────────────────────────────────────────────────────────────────────────
 
 

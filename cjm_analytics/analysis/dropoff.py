@@ -117,8 +117,9 @@ def drop_off(
     ...      "when": ["2026-01-01", "2026-01-02", "2026-01-01", "2026-03-01"]},
     ...     customer="who", timestamp="when", event="what", tz="UTC"))
     >>> found = cjm.drop_off(cjm.sessionize(events, model), horizon="7 days").to_frame()
-    >>> found.loc[0, ["phase", "entered", "continued", "dropped", "open", "drop_off"]].tolist()
-    ['before', 3, 1, 1, 1, 0.5]
+    >>> print(found.loc[[0], ["phase", "entered", "continued", "dropped", "open", "drop_off"]].to_string())
+        phase  entered  continued  dropped  open  drop_off
+    0  before        3          1        1     1       0.5
     """
     return run(DropOffAnalysis.plan(journeys, of=of, horizon=horizon, by=by), journeys, engine)
 

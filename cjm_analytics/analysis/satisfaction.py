@@ -96,9 +96,9 @@ def satisfaction(
     ...      "what": ["survey"] * 3, "scale": ["nps"] * 3, "answer": [9, 10, 4]},
     ...     customer="who", timestamp="when", event="what", instrument="scale", score="answer", tz="UTC"))
     >>> found = cjm.satisfaction(cjm.sessionize(events, cjm.JourneyModel.standard()), by=None)
-    >>> frame = found.to_frame(suppress=False)
-    >>> frame.loc[0, ["instrument", "n", "score", "reliability"]].tolist()
-    ['nps', 3, 0.3333333333333333, 'hidden']
+    >>> print(found.to_frame(suppress=False)[["instrument", "n", "score", "reliability"]].to_string())
+      instrument  n     score reliability
+    0        nps  3  0.333333      hidden
     """
     return run(SatisfactionAnalysis.plan(journeys, by=by, instrument=instrument), journeys, engine)
 

@@ -320,9 +320,9 @@ class Sums(NamedTuple):
     @property
     def off(self) -> NDArray[np.float64]:
         """How far a customer's sum is from what the average customer's answers would sum to."""
-        return self.total - self.size * (
-            (self.customers * self.total).sum() / (self.customers * self.size).sum()
-        )
+        average = float((self.customers * self.total).sum() / (self.customers * self.size).sum())
+        off: NDArray[np.float64] = self.total - self.size * average
+        return off
 
 
 _NPS_PARTS = {"promoters": 1.0, "passives": 0.0, "detractors": -1.0}

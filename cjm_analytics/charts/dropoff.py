@@ -163,7 +163,8 @@ def _add_estimates(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
             name="estimated drop-off" + (", few followed" if weak else " with interval"),
             x=rows["drop_off"],
             y=rows["y"] + _LANE,
-            mode="markers+text",
+            mode="markers",
+            cliponaxis=False,
             marker={"symbol": "diamond-open" if weak else "diamond", "size": 9, "color": colour},
             error_x={
                 "type": "data",

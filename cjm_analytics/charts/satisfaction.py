@@ -122,7 +122,7 @@ def _colour(
     for column in by:
         name = str(row[column])
         if column in {"phase", "stage"}:
-            return colour_of.get(name if column == "phase" else phase_of.get(name, ""), theme.UNASSIGNED)
+            return colour_of.get(name if column == "phase" else phase_of.get(name, ""), theme.INK)
     return theme.CONTINUED
 
 
@@ -173,6 +173,7 @@ def _draw(figure: go.Figure, number: int, part: pd.DataFrame, rows: _Rows) -> No
                 x=[row["score"]],
                 y=[at],
                 mode="markers",
+                cliponaxis=False,
                 marker={
                     "symbol": "circle-open" if weak else "circle",
                     "size": 12,
