@@ -30,6 +30,9 @@ _MISUSE = 2
 _FAULTS = 20
 """At most so many faults of one input are printed."""
 
+_CELL = 72
+"""Letters of the widest cell of a printed table."""
+
 _SAMPLES = "data/samples"
 
 
@@ -199,6 +202,7 @@ def funnel(
     """
     import cjm_analytics as cjm
 
+    _check_ending(to)
     wanted = [step.split("|") if "|" in step else step for step in steps]
     found = cjm.funnel(_journeys(store, model), wanted, within=within, order=order, unit=unit, by=by)
     click.echo(_text(found.to_frame()))
@@ -221,6 +225,7 @@ def paths(*, store: Path, model: Path | None, top: int, of: str, to: Path | None
     """The most frequent paths."""
     import cjm_analytics as cjm
 
+    _check_ending(to)
     found = cjm.paths(_journeys(store, model), of=of, top=top)
     click.echo(_text(found.to_frame()))
     if to is not None:
@@ -362,14 +367,10 @@ def _save(figure: go.Figure, frame: pd.DataFrame, to: Path, *, title: str) -> No
     """Write a chart or its table; the ending of the file says which."""
     from cjm_analytics._page import Exhibit, Section, page, write
 
+    _check_ending(to)
     ending = to.suffix.casefold()
-    if not to.parent.is_dir():
-        raise InputError(f"There is no folder {str(to.parent)!r} to write {to.name!r} to. Create it first.")
     if ending == ".csv":
         frame.to_csv(to, index=False)
-    elif ending in {".html", ".htm"}:
-        chart = Exhibit("chart", "", figure, [("The numbers", frame)])
-        write(to, page(title, "", [], [Section("result", title, "", [chart])]))
     elif ending in _PICTURES:
         try:
             figure.write_image(to, scale=2)
@@ -379,7 +380,18 @@ def _save(figure: go.Figure, frame: pd.DataFrame, to: Path, *, title: str) -> No
                 f"Chromium on this machine ({type(fault).__name__})."
             ) from fault
     else:
-        raise InputError(f"{to.name!r} ends in {ending!r}. Write .html, .csv, or {', '.join(_PICTURES)}.")
+        chart = Exhibit("chart", "", figure, [("The numbers", frame)])
+        write(to, page(title, "", [], [Section("result", title, "", [chart])]))
+
+
+def _check_ending(to: Path | None) -> None:
+    """Refuse a file that cannot be written before anything is computed for it."""
+    if to is None:
+        return
+    if to.suffix.casefold() not in {".csv", ".html", ".htm", *_PICTURES}:
+        raise InputError(f"{to.name!r} ends in {to.suffix!r}. Write .html, .csv, or {', '.join(_PICTURES)}.")
+    if not to.parent.is_dir():
+        raise InputError(f"There is no folder {str(to.parent)!r} to write {to.name!r} to. Create it first.")
 
 
 def _text(frame: pd.DataFrame) -> str:
@@ -388,10 +400,16 @@ def _text(frame: pd.DataFrame) -> str:
 
     lines = [""] * (len(frame) + 1)
     for name, number, values in zip(frame.columns, numeric(frame), cells(frame), strict=True):
-        column = [str(name).replace("_", " "), *values]
+        column = [_clipped(cell) for cell in (str(name).replace("_", " "), *values)]
         width = max(map(len, column))
         lines = [
             f"{line}{cell.rjust(width) if number else cell.ljust(width)}  "
             for line, cell in zip(lines, column, strict=True)
         ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _clipped(cell: str) -> str:
+    """A cell of a table in a terminal: on one line, and not endless."""
+    line = " ".join(cell.split())
+    return line if len(line) <= _CELL else line[: _CELL - 1] + "…"

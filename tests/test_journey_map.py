@@ -344,8 +344,8 @@ def big_frames(titles, counts=1_234_567):
             "stage": stages, "title": titles, "phase": phases, "journeys": counts, "customers": counts,
             "share": 0.995, "on_road": counts, "entered": counts, "continued": counts // 2,
             "dropped": counts // 4, "open": counts - counts // 2 - counts // 4, "drop_off": 0.4321,
-            "low": 0.0042, "high": 0.9966, "horizon": days, "median_time": days, "p90_time": days, "reliability": "ok",
-            "drop_off_reliability": "ok",
+            "low": 0.0042, "high": 0.9966, "horizon": days, "median_time": days, "p90_time": days,
+            "reliability": "ok", "drop_off_reliability": "ok",
         }
     )  # fmt: skip
     frame.loc[8, ["drop_off", "low", "high"]] = np.nan
