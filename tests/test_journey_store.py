@@ -23,15 +23,34 @@ from logs import events_of, journeys_of
 def journeys():
     """Three customers in two partitions, with answers, invites, a promoted and a nested property."""
     rows = [
-        {"customer_id": "a", "timestamp": 0, "event": "Product Viewed", "properties": '{"price": 3}', "plan": "pro"},
+        {
+            "customer_id": "a",
+            "timestamp": 0,
+            "event": "Product Viewed",
+            "properties": '{"price": 3}',
+            "plan": "pro",
+        },
         {"customer_id": "a", "timestamp": 1, "event": "ticket_created", "ticket_id": "1", "channel": "chat"},
-        {"customer_id": "a", "timestamp": 2, "event": "survey_invite", "instrument": "csat", "ticket_id": "1"},
-        {"customer_id": "a", "timestamp": 3, "event": "rating", "instrument": "csat", "score": 5.0,
-         "ticket_id": "1", "source_kind": "survey"},
+        {
+            "customer_id": "a",
+            "timestamp": 2,
+            "event": "survey_invite",
+            "instrument": "csat",
+            "ticket_id": "1",
+        },
+        {
+            "customer_id": "a",
+            "timestamp": 3,
+            "event": "rating",
+            "instrument": "csat",
+            "score": 5.0,
+            "ticket_id": "1",
+            "source_kind": "survey",
+        },
         {"customer_id": "b", "timestamp": 4, "event": "purchase", "channel": "web"},
         {"customer_id": "c", "timestamp": 5, "event": "zoom", "is_bot": True},
         {"customer_id": "c", "timestamp": 6, "event": "zoom"},
-    ]  # fmt: skip
+    ]
     return sessionize(events_of(rows, n_partitions=2, extra=[("plan", pa.string())]), JourneyModel.standard())
 
 
@@ -196,7 +215,7 @@ def test_a_manifest_that_is_cut_off_is_damaged(journeys, tmp_path):
 @pytest.mark.parametrize("damage", ["missing", "cut off", "of other rows"])
 def test_a_damaged_file_is_named_when_the_store_is_opened(journeys, tmp_path, part, damage):
     journeys.write(tmp_path)
-    file = sorted(tmp_path.glob(f"data-*/partition=0000/{part}.parquet"))[0]
+    file = min(tmp_path.glob(f"data-*/partition=0000/{part}.parquet"))
     if damage == "missing":
         file.unlink()
     elif damage == "cut off":

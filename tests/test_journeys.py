@@ -75,8 +75,17 @@ def test_sizes(journeys):
 def test_the_event_frame_has_a_row_per_event(journeys):
     frame = journeys.to_frame()
     assert list(frame)[:10] == [
-        "customer_id", "journey", "position", "timestamp", "event", "touchpoint", "channel", "phase", "stage", "session",
-    ]  # fmt: skip
+        "customer_id",
+        "journey",
+        "position",
+        "timestamp",
+        "event",
+        "touchpoint",
+        "channel",
+        "phase",
+        "stage",
+        "session",
+    ]
     assert frame["position"].tolist() == [0, 1, 2, 0, 0, 1, 0]
     assert frame["session"].isna().tolist() == [False] * 5 + [True, False]
     assert frame["stage"].tolist() == ["look", "order", "pay", "look", "look", None, "order"]

@@ -6,11 +6,11 @@ import tomllib
 
 import pandas as pd
 import pytest
-from logs import events_of
 
 from cjm_analytics.errors import InputError, ModelError, StoreError
 from cjm_analytics.model import JourneyModel
 from cjm_analytics.sessionizer import sessionize
+from logs import events_of
 
 DAY = 24 * 60
 """Minutes."""
@@ -88,7 +88,9 @@ match = { path = "/account/*" }
 
 [journeys]
 inactivity = "90d"
-new_cycle = { after = "purchase", on_stage = ["awareness", "information_search", "consideration"], min_gap = "14d" }
+new_cycle.after = "purchase"
+new_cycle.on_stage = ["awareness", "information_search", "consideration"]
+new_cycle.min_gap = "14d"
 end = { event = "account_closed" }
 
 [[survey]]
@@ -131,8 +133,15 @@ def did(minute, event, **columns):
 
 
 def answer(minute, instrument, score, **columns):
-    return {"timestamp": minute, "event": f"{instrument}_answer", "instrument": instrument, "score": float(score),
-            "source": "surveys", "source_kind": "survey", **columns}  # fmt: skip
+    return {
+        "timestamp": minute,
+        "event": f"{instrument}_answer",
+        "instrument": instrument,
+        "score": float(score),
+        "source": "surveys",
+        "source_kind": "survey",
+        **columns,
+    }
 
 
 def journeys_of_one(rows, model=None, **options):
@@ -293,9 +302,20 @@ def test_an_exit_survey_belongs_to_the_journey_that_was_ended():
 
 @pytest.mark.filterwarnings("ignore::cjm_analytics.errors.ModelWarning")
 def test_a_survey_after_the_close_belongs_to_the_closed_journey_within_its_look_back():
-    model = shop(journeys={"inactivity": "20d"}, survey=[
-        {"id": "s", "instrument": "csat", "kind": "transactional", "match": {"instrument": "csat"}, "scale": [1, 5],
-         "positive": [5], "rates": {"touchpoint": "support_contact", "look_back": "30d"}}])  # fmt: skip
+    model = shop(
+        journeys={"inactivity": "20d"},
+        survey=[
+            {
+                "id": "s",
+                "instrument": "csat",
+                "kind": "transactional",
+                "match": {"instrument": "csat"},
+                "scale": [1, 5],
+                "positive": [5],
+                "rates": {"touchpoint": "support_contact", "look_back": "30d"},
+            }
+        ],
+    )
     rows = [did(0, "ticket_created"), answer(25 * DAY, "csat", 5)]
     first = case(rows, model)
     assert (first["events"], first["closed"]) == (2, "inactive")
@@ -485,14 +505,27 @@ def test_the_codebook_lists_touchpoints_in_order_of_the_model_then_unmatched_nam
     assert codebook.stage_phase == (0, 0, 0, 1, 1, 1, 2, 2, 2)
     assert codebook.markers == ("purchase", "refund")
     assert dict(zip(codebook.touchpoints, codebook.progress, strict=True)) == {
-        "order_placed": True, "refund": False, "survey_answer": False, "support_contact": False, "search": True,
-        "product_page": True, "blog": True, "cart": True, "setup": True, "pan": False, "zoom": False,
-    }  # fmt: skip
+        "order_placed": True,
+        "refund": False,
+        "survey_answer": False,
+        "support_contact": False,
+        "search": True,
+        "product_page": True,
+        "blog": True,
+        "cart": True,
+        "setup": True,
+        "pan": False,
+        "zoom": False,
+    }
 
 
 def test_the_codebook_knows_in_which_sources_a_touchpoint_occurs():
-    rows = [did(0, "purchase", source="web"), did(1, "purchase", source="shopify"), did(2, "zoom", source="app"),
-            page(3, "/blog/1", source="bots", is_bot=True)]  # fmt: skip
+    rows = [
+        did(0, "purchase", source="web"),
+        did(1, "purchase", source="shopify"),
+        did(2, "zoom", source="app"),
+        page(3, "/blog/1", source="bots", is_bot=True),
+    ]
     codebook = journeys_of_one(rows).codebook
     sources = dict(zip(codebook.touchpoints, codebook.sources, strict=True))
     assert sources["order_placed"] == {"web", "shopify"}
@@ -528,12 +561,12 @@ def test_a_log_of_bots_alone_gives_no_journeys():
 
 
 def test_events_that_are_a_frame_are_refused_with_a_hint():
-    with pytest.raises(InputError, match="cjm.ingest"):
+    with pytest.raises(InputError, match=r"cjm\.ingest"):
         sessionize(pd.DataFrame())
 
 
 def test_a_model_that_is_a_path_is_refused_with_a_hint():
-    with pytest.raises(InputError, match="JourneyModel.read"):
+    with pytest.raises(InputError, match=r"JourneyModel\.read"):
         sessionize(events_of([did(0, "x")]), "journey.toml")
 
 

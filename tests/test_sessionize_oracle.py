@@ -281,10 +281,18 @@ def assert_equal_to_the_loop(rows, model, *, n_partitions):
         for one in partition.journey("closed_at")
     ]  # fmt: skip
     found_cases = [
-        (one.customer_id, one.journey, int(one.goal_time.value // 1000) if one.converted else None, one.closed,
-         at if at != NEVER else None, one.goal_reversed, one.furthest_phase or None, one.furthest_stage or None)
+        (
+            one.customer_id,
+            one.journey,
+            int(one.goal_time.value // 1000) if one.converted else None,
+            one.closed,
+            at if at != NEVER else None,
+            one.goal_reversed,
+            one.furthest_phase or None,
+            one.furthest_stage or None,
+        )
         for one, at in zip(cases.itertuples(), closed_at, strict=True)
-    ]  # fmt: skip
+    ]
     end = journeys.observed_until()
     expected_events, expected_cases = [], []
     by_customer = {}

@@ -17,8 +17,14 @@ MODEL = {
         {"id": "during", "stages": ["customer_service", "next_steps", "finalising"]},
         {"id": "after", "stages": ["after_sales", "use", "survey"]},
     ],
-    "marker": {"purchase": {"role": "goal", "match": {"event": ["purchase", "Order Completed"]}, "within": "1d",
-                            "dedupe_on": "order_id"}},
+    "marker": {
+        "purchase": {
+            "role": "goal",
+            "match": {"event": ["purchase", "Order Completed"]},
+            "dedupe_on": "order_id",
+            "within": "1d",
+        }
+    },
     "touchpoint": [
         {"id": "order_placed", "stage": "finalising", "match": {"marker": "purchase"}},
         {"id": "survey_answer", "stage": "survey", "progress": False, "match": {"source_kind": "survey"}},
@@ -68,9 +74,19 @@ ANSWERS = [
 ]
 
 ROAD_OF_A = [
-    "awareness", "information_search", "consideration", "customer_service", "next_steps", "next_steps", "next_steps",
-    "finalising", "after_sales", "survey", "use", "survey",
-]  # fmt: skip
+    "awareness",
+    "information_search",
+    "consideration",
+    "customer_service",
+    "next_steps",
+    "next_steps",
+    "next_steps",
+    "finalising",
+    "after_sales",
+    "survey",
+    "use",
+    "survey",
+]
 ROAD_OF_C = ["consideration", "next_steps", "customer_service", "survey", "survey"]
 
 
@@ -86,10 +102,17 @@ def story():
         for who, when, ticket in TICKETS
     ]  # fmt: skip
     rows += [
-        {"customer_id": who, "timestamp": when, "event": "answer", "instrument": instrument, "score": float(score),
-         "ticket_id": ticket, "source_kind": "survey"}
+        {
+            "customer_id": who,
+            "timestamp": when,
+            "event": "answer",
+            "instrument": instrument,
+            "score": float(score),
+            "ticket_id": ticket,
+            "source_kind": "survey",
+        }
         for who, when, instrument, score, ticket in ANSWERS
-    ]  # fmt: skip
+    ]
     return sessionize(events_of(rows), JourneyModel.from_dict(MODEL))
 
 
@@ -102,12 +125,24 @@ def from_files(shared_data):
         "person": ["u1", "u2"], "mail": ["ada@example.com", "cem@example.com"], "score": [9, 3],
         "when": ["2025-03-10 12:00", "2025-03-12 15:00"], "what": "answer", "instrument": "nps",
     })  # fmt: skip
-    events = cjm.ingest([
-        cjm.loaders.segment(folder / "segment" / "1740823200_segment_s3.json.gz"),
-        cjm.loaders.zendesk(folder / "zendesk"),
-        cjm.loaders.table(answers, customer="person", email="mail", timestamp="when", event="what", score="score",
-                          instrument="instrument", tz="UTC", name="surveys", kind="survey"),
-    ])  # fmt: skip
+    events = cjm.ingest(
+        [
+            cjm.loaders.segment(folder / "segment" / "1740823200_segment_s3.json.gz"),
+            cjm.loaders.zendesk(folder / "zendesk"),
+            cjm.loaders.table(
+                answers,
+                customer="person",
+                email="mail",
+                timestamp="when",
+                event="what",
+                score="score",
+                instrument="instrument",
+                tz="UTC",
+                name="surveys",
+                kind="survey",
+            ),
+        ]
+    )
     return sessionize(events, JourneyModel.from_dict(MODEL))
 
 

@@ -46,8 +46,15 @@ def ticket(minute, ticket_id=None, **more):
 
 
 def csat(minute, ticket_id=None, score=5.0, **more):
-    return {"timestamp": minute, "event": "rating", "instrument": "csat", "score": score, "ticket_id": ticket_id,
-            "source_kind": "survey", **more}  # fmt: skip
+    return {
+        "timestamp": minute,
+        "event": "rating",
+        "instrument": "csat",
+        "score": score,
+        "ticket_id": ticket_id,
+        "source_kind": "survey",
+        **more,
+    }
 
 
 def invite(minute, ticket_id=None, instrument="csat", **more):

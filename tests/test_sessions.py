@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,8 +108,13 @@ def test_sessions_of_devices_overlap():
 
 
 def test_the_system_s_own_sessions_are_taken_as_they_are():
-    rows = [("a", 0, {"session_id": "s1"}), ("a", 600, {"session_id": "s1"}), ("a", 601, {"session_id": "s2"}),
-            ("a", 602, {}), ("a", 640, {})]  # fmt: skip
+    rows = [
+        ("a", 0, {"session_id": "s1"}),
+        ("a", 600, {"session_id": "s1"}),
+        ("a", 601, {"session_id": "s2"}),
+        ("a", 602, {}),
+        ("a", 640, {}),
+    ]
     assert sessions_of(rows) == [0, 0, 1, 2, 3]
 
 
@@ -186,11 +193,17 @@ def test_the_kernel_equals_the_plain_loop_on_random_logs():
         }
         timeout, max_length = int(rng.integers(0, 12)), int(rng.choice([0, 15]))
         found = number_sessions(
-            offsets, time, digital,
-            *(nothing if given[name] is None else given[name] for name in ("devices", "vendors", "days", "campaigns")),
-            timeout, max_length,
-        )  # fmt: skip
-        for low, high in zip(offsets[:-1], offsets[1:], strict=True):
+            offsets,
+            time,
+            digital,
+            *(
+                nothing if given[name] is None else given[name]
+                for name in ("devices", "vendors", "days", "campaigns")
+            ),
+            timeout,
+            max_length,
+        )
+        for low, high in pairwise(offsets):
             mine = {name: None if one is None else one[low:high] for name, one in given.items()}
             rows = list(zip(time[low:high], digital[low:high], strict=True))
             expected = slow_sessions(rows, timeout=timeout, max_length=max_length, **mine)
