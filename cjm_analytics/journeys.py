@@ -624,10 +624,27 @@ class Journeys:
 def open_journeys(path: str | Path) -> Journeys:
     """Journeys that `Journeys.write` put into a folder; columns are read when an analysis asks for them.
 
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
     Raises
     ------
     StoreError
         There is no such folder, it is damaged, or a newer version wrote it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import cjm_analytics as cjm
+    >>> journeys = cjm.sessionize(cjm.ingest(cjm.loaders.table(
+    ...     {"who": ["a", "b"], "when": ["2026-01-01", "2026-01-02"], "what": ["ad", "buy"]},
+    ...     customer="who", timestamp="when", event="what", tz="UTC")))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     journeys.write(f"{folder}/journeys")
+    ...     cjm.open_journeys(f"{folder}/journeys")
+    <Journeys: 2 journeys of 2 customers, 2 events, 2 touchpoints, 0 phases>
     """
     from cjm_analytics.journey_store import read_journeys
 

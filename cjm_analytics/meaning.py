@@ -146,7 +146,7 @@ def _distinct_rows(table: pa.Table) -> tuple[NDArray[np.int32], pa.Table]:
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
-    """A number per value, 0 for a missing one, and one more than the largest."""
+    """A number per value, a missing one included, and one more than the largest."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     column = column.unify_dictionaries()
@@ -155,7 +155,9 @@ def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
     n = len(column.chunk(0).dictionary)
     if column.null_count == len(column) or (n == 1 and not column.null_count):
         return np.zeros(len(column), dtype=np.int64), 1
-    parts = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    if not column.null_count:
+        return np.concatenate([chunk.indices.to_numpy() for chunk in column.chunks]).astype(np.int64), n
+    parts = [chunk.indices.fill_null(-1).to_numpy() for chunk in column.chunks]
     return np.concatenate(parts).astype(np.int64) + 1, n + 1
 
 
