@@ -361,7 +361,7 @@ def big_frames(titles, counts=1_234_567):
     )  # fmt: skip
     touchpoints = pd.DataFrame(
         [
-            (stage, title, f"{title} {title}", counts, "web, app, email")
+            (stage, title, f"{title} {title}", counts, ("web", "app", "email"))
             for stage in stages
             for title in titles[:3]
         ],

@@ -295,11 +295,10 @@ class JourneyMap:
         """The picture, `width` pixels wide (more where the stages need more)."""
         from cjm_analytics.charts.journey_map import journey_map as chart
 
-        touchpoints = self._touchpoints(suppress=True)
         return chart(
             self._stages(suppress=True),
             self._phases(suppress=True),
-            touchpoints.assign(channels=[", ".join(names[:3]) for names in touchpoints["channels"]]),
+            self._touchpoints(suppress=True),
             self._scores(suppress=True),
             header=self._header(),
             notes=self._notes(),
@@ -573,7 +572,7 @@ def _reading(score: float, measure: str, scale: str | None = None) -> str:
     Examples
     --------
     >>> _reading(0.32, "promoters − detractors"), _reading(5.94, "mean", "1–7")
-    ('+32', '5.9 of 7')
+    ('+32', '5.9/7')
     """
     if pd.isna(score):
         return ""
@@ -581,7 +580,7 @@ def _reading(score: float, measure: str, scale: str | None = None) -> str:
         return f"{round(100 * score):+d}".replace("-", "−")
     if measure.startswith("share"):
         return percent(score)
-    return f"{score:.1f}" + (f" of {scale.rpartition('–')[2]}" if isinstance(scale, str) else "")
+    return f"{score:.1f}" + (f"/{scale.rpartition('–')[2]}" if isinstance(scale, str) else "")
 
 
 def _range(low: float, high: float, measure: str) -> str:

@@ -71,7 +71,7 @@ def journey_map(
     phases : DataFrame
         One row per phase: `phase, title, entered, drop_off, low, high, horizon, drop_off_reliability`.
     touchpoints : DataFrame
-        The most frequent ones of each stage: `stage, touchpoint, title, events, channels`.
+        The most frequent ones of each stage: `stage, touchpoint, title, events, channels` (a tuple each).
     scores : DataFrame
         One row per stage and instrument: `stage, instrument, reading, interval, n, level, level_low,
         level_high, reliability`; a missing `stage` is the relation as a whole. Levels lie in −1…+1.
@@ -337,7 +337,9 @@ def _road(sheet: _Sheet, y: float) -> float:
             _flow(sheet, left, right, y=y, colour=column.colour)
         sheet.canvas.rectangle((x, y, bar, max(onward * scale, 0.75)), column.colour)
         if dropped:
-            sheet.canvas.rectangle((x, y + (onward + still_open) * scale, bar, dropped * scale), DROPPED)
+            top, height = y + (onward + still_open) * scale, dropped * scale
+            gap = min(1.0, height / 3)  # a white line, for readers without colours
+            sheet.canvas.rectangle((x, top + gap, bar, height - gap), DROPPED)
         if still_open:
             sheet.canvas.hatched((x, y + onward * scale, bar, still_open * scale), MUTED)
         fates = [] if last else [row.continued, still_open, dropped]
@@ -415,10 +417,20 @@ def _touchpoints(sheet: _Sheet, y: float) -> float:
             x = column.x + _PAD
             sheet.canvas.rectangle((x, at + 1, column.room, 3), tint(column.colour, 0.14))
             sheet.canvas.rectangle((x, at + 1, length, 3), column.colour)
-            line = fitted(" · ".join([count(one.events), *filter(None, [one.channels])]), column.room, _SMALL)
+            line = _with_channels(count(one.events), one.channels, column.room)
             at = sheet.canvas.text(column.x + _PAD, at + 6, line, size=_SMALL, colour=MUTED) + 4
         below = max(below, at - 4)
     return below
+
+
+def _with_channels(events: str, channels: Sequence[str], room: float) -> str:
+    """A count and the channels behind it: as many names as fit, and how many more there are."""
+    for named in range(len(channels), 0, -1):
+        more = f" +{len(channels) - named}" if named < len(channels) else ""
+        line = f"{events} · {', '.join(channels[:named])}{more}"
+        if text_width(line, _SMALL) <= room:
+            return line
+    return fitted(events, room, _SMALL)
 
 
 def _time(sheet: _Sheet, y: float) -> float:
