@@ -11,7 +11,7 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, TypeGuard
 
 import pyarrow as pa
 from pyarrow import fs
@@ -20,6 +20,7 @@ from cjm_analytics.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["FORMATS", "InputFile", "Recoded", "check_format", "find_files", "is_location", "stem"]
 
@@ -34,6 +35,9 @@ _EXTENSIONS: Final = {
 _PACKED: Final = (".gz", ".zst", ".zstd")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+Location: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | AbstractSet[str]"
+"""What names files."""
+
 _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SHOWN: Final = 8
 
@@ -78,7 +82,7 @@ class InputFile:
             while block := packed.read(1 << 22):
                 unpacked.write(block)
         unpacked.seek(0)
-        return unpacked  # type: ignore[return-value]
+        return unpacked
 
     def _packing(self) -> str | None:
         with self.system.open_input_stream(self.path, compression=None) as stream:
@@ -88,7 +92,7 @@ class InputFile:
         return "zstd" if start.startswith(_ZSTD_MAGIC) else None
 
 
-def is_location(source: object) -> bool:
+def is_location(source: object) -> TypeGuard[Location]:
     """Whether a source names files (a path, a glob, a folder, a URL, or several) rather than holding rows."""
     if isinstance(source, str | os.PathLike):
         return True
@@ -98,7 +102,7 @@ def is_location(source: object) -> bool:
 
 
 def find_files(
-    source: object,
+    source: Location,
     format: str | None = None,  # noqa: A002 - the user's word
     *,
     mixed: bool = False,
@@ -121,14 +125,13 @@ def find_files(
         Nothing is there; a format cannot be told; a folder holds more than one.
     """
     check_format(format)
-    several = source if isinstance(source, list | tuple | set | frozenset) else [source]
+    several = [source] if isinstance(source, str | os.PathLike) else list(source)
     if not several:
         raise InputError("An empty list names no file to read.")
-    ordered = sorted(several, key=os.fspath) if isinstance(several, set | frozenset) else several
+    places = [os.fspath(one) for one in several]
     found: dict[str, InputFile] = {}
-    for one in ordered:
-        place = os.fspath(one)
-        there = _on_url(place, format, mixed) if _URL.match(place) else _on_disk(place, format, mixed)
+    for place in sorted(places) if isinstance(source, set | frozenset) else places:
+        there = (_on_url if _URL.match(place) else _on_disk)(place, format, mixed=mixed)
         for file in there:
             found.setdefault(file.shown, file)
     return list(found.values())
@@ -174,7 +177,7 @@ def _known_format(path: str, asked: str | None) -> str:
     return known
 
 
-def _on_disk(place: str, format: str | None, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
+def _on_disk(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
     local = fs.LocalFileSystem()
     path = os.path.expanduser(place)  # noqa: PTH111 - a relative path stays as it was given
     if os.path.isfile(path):  # noqa: PTH113
@@ -251,7 +254,7 @@ def _listed(names: Sequence[str], where: str = "it") -> str:
     return f" In {where} there are: {', '.join(names[:_SHOWN])}{more}."
 
 
-def _on_url(place: str, format: str | None, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
+def _on_url(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
     plain, pattern = place, None
     if glob.has_magic(place):
         pattern = place

@@ -70,8 +70,8 @@ class Origin:
             return
         if self._used:
             raise InputError(
-                f"A {type(self.held).__name__} can be read once only, and it has been. Make a new one, or give "
-                "a table."
+                f"A {type(self.held).__name__} can be read once only, and it has been. Make a new one, or "
+                "give a table."
             )
         self._used = True
         yield self.glance()

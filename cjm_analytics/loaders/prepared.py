@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from cjm_analytics.loaders.table import Layout, Promoted, canonical
-from cjm_analytics.loaders.times import Clock
 from cjm_analytics.schema import CUSTOMERS, LINKS, LOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cjm_analytics.loaders.rows import Broken
+    from cjm_analytics.loaders.times import Clock
     from cjm_analytics.schema import Batch
 
 __all__ = ["Prepared", "attributes_of", "events_of", "links_of"]

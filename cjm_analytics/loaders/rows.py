@@ -1,8 +1,8 @@
 """Read raw rows: files and frames as a stream of blocks of columns, broken rows beside them.
 
-A block holds some ten thousand rows. The happy path is Arrow's; a block in which something is odd (a row with too
-many fields, a line break inside quotes, a byte that is no UTF-8, a line that is no JSON) is read again, line by
-line, so that the odd row becomes a reject with its line number and the others are kept.
+A block holds some ten thousand rows. The happy path is Arrow's; a block in which something is odd (a row with
+too many fields, a line break inside quotes, a byte that is no UTF-8, a line that is no JSON) is read again,
+line by line, so that the odd row becomes a reject with its line number and the others are kept.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from cjm_analytics.loaders.files import InputFile
@@ -117,7 +118,7 @@ class ColumnRows:
 
     def properties(self, taken: Collection[str]) -> pa.Array | None:
         left = {name: plain(self.table[name]) for name in self.table.column_names if name not in taken}
-        return json_texts(left, len(self)) if left else None
+        return json_texts(left)
 
     def raw(self, row: int) -> str:
         cells = {name: self.table[name][row].as_py() for name in self.table.column_names}
@@ -172,7 +173,7 @@ class ObjectRows:
         left = [name for name in self._names if name not in taken]
         if "properties" in left or len(left) > _WIDE:
             return self._properties_by_row(set(taken))
-        return json_texts({name: _json_column(self._values(name)) for name in left}, len(self))
+        return json_texts({name: _json_column(self._values(name)) for name in left})
 
     def _properties_by_row(self, taken: set[str]) -> pa.Array:
         taken |= {"properties"}
@@ -248,7 +249,8 @@ class CsvFormat:
     Parameters
     ----------
     sep : str, optional
-        Between fields; by default the one of comma, semicolon, tab and bar that the first lines can only mean.
+        Between fields; by default the one of comma, semicolon, tab and bar that the first lines can only
+        mean.
     encoding : str
         Of the text; a byte-order mark of UTF-8 or UTF-16 is obeyed.
     quote : str
@@ -267,7 +269,7 @@ class CsvFormat:
             "".encode(self.encoding)
         except LookupError as fault:
             raise InputError(
-                f"encoding={self.encoding!r} is unknown. Examples: 'utf-8', 'utf-16', 'windows-1252', 'latin-1'."
+                f"encoding={self.encoding!r} is unknown. Examples: 'utf-8', 'utf-16', 'windows-1252'."
             ) from fault
         for option, text in (("sep", self.sep), ("quote", self.quote)):
             if text is not None and (len(text) > 1 or (option == "sep" and not text)):
@@ -308,7 +310,7 @@ def _numbered(file: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -
     """Batches as blocks of bounded size, rows numbered from 1."""
     doubled = {name for name in schema.names if schema.names.count(name) > 1}
     if doubled:
-        raise InputError(f"{file} has two columns named {sorted(doubled)[0]!r}.")
+        raise InputError(f"{file} has two columns named {min(doubled)!r}.")
     first = 1
     for batch in batches:
         for start in range(0, batch.num_rows, BLOCK_ROWS):
@@ -323,8 +325,8 @@ def _numbered(file: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -
 def frame_rows(source: object, file: str) -> Iterator[Rows]:
     """Blocks of the rows of an object in memory.
 
-    pandas, Polars (lazy frames, too), pyarrow, a DuckDB relation, anything with `__arrow_c_stream__`, or a mapping
-    of column names to lists.
+    pandas, Polars (lazy frames, too), pyarrow, a DuckDB relation, anything with `__arrow_c_stream__`, or a
+    mapping of column names to lists.
     """
     reader = _reader(source)
     yield from _numbered(file, reader.schema, reader)
@@ -333,15 +335,24 @@ def frame_rows(source: object, file: str) -> Iterator[Rows]:
 def _reader(source: object) -> pa.RecordBatchReader:
     if isinstance(source, pa.RecordBatchReader):
         return source
-    if isinstance(source, pa.Table):
-        return source.to_reader()
+    table = _as_table(source)
+    return _streamed(source) if table is None else table.to_reader()
+
+
+def _as_table(source: object) -> pa.Table | None:
+    """The tables that we take apart ourselves."""
     if isinstance(source, pa.RecordBatch):
-        return pa.Table.from_batches([source]).to_reader()
-    home = type(source).__module__.partition(".")[0]
-    if home == "pandas":
-        return _from_pandas(source).to_reader()
+        return pa.Table.from_batches([source])
+    if type(source).__module__.partition(".")[0] == "pandas":
+        return _from_pandas(source)
     if isinstance(source, dict):
-        return _from_lists(source).to_reader()
+        return _from_lists(source)
+    return source if isinstance(source, pa.Table) else None
+
+
+def _streamed(source: object) -> pa.RecordBatchReader:
+    """The tables that give themselves as a stream."""
+    home = type(source).__module__.partition(".")[0]
     if home == "polars" and not hasattr(source, "__arrow_c_stream__") and hasattr(source, "collect"):
         source = source.collect()
     if hasattr(source, "__arrow_c_stream__"):
@@ -349,12 +360,12 @@ def _reader(source: object) -> pa.RecordBatchReader:
     if hasattr(source, "fetch_record_batch"):  # a DuckDB relation before it spoke the stream protocol
         return source.fetch_record_batch(BLOCK_ROWS)
     raise InputError(
-        f"A source cannot be a {type(source).__name__}. Give a path, glob, folder, URL or list of paths, a pandas, "
-        "Polars or pyarrow table, a DuckDB relation, or a dict of lists."
+        f"A source cannot be a {type(source).__name__}. Give a path, glob, folder, URL or list of paths, a "
+        "pandas, Polars or pyarrow table, a DuckDB relation, or a dict of lists."
     )
 
 
-def _from_pandas(source: Any) -> pa.Table:
+def _from_pandas(source: object) -> pa.Table:
     import pandas as pd
 
     if not isinstance(source, pd.DataFrame):
@@ -371,7 +382,7 @@ def _from_pandas(source: Any) -> pa.Table:
     return pa.table(columns)
 
 
-def _from_series(series: Any) -> pa.Array:
+def _from_series(series: pd.Series) -> pa.Array:
     try:
         found = pa.Array.from_pandas(series)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
@@ -582,6 +593,12 @@ class _CsvParser:
                 return ColumnRows(self.file, table, numbers, self.sep, broken)
         return self._by_line(block, line)
 
+    def _undecoded(self, cells: Sequence[str]) -> str | None:
+        """What is wrong with cells that hold bytes of no meaning in the encoding."""
+        if all(cell.isascii() or not _surrogate(cell) for cell in cells):
+            return None
+        return f"bytes that are no text in {self.written.encoding}; say encoding= if the file has another"
+
     def _width_reason(self, width: int) -> str:
         return f"{width:,} fields where the header has {len(self.columns):,}"
 
@@ -620,13 +637,12 @@ class _CsvParser:
         broken: list[Broken] = []
         for first, cells, fault in self._records(lines, 0):
             raw = "".join(lines[first : first + 1]).rstrip("\r\n").encode("utf-8", "replace").decode()
-            if fault is None and any(not cell.isascii() and _surrogate(cell) for cell in cells):
-                fault = f"bytes that are no text in {self.written.encoding}; say encoding= if the file has another"
-            if fault is None:
+            said = fault or self._undecoded(cells)
+            if said is None:
                 good.append(cells)
                 numbers.append(line + first)
             else:
-                broken.append(Broken(line + first, fault, raw[:_RAW]))
+                broken.append(Broken(line + first, said, raw[:_RAW]))
         empty = {"", *self.written.empty}
         columns = {
             name: pa.array([None if row[at] in empty else row[at] for row in good], pa.string())
@@ -696,8 +712,8 @@ def _json_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
             return
         if start.split(b"\n", 1)[0].strip() == b"{":
             raise InputError(
-                f"{file.shown!r} is one JSON object over many lines. JSON lines have one object on each line; "
-                "an array of objects is read, too."
+                f"{file.shown!r} is one JSON object over many lines. JSON lines have one object on each "
+                "line; an array of objects is read, too."
             )
         line, any_rows = 1, False
         for block in blocks:
@@ -767,9 +783,8 @@ def _array_rows(file: str, blocks: Iterable[bytes]) -> Iterator[Rows]:
                 one, end = decoder.raw_decode(text, at)
             except json.JSONDecodeError as wrong:
                 if not block:
-                    raise InputError(
-                        f"The JSON array in {file!r} breaks off or is no JSON at element {first:,}: {wrong.msg}."
-                    ) from wrong
+                    said = f"breaks off or is no JSON at element {first:,}: {wrong.msg}"
+                    raise InputError(f"The JSON array in {file!r} {said}.") from wrong
                 break
             if end == len(text) and block:
                 break  # a number may go on in the next block

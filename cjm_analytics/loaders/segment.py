@@ -22,7 +22,7 @@ from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import ids, json_texts, money, one_text, strings, texts, trimmed
-from cjm_analytics.schema import Batch, LOADED
+from cjm_analytics.schema import LOADED, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -66,37 +66,40 @@ def segment(
     """Read a Segment export: raw calls or warehouse tables.
 
     **Where it comes from.** *Raw calls*: the files of the S3, Google Cloud Storage or Azure destination
-    (`segment-logs/…/*.json.gz`), one call per line. *Warehouse*: the tables of a Segment schema (`tracks`, `pages`,
-    `screens`, `identifies`, `users`, `groups`, `aliases`, and one table per event), written to a folder as CSV or
-    Parquet under their names. A path, glob, folder, list, URL, or a table in memory. Which of both it is, is told
-    by the columns.
+    (`segment-logs/…/*.json.gz`), one call per line. *Warehouse*: the tables of a Segment schema (`tracks`,
+    `pages`, `screens`, `identifies`, `users`, `groups`, `aliases`, and one table per event), written to a
+    folder as CSV or Parquet under their names. A path, glob, folder, list, URL, or a table in memory. Which
+    of both it is, is told by the columns.
 
-    **What becomes what.** A `track` call is an event under its own name (`event`; in the warehouse `event_text`,
-    because `event` is only a slug of it); `page` is `page_view` and `screen` is `screen_view`, with the page's name
-    among the properties. `timestamp` is Segment's, which corrects the clock of the device; `receivedAt` is
-    `received_at`; `messageId` (`id`) is `event_id`, and repeated ones are dropped at ingest. `url`, `path` (with
-    query), `referrer` and `utm_*` come from `context`; `order_id`, `currency` and `value` (the first of `revenue`,
-    `total`, `value` that is a number) from the properties. All other properties, and the rest of the context under
-    `context`, become JSON. `channel` is web or app, from the kind of call, the `channel` field and the library;
-    unknown for servers. `device` is a column of its own (a property or member of that name, else the context's device type,
-    else mobile, tablet or desktop as the user agent says), and `is_bot` is true where the user agent names a robot. Mails that were sent, delivered or bounced are acts of the company.
+    **What becomes what.** A `track` call is an event under its own name (`event`; in the warehouse
+    `event_text`, because `event` is only a slug of it); `page` is `page_view` and `screen` is `screen_view`,
+    with the page's name among the properties. `timestamp` is Segment's, which corrects the clock of the
+    device; `receivedAt` is `received_at`; `messageId` (`id`) is `event_id`, and repeated ones are dropped at
+    ingest. `url`, `path` (with query), `referrer` and `utm_*` come from `context`; `order_id`, `currency` and
+    `value` (the first of `revenue`, `total`, `value` that is a number) from the properties. All other
+    properties, and the rest of the context under `context`, become JSON. `channel` is web or app, from the
+    kind of call, the `channel` field and the library; unknown for servers. `device` is a column of its own (a
+    property or member of that name, else the context's device type, else mobile, tablet or desktop as the
+    user agent says), and `is_bot` is true where the user agent names a robot. Mails that were sent, delivered
+    or bounced are acts of the company.
 
-    `identify`, `group` and `alias` are no contacts: they become identity links (device ↔ user, e-mail ↔ user, earlier
-    ↔ later id) and attributes of the customer (traits; `account_id` and `account.<trait>` of a group), and are counted
-    as excluded, like calls with `context.active: false`. Traits without a user id have no customer to go to.
+    `identify`, `group` and `alias` are no contacts: they become identity links (device ↔ user, e-mail ↔ user,
+    earlier ↔ later id) and attributes of the customer (traits; `account_id` and `account.<trait>` of a
+    group), and are counted as excluded, like calls with `context.active: false`. Traits without a user id
+    have no customer to go to.
 
-    **Traps.** `tracks` repeats what the tables per event hold: with both in the folder, a row of `tracks` whose event
-    has a table of its own is left out (counted as excluded), so that nothing comes twice and nothing is lost. `users`
-    has only the latest state. Times of the warehouse without a zone are UTC, as Segment writes them. A property that
-    has the name of a reserved column was dropped by Segment itself.
+    **Traps.** `tracks` repeats what the tables per event hold: with both in the folder, a row of `tracks`
+    whose event has a table of its own is left out (counted as excluded), so that nothing comes twice and
+    nothing is lost. `users` has only the latest state. Times of the warehouse without a zone are UTC, as
+    Segment writes them. A property that has the name of a reserved column was dropped by Segment itself.
 
     Parameters
     ----------
     source : path, list of paths, or table
         The export.
     keep : sequence of str, or mapping of str to type
-        Properties that become typed columns: `device`, also dotted: `context.device.type`. In warehouse tables:
-        columns.
+        Properties that become typed columns: `device`, also dotted: `context.device.type`. In warehouse
+        tables: columns.
     name : str
         The `source` column.
     format : str, optional
@@ -121,8 +124,8 @@ def segment(
     ...     "event_text": ["Order Completed"], "timestamp": ["2025-03-02T20:15:30.500Z"], "revenue": [49.9],
     ... }
     >>> batch = next(cjm.loaders.segment(tracks).batches())
-    >>> batch.events.select(["anonymous_id", "user_id", "event", "event_id", "value"]).to_pylist()
-    [{'anonymous_id': 'a1', 'user_id': 'u1', 'event': 'Order Completed', 'event_id': 'm1', 'value': Decimal('49.9000')}]
+    >>> batch.events.select(["anonymous_id", "user_id", "event", "value"]).to_pylist()
+    [{'anonymous_id': 'a1', 'user_id': 'u1', 'event': 'Order Completed', 'value': Decimal('49.9000')}]
     """
     wanted = {**checked_keep(keep), _DEVICE: None}
     origin = Origin.of(source, format, CsvFormat())
@@ -136,7 +139,7 @@ def segment(
             if isinstance(rows, ObjectRows) and _is_raw(rows):
                 yield _calls(rows, promoted, name, clock)
             elif len(rows) or rows.broken:
-                yield _table_rows(rows, promoted, name, clock, own_tables)
+                yield _table_rows(rows, promoted, name, clock=clock, own_tables=own_tables)
         for column in [one for one in promoted.unseen if one != _DEVICE]:
             warnings.warn(
                 f"keep={column!r} is in no call of {name}.{hint(column, promoted.members)}", stacklevel=2
@@ -167,8 +170,8 @@ def _check_kind(rows: Rows) -> None:
         shown = ", ".join(rows.names()[:12]) or "none"
         raise InputError(
             f"{rows.file} is no export of Segment: neither raw calls (type, messageId, anonymousId, …) nor a "
-            f"warehouse table (id, anonymous_id, user_id, received_at, …). Columns: {shown}. For other tables there is "
-            "cjm.loaders.table."
+            f"warehouse table (id, anonymous_id, user_id, received_at, …). Columns: {shown}. For "
+            "other tables there is cjm.loaders.table."
         )
 
 
@@ -191,7 +194,7 @@ def _calls(rows: ObjectRows, promoted: Promoted, source: str, clock: Clock) -> B
             refused.append((int(rows.numbers[row]), said, rows.raw(row)))
     prepared = _contacts(rows, contacts, promoted)
     batch = events_of(prepared, promoted, source=source, kind="clickstream", clock=clock)
-    links, customers = _known_from_calls([rows.objects[row] for row in others], rows, others, clock)
+    links, customers = _known_from_calls(rows, others, clock)
     strange = rejects_of(source, rows.file, refused)
     return replace(
         batch,
@@ -349,10 +352,9 @@ def _left_over(
     return orjson.dumps(left) if left else None
 
 
-def _known_from_calls(
-    calls: Sequence[Mapping[str, Any]], rows: ObjectRows, places: Sequence[int], clock: Clock
-) -> tuple[pa.Table, pa.Table]:
+def _known_from_calls(rows: ObjectRows, places: Sequence[int], clock: Clock) -> tuple[pa.Table, pa.Table]:
     """Links and attributes from identify, group and alias calls."""
+    calls = [rows.objects[row] for row in places]
     if not calls:
         return links_of([]), attributes_of([])
     written = strings([call.get("timestamp") or call.get("originalTimestamp") for call in calls])
@@ -411,7 +413,7 @@ def _told_table(rows: Rows) -> str:
     return "identifies" if "anonymous_id" in there else "users"
 
 
-def _table_rows(rows: Rows, promoted: Promoted, source: str, clock: Clock, own_tables: set[str]) -> Batch:
+def _table_rows(rows: Rows, promoted: Promoted, source: str, *, clock: Clock, own_tables: set[str]) -> Batch:
     """A block of one warehouse table."""
     _check_kind(rows)
     table = _told_table(rows)
@@ -489,7 +491,7 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
         rows.file,
         rows.numbers[kept],
         columns | found,
-        json_texts(left, len(kept)) if left else None,
+        json_texts(left),
         lambda row: rows.raw(int(kept[row])),
         rows.broken,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +47,14 @@ _TIMES: Final = ("timestamp", "received_at")
 _FLAGS: Final = ("is_bot", "is_test")
 _NUMBERS: Final = ("score", "score_min", "score_max")
 _NAMES: Final = ("event", "actor", "channel", "instrument")
+_DIFFERENT: Final = ("timestamp", "received_at", "event_id", "seq")
+"""What no two rows need share: a constant makes no sense."""
+
+_READERS: Final = {
+    **dict.fromkeys(_NAMES, names),
+    **dict.fromkeys(_FLAGS, flags),
+    "seq": whole_numbers,
+}
 _KEEP_TYPES: Final = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
 
 
@@ -81,7 +89,7 @@ class Layout:
     ignored: frozenset[str] = frozenset()
 
     def resolved(self, rows: Rows) -> Layout:
-        """The layout of one block: columns with canonical names are taken; those that were named must be there.
+        """The layout of one block: those with canonical names are taken, those that were named must be there.
 
         A member of JSON objects may be absent from a block, because an object leaves out what it has not got:
         there, only customer, time and event must be found.
@@ -122,8 +130,8 @@ class Layout:
         there = ", ".join(rows.names()[:20]) or "none"
         if not self.email and not any(self.columns.get(name) for name in _IDS):
             raise InputError(
-                f"Which column of {rows.file} tells the customer? Say customer=, or anonymous_id= for a cookie or "
-                f"device. Columns: {there}."
+                f"Which column of {rows.file} tells the customer? Say customer=, or anonymous_id= for a "
+                f"cookie or device. Columns: {there}."
             )
         for name, example in (("timestamp", "timestamp='created_at'"), ("event", "event='action'")):
             if not self.columns.get(name) and not self.melt:
@@ -164,32 +172,33 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     null_values: Sequence[str] = (),
     **columns: str | float | None,
 ) -> EventStream:
-    """Read any table of events: name the columns that tell who, when and what.
+    r"""Read any table of events: name the columns that tell who, when and what.
 
-    **From where.** A path, a glob (`"logs/2025-*.csv.gz"`), a folder, a list of them, or a URL that pyarrow's file
-    systems open (`s3://…`); CSV, JSON lines, a JSON array of objects, or Parquet, each plain, `.gz` or `.zst`. Or what
-    is in memory: a pandas, Polars or pyarrow table, a record batch reader (read once), a DuckDB relation, anything
-    with `__arrow_c_stream__`, a dict of lists.
+    **From where.** A path, a glob (`"logs/2025-*.csv.gz"`), a folder, a list of them, or a URL that pyarrow's
+    file systems open (`s3://…`); CSV, JSON lines, a JSON array of objects, or Parquet, each plain, `.gz` or
+    `.zst`. Or what is in memory: a pandas, Polars or pyarrow table, a record batch reader (read once), a
+    DuckDB relation, anything with `__arrow_c_stream__`, a dict of lists.
 
-    **What becomes what.** `customer=`, `timestamp=`, `event=` and every other canonical column given by its name
-    (`anonymous_id=`, `channel=`, `score=`, `order_id=`, `ticket_id=`, `value=`, `session_id=`, …) say which column of
-    the source it is; a dotted name reaches into JSON. A value that begins with `=` is a constant: `event="=order
-    placed"`. Columns of the source that have a canonical name already are taken without being named, unless they are
-    used otherwise; `channel=""` leaves such a one alone. All other columns become JSON in `properties`, empty cells
-    left out; a column `properties` of objects is merged into it. One row is one event, except with `melt`.
+    **What becomes what.** `customer=`, `timestamp=`, `event=` and every other canonical column given by its
+    name (`anonymous_id=`, `channel=`, `score=`, `order_id=`, `ticket_id=`, `value=`, `session_id=`, …) say
+    which column of the source it is; a dotted name reaches into JSON. A value that begins with `=` is a
+    constant: `event="=order placed"`. Columns of the source that have a canonical name already are taken
+    without being named, unless they are used otherwise; `channel=""` leaves such a one alone. All other
+    columns become JSON in `properties`, empty cells left out; a column `properties` of objects is merged into
+    it. One row is one event, except with `melt`.
 
-    **Rules.** Ids are text (zeros in front stay, `17.0` from a frame is `17`), trimmed, in Unicode form NFC, and never
-    lower-cased, except e-mail addresses. Event names are trimmed, never rewritten. `seq` is the row number unless
-    mapped; `path` comes from `url` unless mapped; `actor` is `customer` (of invites, `company`). Times become UTC:
-    a time without a zone needs `tz`, in the hour that the clocks repeat the first is meant (`time_quality`
-    *inferred*), a time that the clocks skip is a reject; a date stands at noon (*date*); epoch numbers are told by
-    their size. A row number (`src_row`) counts the lines of a text file from 1, the header among them, and the rows
-    of Parquet, of a frame and of a JSON array from 1.
+    **Rules.** Ids are text (zeros in front stay, `17.0` from a frame is `17`), trimmed, in Unicode form NFC,
+    and never lower-cased, except e-mail addresses. Event names are trimmed, never rewritten. `seq` is the row
+    number unless mapped; `path` comes from `url` unless mapped; `actor` is `customer` (of invites,
+    `company`). Times become UTC: a time without a zone needs `tz`, in the hour that the clocks repeat the
+    first is meant (`time_quality` *inferred*), a time that the clocks skip is a reject; a date stands at noon
+    (*date*); epoch numbers are told by their size. A row number (`src_row`) counts the lines of a text file
+    from 1, the header among them, and the rows of Parquet, of a frame and of a JSON array from 1.
 
-    **Rejects**, each with its row and reason: no customer, no event name, no time or one that cannot be read, a
-    number that is none, a score off its scale (where `score_min`, `score_max` are known), an actor that is none,
-    a row with too many or too few fields, bytes that are no text, a line that is no JSON. Every row read is an event,
-    a reject or excluded.
+    **Rejects**, each with its row and reason: no customer, no event name, no time or one that cannot be read,
+    a number that is none, a score off its scale (where `score_min`, `score_max` are known), an actor that is
+    none, a row with too many or too few fields, bytes that are no text, a line that is no JSON. Every row
+    read is an event, a reject or excluded.
 
     Parameters
     ----------
@@ -200,19 +209,23 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     timestamp, event : str, optional
         Columns of time and event name.
     email : str, optional
-        Column of e-mail addresses: where there is no `user_id`, `email:<address>` is the `anonymous_id`; where there
-        is one, a link between both, so that other sources that know the address meet the same customer.
+        Column of e-mail addresses: where there is no `user_id`, `email:<address>` is the `anonymous_id`;
+        where there is one, a link between both, so that other sources that know the address meet the same
+        customer.
     melt : mapping, optional
-        For wide tables with one column per milestone: column → event name. Each filled cell is an event at its time;
-        the other columns repeat. Equal times follow the order of the mapping (`seq`); a mapped `event_id` gets the
-        event's name appended. A row counts as read once per filled cell; one without any is excluded.
+        For wide tables with one column per milestone: column → event name. Each filled cell is an event at
+        its time; the other columns repeat. Equal times follow the order of the mapping (`seq`); a mapped
+        `event_id` gets the event's name appended. A row counts as read once per filled cell; one without any
+        is excluded.
     keep : sequence of str, or mapping of str to type
-        Columns (or members of JSON `properties`, also dotted) that become typed columns behind the canonical ones,
-        for `by=` and `where=`. CSV text stays text unless a type is given: `keep={"price": float}`.
+        Columns (or members of JSON `properties`, also dotted) that become typed columns behind the canonical
+        ones, for `by=` and `where=`. CSV text stays text unless a type is given: `keep={"price": float}`.
     name : str, optional
-        The `source` column; by default the file's name without endings, the folder's name for several files, or `table`.
+        The `source` column; by default the file's name without endings, the folder's name for several files,
+        or `table`.
     kind : str, optional
-        clickstream, crm, support, order, survey or log; by default `survey` if there is a score, else `clickstream`.
+        clickstream, crm, support, order, survey or log; by default `survey` if there is a score, else
+        `clickstream`.
     dedupe : sequence of str, optional
         Canonical columns that say that two rows are the same event; by default `event_id` if there is one.
     format : str, optional
@@ -220,16 +233,18 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     tz : str, optional
         Zone of times that carry none, such as `Europe/Berlin`. Never guessed.
     unit : str, optional
-        s, ms, us or ns: of epoch numbers. By default their size tells, and a file of several sizes is an error.
+        s, ms, us or ns: of epoch numbers. By default their size tells, and a file of several sizes is an
+        error.
     timestamp_format : str or sequence of str, optional
-        `strptime` formats, tried in turn; needed for anything but ISO 8601, epochs and (with `dayfirst`) 01/02/2025.
+        `strptime` formats, tried in turn; needed for anything but ISO 8601, epochs and (with `dayfirst`)
+        01/02/2025.
     dayfirst : bool, optional
         Whether 01/02/2025 is 1 February. Without it such dates are an error.
     sep, decimal, encoding, quote : str
         Of CSV (`encoding` also of JSON). The separator is told by the first lines if they can only mean one.
         `quote=""`: quotes are ordinary signs.
     null_values : sequence of str
-        CSV texts that mean "empty", for example `["NULL", r"\\N"]`.
+        CSV texts that mean "empty", for example `["NULL", r"\N"]`.
     **columns : str or float
         Other canonical columns. `score_min=0, score_max=10` may be numbers.
 
@@ -248,14 +263,15 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     Examples
     --------
     >>> import cjm_analytics as cjm
-    >>> orders = {"who": [7, 8], "at": ["2025-03-01 10:00", "2025-03-02"], "total": [49.9, 5], "shop": ["x", "y"]}
+    >>> orders = {"who": [7, 8], "at": ["2025-03-01 10:00", "2025-03-02"], "total": [9, 5], "shop": list("xy")}
     >>> source = cjm.loaders.table(
     ...     orders, customer="who", timestamp="at", event="=order placed", value="total", tz="Europe/Berlin"
     ... )
     >>> batch = next(source.batches())
-    >>> batch.events.select(["user_id", "timestamp", "time_quality", "value", "properties"]).to_pylist()[1]
-    {'user_id': '8', 'timestamp': datetime.datetime(2025, 3, 2, 11, 0, tzinfo=<UTC>), 'time_quality': 'date',
-    'value': Decimal('5.0000'), 'properties': '{"shop":"y"}'}
+    >>> batch.events.select(["user_id", "time_quality", "value", "properties"]).to_pylist()[1]
+    {'user_id': '8', 'time_quality': 'date', 'value': Decimal('5.0000'), 'properties': '{"shop":"y"}'}
+    >>> print(batch.events["timestamp"][1])
+    2025-03-02 11:00:00+00:00
     """
     mapping = _mapping({"user_id": customer, "timestamp": timestamp, "event": event}, columns)
     formats = (timestamp_format,) if isinstance(timestamp_format, str) else tuple(timestamp_format or ())
@@ -323,7 +339,7 @@ def canonical(
     columns = layout.columns
     for name, column in columns.items():
         if column and name not in {"timestamp", "event", "seq"}:
-            _fill(draft, rows, name, column, layout)
+            _fill(draft, rows, name, layout)
     _identify(draft, rows, layout)
     _finish(draft, rows, layout, promoted)
     if layout.melt:
@@ -334,9 +350,9 @@ def canonical(
     draft.refuse(times.wrong)
     draft.columns["timestamp"] = times.values
     draft.columns["time_quality"] = quality_column(times.quality, is_inferred)
-    _fill(draft, rows, "event", columns["event"], layout)
+    _fill(draft, rows, "event", layout)
     if columns.get("seq"):
-        _fill(draft, rows, "seq", columns["seq"], layout)
+        _fill(draft, rows, "seq", layout)
         draft.require(draft.columns["seq"], f"no place in the order: {columns['seq']} is empty")
     else:
         draft.columns["seq"] = pa.array(rows.numbers)
@@ -413,8 +429,9 @@ def _melted(shared: Draft, rows: Rows, layout: Layout) -> Batch:
     return replace(batch, n_read=batch.n_read + without, n_excluded=without)
 
 
-def _fill(draft: Draft, rows: Rows, name: str, column: str, layout: Layout) -> None:
+def _fill(draft: Draft, rows: Rows, name: str, layout: Layout) -> None:
     """One canonical column from its column of the source, or from a constant."""
+    column = layout.columns[name]
     if column.startswith("="):
         raw = pa.array([column[1:]], pa.string())
         cells = _typed(raw, name, column, layout)
@@ -437,20 +454,14 @@ def _fill(draft: Draft, rows: Rows, name: str, column: str, layout: Layout) -> N
 
 
 def _typed(raw: pa.Array, name: str, column: str, layout: Layout) -> Cells:
+    """Cells in the type of their canonical column."""
     label = column if not column.startswith("=") else name
-    if name in _NAMES:
-        return names(raw, column=label)
-    if name in _NUMBERS:
-        return numbers(raw, column=label, decimal=layout.decimal)
-    if name == "value":
-        return money(raw, column=label, decimal=layout.decimal)
-    if name in _FLAGS:
-        return flags(raw, column=label)
-    if name == "seq":
-        return whole_numbers(raw, column=label)
+    if name in _NUMBERS or name == "value":
+        return (money if name == "value" else numbers)(raw, column=label, decimal=layout.decimal)
     if name == "comment":
         return Cells(trimmed(texts(raw)), {})
-    return ids(raw, column=label)
+    reader: Callable[..., Cells] = _READERS.get(name, ids)
+    return reader(raw, column=label)
 
 
 _ALIAS: Final = "<alias>"
@@ -538,8 +549,8 @@ def _name_actors(draft: Draft) -> None:
 class Promoted:
     """Columns that `keep` promotes, each of one type through the whole source.
 
-    The type is the one that was asked for, else that of the first cells that are not empty; a later cell that does
-    not fit makes its row a reject.
+    The type is the one that was asked for, else that of the first cells that are not empty; a later cell that
+    does not fit makes its row a reject.
     """
 
     def __init__(self, keep: Mapping[str, type | None]) -> None:
@@ -642,11 +653,8 @@ def _is_there(rows: Rows, column: str) -> bool:
 def _mapping(friendly: Mapping[str, str | None], columns: Mapping[str, str | float | None]) -> dict[str, str]:
     """Canonical name → column or constant; unknown names are refused with the nearest known one."""
     mapping = {name: column for name, column in friendly.items() if column is not None}
+    _check_names(columns)
     for name, column in columns.items():
-        if name not in _MAPPABLE:
-            if name in CANONICAL.names:
-                raise InputError(f"{name}= cannot be mapped: it is written by the loader or at ingest.")
-            raise UnknownNameError("canonical column or option", name, ["customer", *_MAPPABLE])
         if column is None:
             continue
         if name in mapping:
@@ -658,13 +666,27 @@ def _mapping(friendly: Mapping[str, str | None], columns: Mapping[str, str | flo
         else:
             raise InputError(f"{name}={column!r} must be the name of a column, or '=' and a constant.")
     for name, column in mapping.items():
-        if not isinstance(column, str):
-            raise InputError(f"{name}={column!r} must be the name of a column, or '=' and a constant.")
-        if column == "=":
-            raise InputError(f"{name}='=' is an empty constant.")
-        if column.startswith("=") and name == "actor" and column[1:] not in ACTORS:
-            raise UnknownNameError("actor", column[1:], ACTORS)
+        _check_mapped(name, column)
     return mapping
+
+
+def _check_names(columns: Mapping[str, object]) -> None:
+    for name in columns:
+        if name in CANONICAL.names and name not in _MAPPABLE:
+            raise InputError(f"{name}= cannot be mapped: it is written by the loader or at ingest.")
+        if name not in _MAPPABLE:
+            raise UnknownNameError("canonical column or option", name, ["customer", *_MAPPABLE])
+
+
+def _check_mapped(name: str, column: object) -> None:
+    if not isinstance(column, str):
+        raise InputError(f"{name}={column!r} must be the name of a column, or '=' and a constant.")
+    if column == "=":
+        raise InputError(f"{name}='=' is an empty constant.")
+    if column.startswith("=") and name in _DIFFERENT:
+        raise InputError(f"{name}={column!r} would be the same for all rows; name a column.")
+    if column.startswith("=") and name == "actor" and column[1:] not in ACTORS:
+        raise UnknownNameError("actor", column[1:], ACTORS)
 
 
 def _checked_melt(melt: Mapping[str, str] | None, mapping: Mapping[str, str]) -> dict[str, str]:
@@ -685,6 +707,7 @@ def _checked_melt(melt: Mapping[str, str] | None, mapping: Mapping[str, str]) ->
 
 
 def checked_keep(keep: Sequence[str] | Mapping[str, type]) -> dict[str, type | None]:
+    """Promoted names with the types that were asked for; None: its own."""
     wanted: dict[str, type | None]
     if isinstance(keep, str):
         raise InputError(f"keep={keep!r} must be a list of names: keep=[{keep!r}].")

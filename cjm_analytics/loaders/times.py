@@ -30,7 +30,7 @@ _LOCAL: Final = pa.timestamp("us")
 _NOON: Final = 12 * 3_600 * 1_000_000
 _SMALLEST: Final = 10.0**8
 _CLASSES: Final = (("s", 10.0**11), ("ms", 10.0**14), ("us", 10.0**17), ("ns", np.inf))
-"""An epoch without a unit: seconds below 1e11 (the year 5138), and so on; below 1e8 (1973) nothing is told."""
+"""An epoch without a unit: seconds below 1e11 (year 5138), and so on; below 1e8 (1973) nothing is told."""
 
 _NUMBER: Final = r"^[+-]?\d+(\.\d+)?$"
 _ZONED: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d(:?\d\d)?(:?\d\d)?([.,]\d+)?\s?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
@@ -174,10 +174,8 @@ class Clock:
         if unit is None:
             unknown = np.flatnonzero(size < _SMALLEST)
             for row in unknown:
-                wrong[int(row)] = (
-                    f"{where.column} {array[int(row)]} is too small to tell whether it counts s, ms, µs or ns; "
-                    "say unit="
-                )
+                said = "is too small to tell whether it counts s, ms, µs or ns; say unit="
+                wrong[int(row)] = f"{where.column} {array[int(row)]} {said}"
             size[unknown] = np.nan
             unit = self._one_class(size, where)
         if unit is None:
@@ -201,8 +199,9 @@ class Clock:
             known, first = self._seen.setdefault((where.file, where.column), (unit, row))
             if known != unit:
                 raise InputError(
-                    f"The times in {where.column!r} of {where.file} mix units: row {first:,} looks like {known}, "
-                    f"row {row:,} like {unit} since 1970. Split the file, or say unit= if they are all the same."
+                    f"The times in {where.column!r} of {where.file} mix units: row {first:,} looks like "
+                    f"{known}, row {row:,} like {unit} since 1970. Split the file, or say unit= if all "
+                    "are the same."
                 )
         seen = self._seen.get((where.file, where.column))
         return seen[0] if seen else None
@@ -268,8 +267,8 @@ class Clock:
         if self.dayfirst is None:
             raise InputError(
                 f"The dates in {where.column!r} of {where.file} can be read in two ways (row "
-                f"{int(where.rows[0]):,}: {words[0].as_py()!r}). Say dayfirst=True or dayfirst=False, or give "
-                "timestamp_format=, for example '%d.%m.%Y %H:%M'."
+                f"{int(where.rows[0]):,}: {words[0].as_py()!r}). Say dayfirst=True or dayfirst=False, or "
+                "give timestamp_format=, for example '%d.%m.%Y %H:%M'."
             )
         order = r"\3-\2-\1" if self.dayfirst else r"\3-\1-\2"
         iso = pc.replace_substring_regex(words, r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})", order)
@@ -354,26 +353,21 @@ def _shape(words: pa.Array) -> NDArray[np.int8]:
     length = np.diff(starts)
     quality = np.full(len(words), _MINUTE, np.int8)
     quality[length <= len("2025-03-01")] = _DATE
-    quality[_sign_at(data, starts, length, 16, b":")] = _SECOND
-    quality[_sign_at(data, starts, length, 19, b".,")] = _EXACT
+    quality[_sign_at(data, starts, 16, b":")] = _SECOND
+    quality[_sign_at(data, starts, 19, b".,")] = _EXACT
     return quality
 
 
 def _sign_at(
-    data: NDArray[np.uint8],
-    starts: NDArray[np.int32],
-    length: NDArray[np.int32],
-    position: int,
-    signs: bytes,
+    data: NDArray[np.uint8], starts: NDArray[np.int32], position: int, signs: bytes
 ) -> NDArray[np.bool_]:
-    long_enough = length > position
+    """Whether a cell has one of some signs at a position."""
+    long_enough = np.diff(starts) > position
     if not data.size:
         return long_enough
     sign = data[np.where(long_enough, starts[:-1] + position, 0)]
-    fits = sign == signs[0]
-    for other in signs[1:]:
-        fits |= sign == other
-    return fits & long_enough
+    fits: NDArray[np.bool_] = np.isin(sign, list(signs)) & long_enough
+    return fits
 
 
 def _six_places(words: pa.Array) -> pa.Array:

@@ -295,15 +295,15 @@ def _short(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def json_texts(columns: Mapping[str, pa.Array], size: int) -> pa.Array | None:
+def json_texts(columns: Mapping[str, pa.Array]) -> pa.Array | None:
     """One JSON object per row from columns; empty cells are left out; None if nothing is left at all.
 
-    A column named `properties` that holds objects (structs, or JSON text of objects) is not nested: its members
-    stand beside the other columns.
+    A column named `properties` that holds objects (structs, or JSON text of objects) is not nested: its
+    members stand beside the other columns.
     """
     nested = columns.get("properties")
     if nested is not None and (pa.types.is_nested(nested.type) or _holds_objects(nested)):
-        return _merged(columns, nested, size)
+        return _merged(columns, nested)
     members = [_members(name, values) for name, values in columns.items()]
     members = [one for one in members if one is not None]
     if not members:
@@ -323,20 +323,24 @@ def _members(name: str, values: pa.Array) -> pa.Array | None:
     kind = values.type
     if pa.types.is_floating(kind):
         values = pc.if_else(pc.is_finite(values), values, None)
-    if kind == _JSON:
-        return _labelled(label, pc.cast(values, pa.string()))
     if pa.types.is_string(kind):
         few = pc.dictionary_encode(values)
         if len(few.dictionary) * 2 < len(values):
             return _labelled(label, _quoted(few.dictionary)).take(few.indices)
         return _labelled(label, _quoted(values))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return _labelled(label, pc.cast(values, pa.string()))
+    return _labelled(label, _unquoted(values))
+
+
+def _unquoted(values: pa.Array) -> pa.Array:
+    """JSON of values that are no text."""
+    kind = values.type
     if pa.types.is_decimal(kind):
-        return _labelled(label, pc.cast(pc.cast(values, pa.float64()), pa.string()))
+        values = pc.cast(values, pa.float64())
     if pa.types.is_temporal(kind):
-        return _labelled(label, _quoted(pc.cast(values, pa.string())))
-    return _labelled(label, _each(values, lambda value: orjson.dumps(value, default=str).decode()))
+        return _quoted(pc.cast(values, pa.string()))
+    if pa.types.is_nested(kind):
+        return _each(values, lambda value: orjson.dumps(value, default=str).decode())
+    return pc.cast(values, pa.string())
 
 
 def as_json(values: Sequence[object]) -> pa.Array:
@@ -371,14 +375,13 @@ def _holds_objects(values: pa.Array) -> bool:
     return len(filled) > 0 and filled[0].as_py().lstrip().startswith("{")
 
 
-def _merged(columns: Mapping[str, pa.Array], nested: pa.Array, size: int) -> pa.Array:
+def _merged(columns: Mapping[str, pa.Array], nested: pa.Array) -> pa.Array:
     """The slow way: objects are taken apart and written again together with the other columns."""
     others = {name: values.to_pylist() for name, values in columns.items() if name != "properties"}
     merged: list[bytes | None] = []
     for row, cell in enumerate(nested.to_pylist()):
         members = {name: values[row] for name, values in others.items() if values[row] is not None}
         merged.append(object_text(_object(cell), members))
-    del size
     return pc.cast(pa.array(merged, pa.binary()), pa.string())
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, hint
-from cjm_analytics.loaders.files import InputFile, find_files, stem
+from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.prepared import Prepared, events_of, links_of
 from cjm_analytics.loaders.rows import (
     BLOCK_ROWS,
@@ -40,7 +40,8 @@ __all__ = ["zendesk"]
 _TABLES: Final = {
     "ticket": "tickets", "tickets": "tickets",
     "user": "users", "users": "users",
-    "ticket_comment": "comments", "ticket_comments": "comments", "comment": "comments", "comments": "comments",
+    "ticket_comment": "comments", "ticket_comments": "comments",
+    "comment": "comments", "comments": "comments",
     "ticket_field_history": "history",
     "ticket_event": "audits", "ticket_events": "audits", "ticket_audit": "audits", "ticket_audits": "audits",
     "audits": "audits",
@@ -58,9 +59,10 @@ _CHANNELS: Final = {
     "voice": "phone", "phone": "phone", "phone_call": "phone",
     "mobile": "app", "mobile_sdk": "app", "mobile_app": "app", "ios": "app", "android": "app",
     "twitter": "social", "twitter_dm": "social", "twitter_like": "social", "facebook": "social",
-    "facebook_post": "social", "facebook_message": "social", "instagram_dm": "social", "any_channel": "social",
+    "facebook_post": "social", "facebook_message": "social", "instagram_dm": "social",
+    "any_channel": "social",
 }  # fmt: skip
-_EMPTY: Final = (None, "", [], {})
+_EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 _MAY_LACK: Final = {"account_id", "channel", "comment"}
 _STAFF: Final = {"agent", "admin"}
 _SYSTEM: Final = "-1"
@@ -69,8 +71,9 @@ _DONE: Final = {"solved", "closed"}
 _GOOD: Final = {"good", "good_with_comment"}
 _BAD: Final = {"bad", "bad_with_comment"}
 _LIFTED: Final = {
-    "id", "created_at", "created", "updated_at", "requester_id", "submitter_id", "organization_id", "status", "via",
-    "via_channel", "satisfaction_rating", "url", "ticket_id", "generated_timestamp", "merged_ticket_ids",
+    "id", "created_at", "created", "updated_at", "requester_id", "submitter_id", "organization_id", "status",
+    "via", "via_channel", "satisfaction_rating", "url", "ticket_id",
+    "generated_timestamp", "merged_ticket_ids",
 }  # fmt: skip
 """Fields of a ticket with a place of their own, or that tell the ticket's end and not its beginning."""
 
@@ -151,7 +154,7 @@ class _Event:
 
 @dataclass
 class _Desk:
-    """What is known of users, tickets, changes and ratings: in memory, and small beside what was said in them.
+    """What is known of users, tickets, changes and ratings: in memory, small beside what was said.
 
     Attributes
     ----------
@@ -192,13 +195,13 @@ def zendesk(
 ) -> EventStream:
     """Read a Zendesk export: tickets, comments, changes of status, satisfaction ratings.
 
-    **Where it comes from.** A folder (or a list of files) with the answers of the API as JSON (`{"tickets": […]}`; any
-    number of pages, also several kinds in one file), or with tables of a warehouse copy as CSV, JSON lines or
-    Parquet. The name of a member or file says what it holds: `tickets`, `users`, `ticket_comments`,
-    `ticket_field_history`, `ticket_events` (the incremental feed), `ticket_audits`, `satisfaction_ratings`,
-    `ticket_tags`, also in the singular, with a number (`tickets_0002.json`), with `zendesk_` before or `_data`
-    behind. `tickets` must be there; without `users`, nobody can be recognised in other sources, and a warning says so.
-    Other tables (organisations, chats, metrics) are not opened.
+    **Where it comes from.** A folder (or a list of files) with the answers of the API as JSON (`{"tickets":
+    […]}`; any number of pages, also several kinds in one file), or with tables of a warehouse copy as CSV,
+    JSON lines or Parquet. The name of a member or file says what it holds: `tickets`, `users`,
+    `ticket_comments`, `ticket_field_history`, `ticket_events` (the incremental feed), `ticket_audits`,
+    `satisfaction_ratings`, `ticket_tags`, also in the singular, with a number (`tickets_0002.json`), with
+    `zendesk_` before or `_data` behind. `tickets` must be there; without `users`, nobody can be recognised in other
+    sources, and a warning says so. Other tables (organisations, chats, metrics) are not opened.
 
     **What becomes what.**
 
@@ -212,24 +215,25 @@ def zendesk(
     ==================== ==================================================================================
 
     All belong to the ticket's requester: `user_id` is the `external_id` of the user (the id in the shop's own
-    systems); without one, `anonymous_id` is `email:<address>`, or else `zendesk:<id>`. Users with an external id give
-    links from both to it. `ticket_id` is set everywhere, `account_id` is the organisation, `channel` comes from `via`
-    (email, web, chat, phone, app, social, api). `actor` is `company` for tickets that staff opened for somebody else
-    (incoming calls excepted), for comments of staff, for solving and for invites; `system` for comments of Zendesk
-    itself. A rating's time is its last update; an invite's, the rating's first `created_at`. `source_kind` is `support`,
-    of surveys `survey`.
+    systems); without one, `anonymous_id` is `email:<address>`, or else `zendesk:<id>`. Users with an external
+    id give links from both to it. `ticket_id` is set everywhere, `account_id` is the organisation, `channel`
+    comes from `via` (email, web, chat, phone, app, social, api). `actor` is `company` for tickets that staff
+    opened for somebody else (incoming calls excepted), for comments of staff, for solving and for invites;
+    `system` for comments of Zendesk itself. A rating's time is its last update; an invite's, the rating's
+    first `created_at`. `source_kind` is `support`, of surveys `survey`.
 
-    **Traps.** Private comments are excluded, and so is the comment that repeats a ticket's opening (same instant, same
-    author). A ticket that was merged into another (tag `closed_by_merge`, or named in `merged_ticket_ids`) or deleted
-    is excluded with all that belongs to it. Pages of an export overlap: of several copies of a ticket, user or rating
-    the last updated counts. A rating that was changed is one answer, the last. A rating that stands only in its ticket
-    has no time of its own: it is placed at the ticket's last update (`time_quality` *inferred*). Status changes need
-    `ticket_field_history`, `ticket_events` or `ticket_audits`; the ticket itself only tells its last status, not
-    when it came. Follow-up tickets are tickets of their own; `via_followup_source_id` stays in `properties`.
+    **Traps.** Private comments are excluded, and so is the comment that repeats a ticket's opening (same
+    instant, same author). A ticket that was merged into another (tag `closed_by_merge`, or named in
+    `merged_ticket_ids`) or deleted is excluded with all that belongs to it. Pages of an export overlap: of
+    several copies of a ticket, user or rating the last updated counts. A rating that was changed is one
+    answer, the last. A rating that stands only in its ticket has no time of its own: it is placed at the
+    ticket's last update (`time_quality` *inferred*). Status changes need `ticket_field_history`,
+    `ticket_events` or `ticket_audits`; the ticket itself only tells its last status, not when it came. Follow-up tickets are
+    tickets of their own; `via_followup_source_id` stays in `properties`.
 
-    **Counting.** Every row of a table that is read counts once: as event, reject or excluded (users and tags, private
-    comments, changes of other fields, older copies). Where one row gives two events, a rating and its implied invite
-    or an audit with a comment and a change of status, the second counts as one more row.
+    **Counting.** Every row of a table that is read counts once: as event, reject or excluded (users and tags,
+    private comments, changes of other fields, older copies). Where one row gives two events, a rating and its
+    implied invite or an audit with a comment and a change of status, the second counts as one more row.
 
     Parameters
     ----------
@@ -257,7 +261,7 @@ def zendesk(
     >>> import json, pathlib, tempfile
     >>> import cjm_analytics as cjm
     >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> ticket = {"id": 7, "created_at": "2025-03-07T11:00:00Z", "requester_id": 1, "via": {"channel": "email"}}
+    >>> ticket = {"id": 7, "created_at": "2025-03-07T11:00Z", "requester_id": 1, "via": {"channel": "email"}}
     >>> _ = (folder / "tickets.json").write_text(json.dumps({"tickets": [ticket]}))
     >>> _ = (folder / "users.json").write_text(json.dumps({"users": [{"id": 1, "external_id": "u1"}]}))
     >>> batch = next(cjm.loaders.zendesk(folder).batches())
@@ -266,6 +270,10 @@ def zendesk(
     """
     wanted = checked_keep(keep)
     Clock(tz=tz)
+    if not is_location(source):
+        raise InputError(
+            f"An export of Zendesk is a folder or a list of files, not a {type(source).__name__}."
+        )
     parts = _parts(find_files(source, mixed=True), str(source))
 
     def read() -> Iterator[Batch]:
@@ -402,12 +410,13 @@ def _key(value: object) -> str | None:
 
 def _listed(value: object) -> list[Any]:
     """A list, or the JSON or comma-separated text of one."""
+    found = value
     if isinstance(value, str):
         try:
-            value = orjson.loads(value)
+            found = orjson.loads(value)
         except orjson.JSONDecodeError:
             return [one for one in re.split(r"[,\s]+", value) if one]
-    return value if isinstance(value, list) else []
+    return found if isinstance(found, list) else []
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -553,50 +562,44 @@ class _Reading:
                 self.desk.gone.add(number)
 
     def _note_history(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
+        desk = self.desk
         kept = [row for row, record in enumerate(records) if record.get("field_name") == "status"]
         picked = ObjectRows(rows.file, [], rows.numbers[kept])
         changes = [records[row] for row in kept]
         times = self._times(picked, changes, "updated", "updated_at", "created_at")
         for row, record, time in zip(kept, changes, times, strict=True):
             place = _Place("history", rows.file, int(rows.numbers[row]))
-            status = one_text(record.get("value"))
-            if time is None or status is None or _key(record.get("ticket_id")) is None:
-                self.desk.refuse(
+            status, number = one_text(record.get("value")), _key(record.get("ticket_id"))
+            author = _key(record.get("user_id"))
+            if time is None or status is None or number is None:
+                desk.refuse(
                     place,
                     "a change of status without ticket_id, value or a time that can be read",
                     rows.raw(row),
                 )
             else:
-                self._change(record, time, status, None, _key(record.get("user_id")), place)
+                desk.changes.append(
+                    _Change(number, time, len(desk.changes), status.lower(), None, author, place)
+                )
 
     def _note_audits(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
+        desk = self.desk
         times = self._times(rows, records, "created_at", "timestamp")
         for row, (record, time) in enumerate(zip(records, times, strict=True)):
             place = _Place("audits", rows.file, int(rows.numbers[row]))
-            if time is None or _key(record.get("ticket_id")) is None:
-                self.desk.refuse(
-                    place, "an audit without ticket_id or a time that can be read", rows.raw(row)
-                )
+            number = _key(record.get("ticket_id"))
+            if time is None or number is None:
+                desk.refuse(place, "an audit without ticket_id or a time that can be read", rows.raw(row))
                 continue
             author = _key(record.get("updater_id", record.get("author_id")))
             for child in _children(record):
                 is_status = child.get("field_name") == "status"
                 status = child.get("value") if is_status else child.get("status")
+                before = one_text(child.get("previous_value"))
                 if isinstance(status, str):
-                    self._change(record, time, status, one_text(child.get("previous_value")), author, place)
-
-    def _change(
-        self,
-        record: Mapping[str, Any],
-        time: int,
-        status: str,
-        before: str | None,
-        author: str | None,
-        place: _Place,
-    ) -> None:
-        changes = self.desk.changes
-        number = str(_key(record["ticket_id"]))
-        changes.append(_Change(number, time, len(changes), status.lower(), before, author, place))
+                    desk.changes.append(
+                        _Change(number, time, len(desk.changes), status.lower(), before, author, place)
+                    )
 
     def _note_ratings(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
         desk = self.desk
@@ -699,7 +702,7 @@ class _Reading:
         if ticket is None:
             if author not in self.desk.users or self._is_staff(author):
                 return f"the ticket {number} of this comment is not in the export: its requester is unknown"
-            requester = author
+            requester: str | None = author
         else:
             requester = ticket.requester
             is_opening = time is not None and time == ticket.created
@@ -760,7 +763,8 @@ class _Reading:
                 continue
             ticket = desk.tickets.get(change.ticket)
             if ticket is None:
-                reason = f"the ticket {change.ticket} of this change is not in the export: its requester is unknown"
+                said = "of this change is not in the export: its requester is unknown"
+                reason = f"the ticket {change.ticket} {said}"
                 desk.refuse(change.place, reason, f"{name}: {before} → {change.status}")
                 continue
             yield _Event(
@@ -779,15 +783,15 @@ class _Reading:
         ratings = dict(desk.ratings)
         for number, ticket in desk.tickets.items():
             if number not in ratings and ticket.inline and ticket.inline[0] in {*_GOOD, *_BAD, "offered"}:
-                score, rating = ticket.inline
+                score, said = ticket.inline
                 ratings[number] = _Rating(
                     number,
                     ticket.requester,
                     score,
                     ticket.updated,
                     ticket.updated,
-                    one_text(rating.get("comment")),
-                    _details(rating, _LIFTED | {"score", "comment"}),
+                    one_text(said.get("comment")),
+                    _details(said, _LIFTED | {"score", "comment"}),
                     ticket.place,
                     is_inferred=True,
                 )
