@@ -36,18 +36,14 @@ def shop(n=60, *, odd="cookie_banner"):
 
 
 def journeys_from(frame, model=None):
-    events = cjm.ingest(
-        cjm.loaders.table(
-            frame,
-            customer="who",
-            timestamp="when",
-            event="what",
-            instrument="scale",
-            score="answer",
-            tz="UTC",
-        )
-    )
-    return cjm.sessionize(events, model)
+    columns = {"customer": "who", "timestamp": "when", "event": "what", "tz": "UTC"}
+    log = frame[frame["scale"].isna()].drop(columns=["scale", "answer"])
+    answers = frame[frame["scale"].notna()]
+    sources = [cjm.loaders.table(log, name="shop", **columns)]
+    if len(answers):
+        scores = {"instrument": "scale", "score": "answer"}
+        sources.append(cjm.loaders.table(answers, name="surveys", **columns, **scores))
+    return cjm.sessionize(cjm.ingest(sources), model)
 
 
 @pytest.fixture(scope="module")
