@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,7 @@ FUNNELS = (
 )
 
 
+@lru_cache(maxsize=None)
 def random_logs(seed, *, n_logs=150, span=30, longest=9):
     """Rows of many customers, each a small log with ties; and per customer its (time, name) events."""
     rng = np.random.default_rng(seed)
@@ -68,7 +71,7 @@ def check(journeys, logs, analysis, expect, *, rows=True):
             complete = one.depth == n_steps
             actual = (
                 int(found.depth[place]),
-                [int(lag) // MINUTE for lag in found.lag[place, 1:] if lag >= 0],
+                (found.lag[place, 1 : found.depth[place]] // MINUTE).tolist(),
                 int(found.started[place]) // MINUTE,
                 bool(counted.going[place]),
                 bool(counted.settled[place]),
@@ -215,3 +218,499 @@ def test_funnels_in_any_order_count_the_steps_of_a_window(steps, within, start, 
             first_only=start == "first", excludes=bool(exclude),
         ),
     )  # fmt: skip
+
+
+def frame_of(rows, steps, *, observed_until=None, unit_of_time=MINUTE, **rules):
+    return funnel(
+        journeys_of(rows, observed_until=observed_until, unit=unit_of_time), steps, **rules
+    ).to_frame()
+
+
+def reached(rows, steps, **rules):
+    return frame_of(rows, steps, **rules)["reached"].tolist()
+
+
+def one(names, gap=1):
+    """The log of one customer, an event a minute."""
+    return [("c", number * gap, name) for number, name in enumerate(names)]
+
+
+DAY = 24 * 60
+
+
+def test_any_visit_to_the_first_step_may_be_the_start():
+    frame = frame_of([("c", 0, "A"), ("c", 5 * DAY, "A"), ("c", 8 * DAY, "B")], ["A", "B"], within="7 days")
+    assert frame["reached"].tolist() == [1, 1]
+    assert frame["median_time"][1] == pd.Timedelta(days=3)
+
+
+def test_only_the_first_visit_may_be_the_start_if_asked():
+    rows = [("c", 0, "A"), ("c", 5 * DAY, "A"), ("c", 8 * DAY, "B")]
+    assert reached(rows, ["A", "B"], within="7 days", start="first") == [1, 0]
+
+
+def test_a_step_at_the_window_edge_still_counts_and_a_moment_later_does_not():
+    assert reached([("c", 0, "A"), ("c", 60, "B")], ["A", "B"], within="60 min") == [1, 1]
+    assert reached([("c", 0, "A"), ("c", 61, "B")], ["A", "B"], within="60 min") == [1, 0]
+
+
+def test_the_window_runs_from_the_first_step_and_a_list_from_the_step_before():
+    rows = [("c", 0, "A"), ("c", 50, "B"), ("c", 100, "C")]
+    assert reached(rows, ["A", "B", "C"], within="60 min") == [1, 1, 0]
+    assert reached(rows, ["A", "B", "C"], within=["60 min", "60 min"]) == [1, 1, 1]
+
+
+def test_the_frame_tells_dropped_from_open_and_both_from_reached():
+    rows = [
+        ("through", 0, "A"), ("through", 5, "B"), ("through", 9, "C"),
+        ("dropped", 10, "A"), ("dropped", 12, "B"),
+        ("open", 95, "A"), ("open", 99, "B"),
+        ("edge", 70, "A"),
+        ("late", 71, "A"),
+        ("never", 3, "B"),
+    ]  # fmt: skip
+    frame = frame_of(rows, ["A", "B", "C"], within="30 min", observed_until=100)
+    expected = pd.DataFrame(
+        {
+            "step": ["A", "B", "C"],
+            "reached": [5, 3, 1],
+            "dropped": [1, 1, 0],
+            "open": [1, 1, 0],
+            "step_conversion": [1, 3 / 5, 1 / 3],
+            "conversion": [1, 3 / 5, 1 / 5],
+            "settled_conversion": [1, 2 / 3, 1 / 3],
+            "low": [0.438494, 0.207660, 0.061492],
+            "high": [1, 0.938508, 0.792340],
+            "median_time": pd.to_timedelta([None, 4, 4], unit="min"),
+            "p90_time": pd.to_timedelta([None, 4.8, 4], unit="min"),
+            "before": [5, 5, 3],
+            "started": [5, 5, 5],
+            "settled": [3, 3, 3],
+            "reliability": ["hidden"] * 3,
+        }
+    )
+    pd.testing.assert_frame_equal(frame, expected, check_exact=False, atol=1e-6, check_dtype=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("order", ["ordered", "strict", "any"])
+def test_who_reached_a_step_reached_the_next_or_dropped_or_is_open(seed, order):
+    journeys, _ = random_logs(seed)
+    frame = funnel(journeys, ["A", "B", "C"], within="8 min", order=order).to_frame()
+    following = frame["reached"].shift(-1, fill_value=frame["reached"].iloc[-1])
+    assert (frame["reached"] == frame["dropped"] + frame["open"] + following).all()
+
+
+def test_a_run_in_a_closed_journey_is_not_open():
+    rows = pd.DataFrame(
+        {"customer": ["a", "b"], "time": [90, 90], "touchpoint": ["A", "A"], "closed": [0, 1]}
+    )
+    frame = frame_of(rows, ["A", "B"], within="30 min", observed_until=100)
+    assert frame["open"].tolist() == [1, 0]
+    assert frame["dropped"].tolist() == [1, 0]
+
+
+def test_a_session_that_the_next_one_followed_is_not_open():
+    rows = pd.DataFrame(
+        {"customer": ["a", "a"], "time": [90, 95], "touchpoint": ["A", "A"], "session": [0, 1]}
+    )
+    frame = frame_of(rows, ["A", "B"], within="30 min", observed_until=100, unit="session")
+    assert frame["reached"].tolist() == [2, 0]
+    assert frame["open"].tolist() == [1, 0]
+
+
+def test_a_repeated_step_needs_another_event():
+    assert reached(one("AB"), ["A", "A", "B"]) == [1, 0, 0]
+    assert reached(one("AAB"), ["A", "A", "B"]) == [1, 1, 1]
+
+
+def test_steps_of_one_name_have_labels_of_their_own():
+    assert frame_of(one("AAB"), ["A", "A", "B"])["step"].tolist() == ["A", "A (2)", "B"]
+
+
+def test_a_list_is_any_of_these():
+    frame = frame_of(one("ACD"), ["A", ["C", "D"]])
+    assert frame["step"].tolist() == ["A", "C or D"]
+    assert frame["reached"].tolist() == [1, 1]
+
+
+def test_units_are_journeys_customers_or_sessions():
+    rows = pd.DataFrame(
+        {
+            "customer": ["a"] * 4,
+            "time": [0, 1, 2, 3],
+            "touchpoint": ["A", "B", "A", "B"],
+            "journey": [0, 0, 0, 1],
+            "session": [0, 1, 1, 1],
+        }
+    )
+    assert reached(rows, ["A", "B"]) == [1, 1]
+    assert reached(rows, ["A", "B", "A", "B"]) == [1, 1, 1, 0]
+    assert reached(rows, ["A", "B", "A", "B"], unit="customer") == [1, 1, 1, 1]
+    assert reached(rows, ["A", "B"], unit="session") == [2, 1]
+
+
+def test_strict_order_allows_nothing_between():
+    assert reached(one("AXB"), ["A", "B"], order="strict") == [1, 0]
+    assert reached(one("AXAB"), ["A", "B"], order="strict") == [1, 1]
+
+
+def test_any_order_counts_steps_whichever():
+    frame = frame_of(one("CXA"), ["A", "B", "C"], order="any")
+    assert frame["reached"].tolist() == [1, 1, 0]
+    assert frame["median_time"][1] == pd.Timedelta(minutes=2)
+
+
+def test_in_any_order_an_excluded_event_makes_the_steps_before_it_forgotten():
+    assert reached(one("AXB"), ["A", "B"], order="any", exclude=["X"]) == [1, 0]
+    assert reached(one("ABX"), ["A", "B"], order="any", exclude=["X"]) == [1, 1]
+
+
+def test_an_exclusion_stops_a_unit_or_removes_it():
+    rows = [*one("ABXC"), ("d", 0, "A"), ("d", 1, "B"), ("d", 2, "C")]
+    assert reached(rows, ["A", "B", "C"], exclude=[("X", 2, 3)]) == [2, 2, 1]
+    assert reached(rows, ["A", "B", "C"], exclude=[("X", 2, 3)], exclude_mode="remove") == [1, 1, 1]
+    assert reached(rows, ["A", "B", "C"], exclude=[("X", 1, 2)], exclude_mode="remove") == [2, 2, 2]
+
+
+def test_removal_spares_a_unit_that_got_there_in_another_run():
+    rows = one("AXAB")
+    assert reached(rows, ["A", "B"], exclude=["X"], exclude_mode="remove") == [1, 1]
+
+
+def with_column(names, values, column="plan"):
+    return pd.DataFrame(
+        {"customer": "c", "time": range(len(names)), "touchpoint": list(names), column: values}
+    )
+
+
+def test_where_adds_conditions_to_a_step():
+    rows = with_column("AAB", ["x", "y", "x"])
+    assert reached(rows, [step("A", where={"plan": "y"}), step("B", where={"plan": "y"})]) == [1, 0]
+    assert reached(rows, [step("A", where={"plan": "y"}), "B"]) == [1, 1]
+    assert reached(rows, ["A", step(where={"plan": "y"}), step(where={"plan": "x"})]) == [1, 1, 1]
+
+
+def test_a_step_with_conditions_is_labelled_by_them_or_as_asked():
+    rows = with_column("AB", ["x", "y"])
+    labels = frame_of(rows, [step("A", where={"plan": "x"}), step("B", label="done")])["step"]
+    assert labels.tolist() == ["A (plan = x)", "done"]
+
+
+def test_alternatives_may_have_conditions_of_their_own():
+    rows = with_column("ABC", ["x", "y", "z"])
+    assert reached(rows, ["A", [step("B", where={"plan": "x"}), step("C", where={"plan": "z"})]]) == [1, 1]
+    assert reached(rows, ["A", [step("B", where={"plan": "x"}), step("C", where={"plan": "x"})]]) == [1, 0]
+
+
+def test_a_step_may_be_a_marker_of_the_model():
+    journeys = journeys_of(one("AB"), goal="B")
+    assert funnel(journeys, ["A", "goal"]).to_frame()["reached"].tolist() == [1, 1]
+
+
+def test_first_ever_is_the_customers_first_such_event():
+    rows = pd.DataFrame(
+        {"customer": "c", "time": range(4), "touchpoint": list("ABAB"), "journey": [0, 0, 1, 1]}
+    )
+    assert reached(rows, ["A", "B"]) == [2, 2]
+    assert reached(rows, [step("A", first_ever=True), "B"]) == [1, 1]
+
+
+def test_an_optional_step_may_be_skipped_and_has_its_own_row():
+    rows = [*one("ABC"), ("d", 0, "A"), ("d", 1, "C"), ("e", 0, "A"), ("e", 1, "C"), ("e", 2, "B")]
+    frame = frame_of(rows, ["A", step("B", optional=True), "C"], observed_until=10 * DAY, within="1 day")
+    assert frame["reached"].tolist() == [3, 1, 3]
+    assert frame["dropped"].tolist() == [0, 0, 0]
+    assert frame["step_conversion"].tolist() == [1, pytest.approx(1 / 3), 1]
+    assert frame["before"].tolist() == [3, 3, 3]
+    assert frame["median_time"].tolist()[1:] == [pd.Timedelta(minutes=1), pd.Timedelta(minutes=1)]
+
+
+def test_an_event_that_fits_a_later_required_step_serves_that_one_first():
+    steps = ["A", step(["B", "C"], optional=True), "C"]
+    assert reached(one("AC"), steps) == [1, 0, 1]
+    assert reached(one("ABC"), steps) == [1, 1, 1]
+
+
+def test_optional_steps_in_a_row_are_done_in_order():
+    steps = ["A", step("B", optional=True), step("C", optional=True), "D"]
+    assert reached(one("ACBD"), steps) == [1, 0, 1, 1]
+    assert reached(one("ABCD"), steps) == [1, 1, 1, 1]
+
+
+def test_an_optional_last_step_is_not_needed_to_get_through():
+    frame = frame_of([*one("ABC"), ("d", 0, "A"), ("d", 1, "B")], ["A", "B", step("C", optional=True)])
+    assert frame["reached"].tolist() == [2, 2, 1]
+    assert frame["open"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_optional_steps_do_not_change_the_required_ones(seed):
+    journeys, logs = random_logs(seed)
+    steps = ["A", step("B", optional=True), step("D", optional=True), "C", step("X", optional=True), "B"]
+    with_optional = funnel(journeys, steps, within="15 min").to_frame()
+    without = funnel(journeys, ["A", "C", "B"], within="15 min").to_frame()
+    pd.testing.assert_frame_equal(
+        with_optional.iloc[[0, 3, 5], 1:].reset_index(drop=True), without.iloc[:, 1:]
+    )
+    assert with_optional["reached"].tolist() == [
+        sum(did[number] for did in (oracle.with_optional(log, steps, 15) for log in logs.values()))
+        for number in range(len(steps))
+    ]
+
+
+def test_a_hold_keeps_the_values_apart():
+    rows = with_column("ABAB", ["o1", "o2", "o3", "o3"], "order_id")
+    assert reached(rows, ["A", "B"]) == [1, 1]
+    assert reached(rows, ["A", "B"], hold="order_id") == [2, 1]
+
+
+def test_events_without_a_value_to_hold_count_for_nothing():
+    rows = with_column("AAB", ["o1", None, "o1"], "order_id")
+    assert reached(rows, ["A", "B"], hold="order_id") == [1, 1]
+    assert reached(rows, ["A", "A", "B"], hold="order_id") == [1, 0, 0]
+
+
+def test_groups_come_by_size_then_name_with_the_value_at_the_start():
+    rows = pd.DataFrame(
+        {
+            "customer": ["a", "a", "b", "c", "c", "d"],
+            "time": range(6),
+            "touchpoint": ["A", "B", "A", "A", "B", "A"],
+            "plan": ["x", "y", "y", None, "x", "y"],
+        }
+    )
+    frame = frame_of(rows, ["A", "B"], by="plan")
+    assert list(frame)[:3] == ["plan", "step", "reached"]
+    assert frame["plan"].tolist() == ["y", "y", "(none)", "(none)", "x", "x"]
+    assert frame["reached"].tolist() == [2, 0, 1, 1, 1, 1]
+
+
+def test_the_value_may_be_taken_at_the_furthest_or_at_every_step():
+    rows = with_column("AABB", ["x", "y", "x", "z"])
+    first = frame_of(rows, ["A", "B"], by="plan")
+    assert (first["plan"].tolist(), first["reached"].tolist()) == (["y", "y"], [1, 1])
+    last = frame_of(rows, ["A", "B"], by="plan", by_at="last")
+    assert (last["plan"].tolist(), last["reached"].tolist()) == (["x", "x"], [1, 1])
+    every = frame_of(rows, ["A", "B"], by="plan", by_at="every")
+    assert (every["plan"].tolist(), every["reached"].tolist()) == (["x", "x", "y", "y"], [1, 1, 1, 0])
+
+
+@pytest.mark.parametrize("by_at", ["first", "last"])
+def test_groups_add_up_to_the_whole(by_at):
+    rows = pd.DataFrame([("c%d" % (n % 7), n, "ABC"[n * 5 % 3], "xyz"[n % 3]) for n in range(60)],
+                        columns=["customer", "time", "touchpoint", "plan"])  # fmt: skip
+    whole = frame_of(rows, ["A", "B", "C"], within="9 min")
+    groups = frame_of(rows, ["A", "B", "C"], within="9 min", by="plan", by_at=by_at)
+    totals = groups.groupby("step")[["reached", "dropped", "open", "settled"]].sum().reset_index()
+    pd.testing.assert_frame_equal(totals, whole[["step", "reached", "dropped", "open", "settled"]])
+
+
+def test_small_groups_are_flagged_and_left_out_of_the_chart():
+    rows = [(f"{group}{number}", number, "A", group) for group, n in (("x", 30), ("y", 12), ("z", 3)) for number in range(n)]  # fmt: skip
+    rows = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"])
+    answer = funnel(journeys_of(rows), ["A"], by="plan")
+    assert answer.to_frame()["reliability"].tolist() == ["ok", "weak", "hidden"]
+    names = {trace.name for trace in answer.plot().data if trace.type == "bar"}
+    assert names == {"x", "y (few)"}
+
+
+def test_attempts_count_each_start_that_was_not_overtaken():
+    assert reached(one("AABAB"), ["A", "B"], unit="attempt") == [2, 2]
+    assert reached(one("ABA"), ["A", "B"], unit="attempt") == [2, 1]
+    assert reached(one("AA", gap=100), ["A", "B"], unit="attempt", within="60 min") == [2, 0]
+
+
+def test_units_behind_a_number_have_names():
+    rows = [*one("ABC"), ("d", 0, "A"), ("d", 9, "B"), ("e", 95, "A")]
+    answer = funnel(journeys_of(rows, observed_until=100), ["A", "B", "C"], within="30 min")
+    dropped = answer.units(step=2, status="dropped")
+    assert dropped["customer_id"].tolist() == ["d"]
+    assert dropped["last"].tolist() == [pd.Timestamp(9, unit="min", tz="UTC")]
+    assert answer.units("A", "open")["customer_id"].tolist() == ["e"]
+    assert answer.units("B", "reached")["customer_id"].tolist() == ["c", "d"]
+    assert answer.units(3, "dropped").empty
+
+
+@pytest.mark.parametrize("unit", ["journey", "customer", "session", "attempt"])
+@pytest.mark.parametrize("status", ["reached", "dropped", "open"])
+def test_the_units_behind_a_number_are_as_many_as_it_says(unit, status):
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({"customer": rng.integers(0, 9, 90), "time": np.arange(90),
+                         "touchpoint": rng.choice(list("ABC"), 90), "plan": rng.choice(["x", "y"], 90)})  # fmt: skip
+    rows["session"] = rows.groupby("customer").cumcount() // 4
+    answer = funnel(journeys_of(rows), ["A", "B", "C"], within="30 min", unit=unit, by="plan")
+    frame = answer.to_frame()
+    for row in frame.itertuples():
+        assert len(answer.units(row.step, status, group=row.plan)) == getattr(row, status)
+
+
+def test_the_funnel_over_weeks_adds_up_and_knows_the_calendar():
+    rows = [("a", 0, "A"), ("b", 3, "A"), ("b", 4, "B"), ("c", 4, "A"), ("d", 12, "A")]
+    answer = funnel(journeys_of(rows, unit=DAY * MINUTE), ["A", "B"])
+    weekly = answer.over("week").to_frame()
+    # 1970 began on a Thursday.
+    assert weekly["period"].tolist() == ["1969-12-29"] * 2 + ["1970-01-05"] * 2 + ["1970-01-12"] * 2
+    assert weekly["reached"].tolist() == [2, 1, 1, 0, 1, 0]
+    assert answer.over("month").to_frame()["reached"].tolist() == [4, 1]
+
+
+def test_the_time_to_convert_has_round_bars_that_add_up():
+    rows = [("a", 0, "A"), ("a", 1, "B"), ("b", 0, "A"), ("b", 45, "B"), ("c", 0, "A")]
+    bars = funnel(journeys_of(rows), ["A", "B"]).time_to_convert()
+    assert bars["converted"].sum() == 2
+    assert bars["up_to"].iloc[0] == pd.Timedelta(minutes=2)
+    assert bars["cumulative_share"].iloc[-1] == 1
+
+
+def test_groups_compare_by_settled_conversion():
+    rows = [(f"{plan}{n}", 0, "A", plan) for plan, total in (("x", 70), ("y", 80)) for n in range(total)]
+    rows += [(f"{plan}{n}", 1, "B", plan) for plan, total in (("x", 56), ("y", 48)) for n in range(total)]
+    rows = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"])
+    answer = funnel(journeys_of(rows, observed_until=DAY), ["A", "B"], within="1 hour", by="plan")
+    (row,) = answer.compare().to_dict("records")
+    assert (row["plan"], row["other_plan"], row["settled"], row["other_settled"]) == ("y", "x", 80, 70)
+    assert (round(row["low"], 6), round(row["high"], 6)) == (-0.333873, -0.052431)
+    assert round(row["p_value"], 6) == round(row["q_value"], 6) == 0.008045
+    assert (row["tests"], row["verdict"]) == (1, "lower")
+
+
+def test_a_single_step_is_a_funnel_too():
+    frame = frame_of(one("A"), ["A"])
+    assert frame["reached"].tolist() == [1]
+    assert frame["conversion"].tolist() == [1]
+
+
+def test_nobody_at_all_gives_zeros_and_no_shares():
+    frame = frame_of(one("B"), [step("B", where={"customer_id": "nobody"}), "B"])
+    assert frame["reached"].tolist() == [0, 0]
+    assert frame[["step_conversion", "conversion", "settled_conversion", "low"]].isna().all(axis=None)
+
+
+def test_no_group_gives_no_rows_but_the_columns():
+    frame = frame_of(one("B"), [step("B", where={"customer_id": "nobody"})], by="channel")
+    assert len(frame) == 0
+    assert list(frame)[:3] == ["channel", "step", "reached"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "rules", "message"),
+    [
+        (["A", "chekout"], {}, "No touchpoint named 'chekout'. Did you mean 'checkout'?"),
+        (["A", "B"], {"order": "sorted"}, "No order named 'sorted'"),
+        (["A", "B"], {"unit": "visit"}, "No unit named 'visit'"),
+        (["A", "B"], {"by": "devise"}, "No column named 'devise'. Did you mean 'device'?"),
+        (["A", "B"], {"hold": "ordr"}, "No column named 'ordr'"),
+        (["A", step("B", where={"devise": "x"})], {}, "No column named 'devise'. Did you mean 'device'?"),
+    ],
+)
+def test_an_unknown_name_gets_a_hint(steps, rules, message):
+    rows = pd.DataFrame(
+        {"customer": "c", "time": [0, 1, 2], "touchpoint": ["A", "B", "checkout"], "device": "x"}
+    )
+    with pytest.raises(UnknownNameError) as error:
+        funnel(journeys_of(rows), steps, **rules)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("steps", "rules", "message"),
+    [
+        ([], {}, "at least one step"),
+        ("A", {}, "list of at least one step"),
+        (["A", []], {}, "empty list"),
+        (["A", "B"], {"within": "0 min"}, "longer than nothing"),
+        (["A", "B"], {"within": "14"}, "no duration"),
+        (["A", "B"], {"within": ["1 day", "1 day"]}, "2 windows for 2 steps"),
+        (["A", "B"], {"exclude": ["A"]}, "is step 1 itself"),
+        (["A", "B"], {"exclude": [("X", 2, 1)]}, "between step 2 and step 1"),
+        (["A", "B"], {"exclude": [("X", 1, 3)]}, "between step 1 and step 3"),
+        (["A"], {"exclude": ["X"]}, "needs two steps"),
+        (["A", "B"], {"exclude": ["X"], "order": "strict"}, "adds nothing"),
+        (["A", "B"], {"exclude": [("X", 1, 2)], "order": "any"}, "no places"),
+        (["A", "B"], {"order": "strict", "ties": "any"}, "gives up"),
+        (["A", "B"], {"order": "any", "within": ["1 day"]}, "one window"),
+        (["A", "B"], {"order": "strict", "unit": "attempt"}, "needs order='ordered'"),
+        ([step("A", optional=True), "B"], {}, "first step cannot be optional"),
+        (["A", step("B", optional=True)], {"order": "any"}, "needs order='ordered'"),
+        (["A", "B"], {"by_at": "last"}, "needs a column by="),
+        (["A", [step("B", optional=True), "X"]], {}, "belong to the whole step"),
+    ],
+)
+def test_a_definition_that_means_nothing_is_refused(steps, rules, message):
+    with pytest.raises(InputError, match=message):
+        funnel(journeys_of(one("ABX")), steps, **rules)
+
+
+def test_a_step_needs_a_name_or_a_condition():
+    with pytest.raises(InputError, match="a name, a where="):
+        step()
+
+
+def test_results_without_groups_have_nothing_to_compare():
+    with pytest.raises(InputError, match="no groups"):
+        funnel(journeys_of(one("AB")), ["A", "B"]).compare()
+
+
+def test_the_chart_draws_what_the_frame_says():
+    rows = [*one("AB"), ("d", 0, "A"), ("e", 95, "A")]
+    answer = funnel(journeys_of(rows, observed_until=100), ["A", "B"], within="30 min")
+    bars = {trace.name: list(trace.x) for trace in answer.plot().data if trace.type == "bar"}
+    assert bars["went on"] == pytest.approx([1 / 3, 1 / 3])
+    assert bars["open: may still go on"] == pytest.approx([1 / 3, 0])
+    assert bars["dropped"] == pytest.approx([1 / 3, 0])
+
+
+def test_the_chart_over_periods_is_a_line():
+    answer = funnel(journeys_of(one("ABAB", gap=DAY)), ["A", "B"], unit="attempt").over("day")
+    figure = answer.plot()
+    assert [trace.mode for trace in figure.data] == ["lines", "lines+markers"]
+    assert list(figure.data[0].y) == [1, 1]
+
+
+def test_the_card_says_who_started_and_until_when():
+    html = funnel(journeys_of(one("AB")), ["A", "B"])._repr_html_()
+    assert "journeys that started <b>1</b>" in html
+    assert "observed until" in html
+
+
+def test_the_numbers_that_people_quote_have_names():
+    rows = [*one("AB"), ("d", 0, "A"), ("e", 95, "A")]
+    answer = funnel(journeys_of(rows, observed_until=100), ["A", "B"], within="30 min")
+    assert (answer.started, answer.converted) == (3, 1)
+    assert answer.conversion == pytest.approx(1 / 3)
+    assert answer.settled_conversion == 0.5
+    assert answer.observation_end == pd.Timestamp(100, unit="min", tz="UTC")
+
+
+def test_only_the_columns_that_are_needed_are_read():
+    journeys = journeys_of(one("AB"))
+    (partition,) = journeys.partitions
+    read = []
+    original = type(partition).event
+
+    class Watched(type(partition)):
+        def event(self, name):
+            read.append(name)
+            return original(self, name)
+
+    watched = Watched(**{name: getattr(partition, name) for name in partition.__dataclass_fields__})
+    FunnelAnalysis.plan(journeys, ["A", "B"]).map(watched)
+    assert set(read) == {"touchpoint", "time"}
+
+
+def test_real_customers_go_through_the_shop_as_published(shared_data):
+    log = pd.read_csv(shared_data / "ecom" / "ecom_5x.csv.gz", parse_dates=["timestamp"])
+    rows = pd.DataFrame(
+        {
+            "customer": log["user_id"],
+            "time": (log["timestamp"] - pd.Timestamp(0)) // pd.Timedelta(seconds=1),
+            "touchpoint": log["event"],
+        }
+    )
+    steps = ["product_view", "add_to_cart", "shipping_details", "purchase"]
+    journeys = journeys_of(rows, unit=1_000_000)
+    # The published numbers have no window: one that is longer than the log.
+    answer = funnel(journeys, steps, unit="customer", within="365 days")
+    assert answer.to_frame()["reached"].tolist() == [598, 517, 401, 227]
+    assert funnel(journeys, steps, unit="customer").to_frame()["reached"].tolist() == [598, 502, 374, 180]

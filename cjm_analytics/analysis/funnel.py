@@ -255,6 +255,11 @@ class Counted(NamedTuple):
     group: NDArray[np.int64]
     groups: tuple[str, ...]
 
+    def did(self, step: int) -> NDArray[np.bool_]:
+        """Which units did an optional step."""
+        done: NDArray[np.bool_] = (self.found.optional >> step) & 1 == 1
+        return done
+
 
 @dataclass(frozen=True)
 class FunnelAnalysis:
@@ -389,16 +394,20 @@ class FunnelAnalysis:
         counts[:, _SETTLED] = by_depth(counted.settled)
         for number, place in enumerate(self.steps):
             if place.optional:
-                did = (found.optional >> number) & 1 == 1
+                did = counted.did(number)
                 counts[:, _DID, number] = np.bincount(group[did], minlength=n_groups)
                 counts[:, _DID_SETTLED, number] = np.bincount(
                     group[did & counted.settled], minlength=n_groups
                 )
-        complete = found.depth == self.required[-1] + 1
-        times = [(np.flatnonzero(complete), 0)]
-        times += [(np.flatnonzero(found.lag[:, number] >= 0), number) for number in range(1, n_steps)]
-        lags = np.concatenate([found.lag[rows, number] for rows, number in times])
-        keys = np.concatenate([group[rows] * n_steps + number for rows, number in times])
+        parts = []
+        for number, place in enumerate(self.steps):
+            rows = np.flatnonzero(counted.did(number) if place.optional else found.depth > number)
+            if number > 0:
+                parts.append((found.lag[rows, number], group[rows] * n_steps + number))
+            if number == self.required[-1]:
+                time = partition.event("time")
+                parts.append((time[counted.last[rows]] - time[counted.first[rows]], group[rows] * n_steps))
+        lags, keys = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         return FunnelPartial(counted.groups, counts, Durations.of(lags, keys))
 
     def count(self, partition: Partition) -> Counted:
@@ -418,7 +427,7 @@ class FunnelAnalysis:
         group = np.zeros(len(first), np.int64)
         groups: tuple[str, ...] = (ALL,)
         if self.period is not None:
-            group, groups = _used(*_periods(partition.event("time")[first], self.period, self.timezone))
+            group, groups = _used(*_periods(found.started, self.period, self.timezone))
         elif self.by is not None and self.by_at == "every":
             group, groups = _used(value[found.unit], values)
         elif self.by is not None:
@@ -636,7 +645,7 @@ def _exclusions(
         place = _place(journeys, what)
         if len(steps) > 1 and not 1 <= low < high <= len(steps):
             raise InputError(
-                f"exclude: {place.label!r} cannot lie between step {low} and step {high} of {len(steps)} steps."
+                f"exclude: {place.label!r} cannot lie between step {low} and step {high} of {len(steps)}."
             )
         if steps[low - 1].optional or steps[high - 1].optional:
             raise InputError(f"exclude: {place.label!r} must lie between steps that are required.")
@@ -897,7 +906,7 @@ class Funnel:
         return run(_Listing(self.analysis, self._step_number(step), status, group), journeys, engine)
 
     def over(self, period: str) -> Funnel:
-        """The same funnel per period: units by the day, week, month … in which their run started.
+        """The same funnel per period: units by the day, week, month … of their first visit to the first step.
 
         Parameters
         ----------
@@ -1029,8 +1038,8 @@ class _Listing:
         final = analysis.required[-1] + 1
         complete = found.depth == final
         if self.status == "reached":
-            did = (found.optional >> self.step) & 1 == 1
-            chosen = did if analysis.steps[self.step].optional else found.depth > self.step
+            optional = analysis.steps[self.step].optional
+            chosen = counted.did(self.step) if optional else found.depth > self.step
         else:
             chosen = (found.depth == self.step + 1) & ~complete
             chosen &= counted.going if self.status == "open" else ~counted.going

@@ -56,8 +56,7 @@ class Outcomes(NamedTuple):
     void : int8
         Number of the step that an exclusion kept a run from, the furthest; 0: none.
     lag : int64, shape (n, n_steps)
-        Time from the required step before to each step, −1: not reached. At 0, the time from the first to
-        the furthest step.
+        Time from the required step before to each step that was reached; else, and at 0, without meaning.
     """
 
     unit: NDArray[np.int64]
@@ -76,12 +75,12 @@ def _room(n: int, n_steps: int) -> Outcomes:
     return Outcomes(
         np.empty(n, np.int64),
         np.empty(n, np.int8),
+        np.zeros(n, np.int64),
         np.empty(n, np.int64),
         np.empty(n, np.int64),
         np.empty(n, np.int64),
-        np.empty(n, np.int64),
-        np.empty(n, np.bool_),
-        np.empty(n, np.int8),
+        np.zeros(n, np.bool_),
+        np.zeros(n, np.int8),
         np.empty((n, n_steps), np.int64),
     )
 
@@ -103,25 +102,56 @@ def _filled(found: Outcomes, n: int) -> Outcomes:
 
 @njit(nogil=True, cache=True)
 def _note(
-    found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, rows: NDArray[np.int64],
-    time: NDArray[np.int64], before: NDArray[np.int64], going: bool, void: int | np.int64,
+    found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, first: int | np.int64,
+    last: int | np.int64, going: bool, void: int | np.int64,
 ) -> int:  # fmt: skip
-    """Write down the run in which `rows[i]` served step i, as outcome n; returns n + 1."""
+    """Write down what became of a unit as outcome n, the lags apart; returns n + 1."""
     found.unit[n] = unit
     found.depth[n] = furthest + 1
-    found.optional[n] = 0
-    found.first[n] = rows[0]
-    found.last[n] = rows[furthest]
+    found.first[n] = first
+    found.last[n] = last
     found.started[n] = started
-    found.going[n] = going
-    found.void[n] = void
-    found.lag[n, :] = -1
-    found.lag[n, 0] = time[rows[furthest]] - time[rows[0]]
-    step = furthest
-    while step > 0:
-        found.lag[n, step] = time[rows[step]] - time[rows[before[step]]]
-        step = before[step]
+    if going:
+        found.going[n] = True
+    if void:
+        found.void[n] = void
     return n + 1
+
+
+@njit(nogil=True, cache=True)
+def _note_lags(
+    lag: NDArray[np.int64], rows: NDArray[np.int64], furthest: int, time: NDArray[np.int64]
+) -> None:
+    """The lags of a run in which `rows[i]` served step i."""
+    for step in range(1, furthest + 1):
+        lag[step] = time[rows[step]] - time[rows[step - 1]]
+
+
+@njit(nogil=True, cache=True)
+def _walk(
+    lag: NDArray[np.int64], first: np.int64, last: np.int64, code: NDArray[Any], table: NDArray[np.int64],
+    time: NDArray[np.int64], after: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """The lags of a run between two rows: each required step is served by its earliest event."""
+    before = np.int64(first)
+    step = after[0]
+    for row in range(first + 1, last + 1):
+        mask = table[code[row]] if len(table) else np.int64(code[row])
+        if (mask >> step) & 1:
+            lag[step] = time[row] - time[before]
+            before = np.int64(row)
+            step = after[step]
+            if step == len(after):
+                break
+
+
+@njit(nogil=True, cache=True)
+def _n_bits(mask: np.int64) -> int:
+    n = 0
+    while mask != 0:
+        mask = np.int64(mask & (mask - 1))
+        n += 1
+    return n
 
 
 @njit(nogil=True, cache=True)
@@ -141,23 +171,23 @@ def ordered_runs(
 ) -> Outcomes:  # fmt: skip
     """Steps in order within one window from the first; other events may lie between.
 
-    `run[i]` is the row at which the latest run to have done step i started (−1: none), `rows[i]` the rows
-    that served its steps. A newer run takes an older one's place step by step: it started later, so it has
-    more time left, and one run per step is all there is to remember. An event that exclusion x names makes
-    void every run that has done step `void_from[x]` and not yet step `void_to[x]` (steps from 1).
-    With `attempts`, the outcomes are the runs that were not overtaken while they could go on.
+    `run[i]` is the row at which the latest run to have done step i started (−1: none), `done[i]` the row at
+    which it did. A newer run takes an older one's place step by step: it started later, so it has more time
+    left, and one run per step is all there is to remember. An event that exclusion x names makes void every
+    run that has done step `void_from[x]` and not yet step `void_to[x]` (steps from 1). With `attempts`, the
+    outcomes are the runs that were not overtaken while they could go on.
     """
     n_steps = len(steps.before)
     lookup = len(table) > 0
+    skipping = steps.optional.any()
     found = _room(_count_starts(code, table) if attempts else len(offsets) - 1, n_steps)
     n = 0
     run = np.empty(n_steps, np.int64)
-    rows = np.empty((n_steps, n_steps), np.int64)
-    best = np.empty(n_steps, np.int64)
+    done = np.empty(n_steps, np.int64)
     optional_lag = np.empty(n_steps, np.int64)
     for unit in range(len(offsets) - 1):
         furthest = -1
-        started = np.int64(0)
+        first = last = started = np.int64(0)
         optional = np.int64(0)
         void = np.int64(0)
         for row in range(offsets[unit], offsets[unit + 1]):
@@ -166,79 +196,79 @@ def ordered_runs(
                 continue
             now = time[row]
             if furthest < 0:
-                run[:] = -1
+                for step in range(n_steps):
+                    run[step] = -1
                 started = now
-            if mask >> n_steps:
-                for exclusion in range(len(void_from)):
-                    if (mask >> (n_steps + exclusion)) & 1 == 0:
+            for exclusion in range(len(void_from)):
+                if (mask >> (n_steps + exclusion)) & 1 == 0:
+                    continue
+                for step in range(void_from[exclusion] - 1, void_to[exclusion] - 1):
+                    one = run[step]
+                    if steps.optional[step] or one < 0 or now - time[one] > within:
                         continue
-                    for step in range(void_from[exclusion] - 1, void_to[exclusion] - 1):
-                        one = run[step]
-                        if steps.optional[step] or one < 0 or now - time[one] > within:
-                            continue
-                        if steps.after[step] < n_steps and run[steps.after[step]] == one:
-                            continue  # it is further on
-                        void = max(void, void_to[exclusion])
-                        if attempts:
-                            n = _note(
-                                found, n, unit, time[one], step, rows[step], time, steps.before,
-                                False, void_to[exclusion],
-                            )  # fmt: skip
-                        for other in range(n_steps):
-                            if run[other] == one:
-                                run[other] = -1
+                    if run[steps.after[step]] == one:
+                        continue  # it is further on
+                    void = max(void, void_to[exclusion])
+                    if attempts:
+                        n = _note(found, n, unit, time[one], step, one, done[step], False, void_to[exclusion])
+                        _walk(found.lag[n - 1], one, done[step], code, table, time, steps.after)
+                    for other in range(n_steps):
+                        if run[other] == one:
+                            run[other] = -1
             for step in steps.visiting:
                 if (mask >> step) & 1 == 0:
                     continue
-                source = steps.before[step]
-                if step == 0:
-                    if first_only and furthest >= 0:
-                        continue
-                    one = row
-                else:
-                    one = run[source]
+                one = np.int64(row)
+                if step > 0:
+                    one = run[steps.before[step]]
                     if one < 0 or run[step] == one or now - time[one] > within:
                         continue
-                if steps.optional[step]:
+                elif first_only and furthest >= 0:
+                    continue
+                if skipping and steps.optional[step]:
                     ahead = steps.after[step]
                     taken = ahead < n_steps and run[ahead] == one
-                    for other in range(source + 1, ahead):
+                    for other in range(steps.before[step] + 1, ahead):
                         # Not after a later one; and one event serves one step of a run.
-                        taken |= run[other] == one and (other > step or rows[other, other] == row)
+                        taken |= run[other] == one and (other > step or done[other] == row)
                     if taken:
                         continue
                     if (optional >> step) & 1 == 0:
                         optional |= np.int64(1) << step
-                        optional_lag[step] = now - time[rows[source, source]]
-                    run[step] = one
-                    rows[step, step] = row
-                    continue
+                        optional_lag[step] = now - time[done[steps.before[step]]]
+                elif step > furthest:
+                    furthest = step
+                    first = one
+                    last = np.int64(row)
                 if attempts and step < steps.final:
                     old = run[step]
                     if old >= 0 and run[steps.after[step]] != old and now - time[old] > within:
-                        n = _note(found, n, unit, time[old], step, rows[step], time, steps.before, False, 0)
+                        n = _note(found, n, unit, time[old], step, old, done[step], False, 0)
+                        _walk(found.lag[n - 1], old, done[step], code, table, time, steps.after)
                 run[step] = one
-                if source >= 0:
-                    rows[step, : source + 1] = rows[source, : source + 1]
-                rows[step, step] = row
-                if step > furthest:
-                    furthest = step
-                    best[: step + 1] = rows[step, : step + 1]
+                done[step] = row
                 if attempts and step == steps.final:
-                    n = _note(found, n, unit, time[one], step, rows[step], time, steps.before, False, 0)
+                    n = _note(found, n, unit, time[one], step, one, row, False, 0)
+                    _walk(found.lag[n - 1], one, np.int64(row), code, table, time, steps.after)
         if furthest < 0:
             continue
         going = False
-        for step in range(steps.final):
-            one = run[step]
-            if steps.optional[step] or one < 0:
-                continue
-            alive = end - time[one] < within
-            going |= alive
-            if attempts and run[steps.after[step]] != one:
-                n = _note(found, n, unit, time[one], step, rows[step], time, steps.before, alive, 0)
-        if not attempts:
-            n = _note(found, n, unit, started, furthest, best, time, steps.before, going, void)
+        if attempts or furthest < steps.final:
+            for step in range(steps.final):
+                one = run[step]
+                if steps.optional[step] or one < 0:
+                    continue
+                alive = end - time[one] < within
+                going |= alive
+                if attempts and run[steps.after[step]] != one:
+                    n = _note(found, n, unit, time[one], step, one, done[step], alive, 0)
+                    _walk(found.lag[n - 1], one, done[step], code, table, time, steps.after)
+        if attempts:
+            continue
+        n = _note(found, n, unit, started, furthest, first, last, going, void)
+        if furthest > 0:
+            _walk(found.lag[n - 1], first, last, code, table, time, steps.after)
+        if optional:
             found.optional[n - 1] = optional
             for step in range(n_steps):
                 if (optional >> step) & 1:
@@ -293,7 +323,6 @@ def ordered_instants(
     """
     n_steps = len(window)
     lookup = len(table) > 0
-    before = np.arange(-1, n_steps - 1)
     found = _room(len(offsets) - 1, n_steps)
     n = 0
     run = np.empty(n_steps, np.int64)
@@ -321,7 +350,7 @@ def ordered_instants(
                 alike = 0
                 for event in range(n_masks):
                     alike += masks[event] == mask
-                if mask != 0 and alike < n_steps:  # more of a kind than steps are of no use
+                if alike < _n_bits(mask):  # an event serves one step: more of a kind are of no use
                     if n_masks == len(masks):
                         masks = np.concatenate((masks, masks))
                         served_by = np.concatenate((served_by, served_by))
@@ -341,7 +370,7 @@ def ordered_instants(
             for step in range(n_steps - 1, -1, -1):
                 if (union >> step) & 1 == 0:
                     continue
-                low = _served_down_to(step, 0, masks, n_masks, holds, tried)
+                low = step if n_masks == 1 else _served_down_to(step, 0, masks, n_masks, holds, tried)
                 source = _NONE
                 for one in range(low, step + 1):
                     if one == 0:
@@ -360,16 +389,20 @@ def ordered_instants(
                         source += 1
                     if run[step] == run[source]:
                         continue  # within a run each step takes its earliest event
-                _served_down_to(step, source + 1, masks, n_masks, holds, tried)
-                if source >= 0:
-                    rows[step, : source + 1] = rows[source, : source + 1]
-                for event in range(n_masks):
-                    if holds[event] >= 0:
-                        rows[step, holds[event]] = served_by[event]
+                for other in range(source + 1):
+                    rows[step, other] = rows[source, other]
+                if n_masks == 1:
+                    rows[step, step] = served_by[0]
+                else:
+                    _served_down_to(step, source + 1, masks, n_masks, holds, tried)
+                    for event in range(n_masks):
+                        if holds[event] >= 0:
+                            rows[step, holds[event]] = served_by[event]
                 run[step] = run[source] if source >= 0 else instant
                 if step > furthest:
                     furthest = step
-                    best[: step + 1] = rows[step, : step + 1]
+                    for other in range(step + 1):
+                        best[other] = rows[step, other]
             for exclusion in range(len(void_from)):
                 if (union >> (n_steps + exclusion)) & 1 == 0:
                     continue
@@ -393,7 +426,8 @@ def ordered_instants(
             if run[step] >= 0:
                 since = rows[step, step] if stepwise else run[step]
                 going |= end - time[since] < window[step + 1]
-        n = _note(found, n, unit, started, furthest, best, time, before, going, void)
+        n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, void)
+        _note_lags(found.lag[n - 1], best, furthest, time)
     return _filled(found, n)
 
 
@@ -409,7 +443,6 @@ def strict_runs(
     """
     n_steps = len(window)
     lookup = len(table) > 0
-    before = np.arange(-1, n_steps - 1)
     found = _room(len(offsets) - 1, n_steps)
     n = 0
     best = np.empty(n_steps, np.int64)
@@ -434,7 +467,8 @@ def strict_runs(
                     alive ^= np.int64(1) << step
                 elif step > furthest:
                     furthest = step
-                    best[: step + 1] = np.arange(row - step, row + 1)
+                    for other in range(step + 1):
+                        best[other] = row - step + other
         if furthest < 0:
             continue
         going = False
@@ -443,7 +477,8 @@ def strict_runs(
             if (alive >> step) & 1:
                 since = last if stepwise else last - step
                 going |= end - time[since] < window[step + 1]
-        n = _note(found, n, unit, started, furthest, best, time, before, going, 0)
+        n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, 0)
+        _note_lags(found.lag[n - 1], best, furthest, time)
     return _filled(found, n)
 
 
@@ -454,13 +489,12 @@ def any_order_runs(
 ) -> Outcomes:  # fmt: skip
     """The most different steps done inside one window, whichever; each with an event of its own.
 
-    `recent` holds the events of the window that ends now, as far as they can matter: of events with the
-    same mask the latest n_steps. Going back from now, an event is taken if a step can be found for it; that
-    way the steps take the latest events. Bit n_steps marks an excluded event: what was done before it is
-    forgotten.
+    `recent` holds the events of the window that ends now, as far as they can matter: of events that fit the
+    same steps the latest, as many as these steps. Going back from now, an event is taken if a step can be
+    found for it; that way the steps take the latest events. Bit n_steps marks an excluded event: what was
+    done before it is forgotten.
     """
     lookup = len(table) > 0
-    before = np.arange(-1, n_steps - 1)
     longest = 0
     for unit in range(len(offsets) - 1):
         longest = max(longest, offsets[unit + 1] - offsets[unit])
@@ -484,21 +518,23 @@ def any_order_runs(
             now = time[row]
             if first_only and furthest >= 0 and now - started > within:
                 break
+            fits = mask & all_steps
             kept = 0
             alike = 0
             for event in range(n_recent):
                 if now - time[recent[event]] <= within:
                     recent[kept] = recent[event]
                     masks[kept] = masks[event]
-                    alike += masks[event] == mask
+                    alike += masks[event] == fits
                     kept += 1
-            if alike >= n_steps:  # the oldest of its kind can no longer matter
+            if fits and alike >= _n_bits(fits):  # the oldest of its kind can no longer matter
                 oldest = 0
-                while masks[oldest] != mask:
+                while masks[oldest] != fits:
                     oldest += 1
-                recent[oldest : kept - 1] = recent[oldest + 1 : kept].copy()
-                masks[oldest : kept - 1] = masks[oldest + 1 : kept].copy()
                 kept -= 1
+                for event in range(oldest, kept):
+                    recent[event] = recent[event + 1]
+                    masks[event] = masks[event + 1]
             n_recent = kept
             if mask >> n_steps:
                 if n_recent:
@@ -506,14 +542,15 @@ def any_order_runs(
                 n_recent = 0
                 if first_only and furthest >= 0:
                     break
-                mask &= all_steps
-                if mask == 0:
+                if fits == 0:
                     continue
             recent[n_recent] = row
-            masks[n_recent] = mask
+            masks[n_recent] = fits
             n_recent += 1
             if furthest < 0:
                 started = now
+            if n_recent <= furthest + 1:
+                continue
             served_by[:] = -1
             done = 0
             for event in range(n_recent - 1, -1, -1):
@@ -528,7 +565,8 @@ def any_order_runs(
             continue
         since = started if first_only or n_recent == 0 else time[recent[n_recent - 1]]
         going = n_recent > 0 and bool(end - since < within)
-        n = _note(found, n, unit, started, furthest, best, time, before, going, void)
+        n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, void)
+        _note_lags(found.lag[n - 1], best, furthest, time)
     return _filled(found, n)
 
 

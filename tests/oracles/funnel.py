@@ -284,3 +284,33 @@ def any_order(events, n_steps, within, end, *, first_only=False, excludes=False)
 
 def lags_of(events, rows):
     return [None, *(events[b][0] - events[a][0] for a, b in pairwise(rows))]
+
+
+def with_optional(log, steps, within):
+    """Which steps some run did. Steps are names, or have `.of` and `.optional`; log: (time, name)."""
+    wanted = [{one} if isinstance(one, str) else set(one.of) for one in steps]
+    optional = [not isinstance(one, str) and one.optional for one in steps]
+    did = [False] * len(steps)
+    starts = [row for row, (_, name) in enumerate(log) if name in wanted[0]]
+    arrivals = {}
+    for start in starts:
+        at, done = 0, {0: start}
+        for row in range(start + 1, len(log)):
+            time, name = log[row]
+            if time - log[start][0] > within:
+                break
+            required = next((step for step in range(at + 1, len(steps)) if not optional[step]), len(steps))
+            if required < len(steps) and name in wanted[required]:
+                at = required
+                done[at] = row
+                continue
+            latest = max(step for step in done if step >= at)
+            for step in range(latest + 1, required):
+                if name in wanted[step]:
+                    done[step] = row
+                    break
+        arrivals[start] = done
+    for done in arrivals.values():
+        for step in done:
+            did[step] = True
+    return did

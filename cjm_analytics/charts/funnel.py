@@ -1,0 +1,300 @@
+"""Funnel charts: per step who went on, who may still, and who dropped; groups side by side; a trend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cjm_analytics.charts import theme
+from cjm_analytics.charts.text import fitted, plain, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    import plotly.graph_objects as go
+
+__all__ = ["funnel_chart", "trend_chart"]
+
+MOST_GROUPS = 6
+"""More groups than this cannot be told apart."""
+
+_NAME_ROOM = 200
+_GAP = 2 * theme.NBSP
+_ROOM_FOR_NUMBERS = 1.3
+"""Right end of the axis: beyond 100 % stand the numbers of the longest bars."""
+
+_PARTS = (
+    ("went_on", "went on", "", 1.0),
+    ("open", "open: may still go on", "/", 0.45),
+    ("dropped", "dropped", "", 0.22),
+)
+
+
+def funnel_chart(frame: pd.DataFrame, *, by: str | None, unit: str, window: str) -> go.Figure:
+    """Bars per step, as long as the share of all starts that reached it, in the parts that became of them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `Funnel.to_frame` gives it.
+    by : str or None
+        The column of groups; those that are too small are left out, and so are all but the largest six.
+    unit : str
+        What is counted, for the title.
+    window : str
+        The window in words.
+    """
+    if by == "period":
+        return trend_chart(frame, unit=unit, window=window)
+    return _single(frame, unit, window) if by is None else _grouped(frame, by, unit, window)
+
+
+def _single(frame: pd.DataFrame, unit: str, window: str) -> go.Figure:
+    n = len(frame)
+    figure = theme.figure(
+        f"{unit.capitalize()}s by step reached", subtitle=_subtitle(frame, unit, window), height=132 + 76 * n
+    )
+    drawn = frame.assign(y=np.arange(n, dtype=float))
+    colours = {"went_on": theme.CONTINUED, "open": theme.OPEN, "dropped": theme.DROPPED}
+    _add_parts(figure, drawn, colours, width=0.5, group=None)
+    _add_interval(figure, drawn.assign(y=drawn["y"] + 0.36), colour=theme.INK)
+    figure.add_scatter(
+        x=drawn["conversion"].fillna(0),
+        y=drawn["y"],
+        text=[
+            f"{_GAP}<b>{_percent(share)}</b>{_GAP}{theme.count(reached)}"
+            for share, reached in zip(drawn["conversion"], drawn["reached"], strict=True)
+        ],
+        mode="text",
+        textposition="middle right",
+        textfont={"size": 13, "color": theme.INK},
+        showlegend=False,
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
+    names = [_step_name(row) for row in drawn.to_dict("records")]
+    _finish(figure, drawn["y"].to_list(), names, n)
+    return figure
+
+
+def _step_name(row: dict[Hashable, Any]) -> str:
+    """The step, and in small print how it went from the step before."""
+    name = _bold(str(row["step"]), lines=2)
+    if row["y"] == 0 or pd.isna(row["step_conversion"]):
+        return name
+    time = "" if pd.isna(row["median_time"]) else f", median {theme.duration(row['median_time'])}"
+    text = f"{theme.percent(row['step_conversion'])} of the step before{time}"
+    return f"{name}<br><span style='font-size:11px;color:{theme.MUTED}'>{text}</span>"
+
+
+def _bold(name: str, *, lines: int) -> str:
+    return "<b>" + "<br>".join(map(plain, wrapped(name, _NAME_ROOM, 13, bold=True, lines=lines))) + "</b>"
+
+
+def _grouped(frame: pd.DataFrame, by: str, unit: str, window: str) -> go.Figure:
+    shown = frame[frame["reliability"] != "hidden"]
+    groups = list(dict.fromkeys(shown[by]))[:MOST_GROUPS]
+    shown = shown[shown[by].isin(groups)]
+    steps = list(dict.fromkeys(frame["step"]))
+    pitch = len(groups) + 1.1
+    left_out = frame[by].nunique() - len(groups)
+    note = f"{left_out} more groups, smaller or under the minimum, are in the table" if left_out else ""
+    figure = theme.figure(
+        f"{unit.capitalize()}s by step reached, by {plain(by)}",
+        subtitle=" · ".join(
+            filter(None, [f"steps {window}", "solid: went on, hatched: open, pale: dropped", note])
+        ),
+        height=round(150 + 21 * pitch * max(len(steps), 1)),
+    )
+    for place, (group, colour) in enumerate(theme.colours(groups).items()):
+        mine = shown[shown[by] == group].reset_index(drop=True)
+        mine = mine.assign(y=np.arange(len(mine)) * pitch + place)
+        colours = {part: theme.tint(colour, strength) for part, _, _, strength in _PARTS}
+        weak = mine["reliability"].eq("weak").any()
+        name = plain(fitted(str(group), 150, 12)) + (" (few)" if weak else "")
+        _add_parts(figure, mine, colours, width=0.82, group=name)
+        _add_interval(figure, mine, colour=theme.INK, legend=place == 0)
+        figure.add_scatter(
+            x=mine[["conversion", "high"]].max(axis=1).fillna(0),
+            y=mine["y"],
+            text=[
+                f"{_GAP}{_percent(share)}{_GAP}{theme.count(reached)}"
+                for share, reached in zip(mine["conversion"], mine["reached"], strict=True)
+            ],
+            mode="text",
+            textposition="middle right",
+            textfont={"size": 11, "color": theme.INK},
+            showlegend=False,
+            hoverinfo="skip",
+            cliponaxis=False,
+        )
+    centres = np.arange(len(steps)) * pitch + (len(groups) - 1) / 2
+    names = [_bold(str(step), lines=3) for step in steps]
+    _finish(figure, centres.tolist(), names, len(steps) * pitch - 1.1)
+    return figure
+
+
+def _add_parts(
+    figure: go.Figure, frame: pd.DataFrame, colours: dict[str, str], *, width: float, group: str | None
+) -> None:
+    """Bars in three parts; `group` names them in the legend, None: each part has its own entry."""
+    parts = frame.assign(went_on=frame["reached"] - frame["dropped"] - frame["open"])
+    base = np.zeros(len(parts))
+    for part, name, shape, _ in _PARTS:
+        share = (parts[part] / parts["started"].where(parts["started"] > 0)).fillna(0).to_numpy(float)
+        figure.add_bar(
+            y=parts["y"],
+            x=share,
+            base=base,
+            width=width,
+            orientation="h",
+            name=name if group is None else group,
+            legendgroup=name if group is None else group,
+            showlegend=group is None or part == "went_on",
+            marker={
+                "color": colours[part],
+                "line": {"width": 0.6, "color": theme.PAPER},
+                "pattern": {
+                    "shape": shape,
+                    "size": 6,
+                    "solidity": 0.25,
+                    "fillmode": "overlay",
+                    "fgcolor": theme.MUTED,
+                },
+            },
+            customdata=_hover(parts, part),
+            hovertemplate=(f"{group}<br>" if group else "")
+            + "<b>%{customdata[0]}</b><br>"
+            + name
+            + ": %{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]}<extra></extra>",
+        )
+        base = base + share
+    figure.update_layout(barmode="overlay")
+
+
+def _hover(parts: pd.DataFrame, part: str) -> list[list[str]]:
+    return [
+        [
+            plain(row["step"]),
+            f"{row[part]:,} of {row['reached']:,} that reached the step",
+            f"reached: {row['reached']:,} of {row['started']:,} that started ({_percent(row['conversion'])})",
+            f"step before: {row['reached']:,} of {row['before']:,} ({_percent(row['step_conversion'])})",
+        ]
+        for row in parts.to_dict("records")
+    ]
+
+
+def _add_interval(figure: go.Figure, frame: pd.DataFrame, *, colour: str, legend: bool = True) -> None:
+    """Settled conversion as a point with its interval, where there is any."""
+    # The first step is all of them by definition.
+    some = frame[frame["settled_conversion"].notna() & (np.arange(len(frame)) > 0)]
+    if some.empty:
+        return
+    share = some["settled_conversion"]
+    figure.add_scatter(
+        x=share,
+        y=some["y"],
+        mode="markers",
+        marker={
+            "symbol": "diamond",
+            "size": 7,
+            "color": theme.PAPER,
+            "line": {"width": 1.5, "color": colour},
+        },
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": some["high"] - share,
+            "arrayminus": share - some["low"],
+            "color": colour,
+            "thickness": 1.5,
+            "width": 3,
+        },
+        name="settled conversion, with interval",
+        legendgroup="settled",
+        legendrank=2000,
+        showlegend=legend,
+        customdata=[
+            [row["settled"], *(_percent(row[name]) for name in ("low", "high", "settled_conversion"))]
+            for row in some.to_dict("records")
+        ],
+        hovertemplate="settled conversion %{customdata[3]} (%{customdata[1]} to %{customdata[2]})<br>"
+        "of %{customdata[0]:,} that had the whole window<extra></extra>",
+    )
+
+
+def _finish(figure: go.Figure, places: Sequence[float], names: list[str], span: float) -> None:
+    figure.update_yaxes(
+        tickvals=list(places), ticktext=names, range=[span - 0.4, -0.6], showgrid=False, zeroline=False,
+        ticklabelstandoff=8,
+    )  # fmt: skip
+    figure.update_xaxes(
+        range=[0, _ROOM_FOR_NUMBERS],
+        tickvals=[0, 0.25, 0.5, 0.75, 1],
+        ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
+        title_text="share of those that started",
+        title_standoff=8,
+    )
+    figure.update_layout(margin={"t": 104, "r": 24, "b": 56, "l": 24})
+
+
+def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
+    """Conversion to the last step per period of the start: all starts, and those that are settled.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `Funnel.over(…).to_frame` gives it: column `period`.
+    unit, window : str
+        As for `funnel_chart`.
+    """
+    rows = frame.groupby("period", sort=True).tail(1)
+    last = plain(fitted(str(rows["step"].iloc[0]) if len(rows) else "", 320, 18, bold=True))
+    figure = theme.figure(
+        f"{unit.capitalize()}s that got to {last}, by start",
+        subtitle=f"steps {window} · points with interval: starts that had the whole window",
+        height=420,
+    )
+    periods = pd.to_datetime(rows["period"])
+    common = {
+        "x": periods,
+        "customdata": np.column_stack([rows["reached"], rows["started"], rows["settled"], rows["open"]]),
+    }
+    figure.add_scatter(
+        **common, y=rows["conversion"], mode="lines", name="all starts, open ones included",
+        line={"color": theme.UNASSIGNED, "dash": "dot", "width": 2},
+        hovertemplate="%{y:.1%}: %{customdata[0]:,} of %{customdata[1]:,} that started<extra></extra>",
+    )  # fmt: skip
+    share = rows["settled_conversion"]
+    figure.add_scatter(
+        **common, y=share, mode="lines+markers", name="settled conversion, with interval",
+        line={"color": theme.CONTINUED, "width": 2}, marker={"size": 7},
+        error_y={
+            "type": "data", "symmetric": False, "array": rows["high"] - share,
+            "arrayminus": share - rows["low"], "color": theme.CONTINUED, "thickness": 1.2, "width": 3,
+        },
+        hovertemplate="%{y:.1%} of %{customdata[2]:,} that had the whole window<extra></extra>",
+    )  # fmt: skip
+    top = float(np.nanmax([*rows["conversion"], *rows["high"], 0.05]))
+    figure.update_yaxes(
+        range=[0, min(1.05 * top, 1.02)], tickformat=".0%", title_text="share of those that started"
+    )
+    figure.update_xaxes(title_text="first visit to the first step", showgrid=False)
+    figure.update_layout(margin={"t": 104, "b": 56}, hovermode="x unified")
+    return figure
+
+
+def _subtitle(frame: pd.DataFrame, unit: str, window: str) -> str:
+    if frame.empty or not frame["started"].iloc[0]:
+        return f"no {unit} did the first step"
+    last = frame.iloc[-1]
+    through = f"{theme.percent(last['conversion'])} got through"
+    if pd.notna(last["settled_conversion"]):
+        through += f", {theme.percent(last['settled_conversion'])} of those that had the whole window"
+    return f"{last['started']:,} {unit}s started · steps {window} · {through}"
+
+
+def _percent(share: float) -> str:
+    return "–" if pd.isna(share) else theme.percent(share)
