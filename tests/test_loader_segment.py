@@ -286,7 +286,8 @@ def test_what_is_no_export_of_segment_is_refused(tmp_path):
 
 # Warehouse
 
-TRACKS = """id,anonymous_id,user_id,event,event_text,timestamp,received_at,context_page_path,context_page_search,context_library_name
+CONTEXT = "context_page_path,context_page_search,context_library_name"
+TRACKS = f"""id,anonymous_id,user_id,event,event_text,timestamp,received_at,{CONTEXT}
 m1,a1,,product_added,Product Added,2025-03-02 20:10:00.15,2025-03-02T20:10:00.350Z,/p,?x=1,analytics.js
 m2,a1,u1,order_completed,Order Completed,2025-03-02 20:15:30 UTC,2025-03-02T20:15:30.850Z,/pay,,analytics-ios
 """

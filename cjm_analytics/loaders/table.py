@@ -88,36 +88,36 @@ class Layout:
     decimal: str = "."
     ignored: frozenset[str] = frozenset()
 
-    def resolved(self, rows: Rows) -> Layout:
-        """The layout of one block: those with canonical names are taken, those that were named must be there.
+    def resolved(self, rows: Rows, *, is_first: bool = False) -> Layout:
+        """The layout of a block: columns with canonical names are taken, those that were named must be there.
 
-        A member of JSON objects may be absent from a block, because an object leaves out what it has not got:
-        there, only customer, time and event must be found.
+        JSON objects leave out what they have not got: there, a member may be absent from a whole block, and
+        only the first block must show a customer, a time and an event.
         """
         if rows.is_sparse and not len(rows):
             return self
         there = rows.names()
-        self._check_named(rows, there)
+        if is_first or not rows.is_sparse:
+            self._check_named(rows, there)
         used = {*self.columns.values(), *self.melt, self.email}
         taken = {
             name: name
             for name in _MAPPABLE
             if name in there and name not in self.columns and name not in used and not self._melted(name)
         }
-        named = {name: column for name, column in self.columns.items() if _is_there(rows, column)}
-        found = replace(self, columns={**taken, **named})
+        found = replace(self, columns={**taken, **self.columns})
         found.check(rows)
         return found
 
     def _check_named(self, rows: Rows, there: Sequence[str]) -> None:
-        named = [(name, column) for name, column in self.columns.items() if column]
+        ids = [(name, self.columns[name]) for name in _IDS if self.columns.get(name)]
+        ids += [("email", self.email)] if self.email else []
+        others = [(name, column) for name, column in self.columns.items() if column and name not in _IDS]
+        others += [("melt", column) for column in self.melt]
         if rows.is_sparse:
-            named = [(name, column) for name, column in named if name in {*_IDS, "timestamp", "event"}]
-            others: list[tuple[str, str]] = []
-        else:
-            others = [("melt", column) for column in self.melt]
-            others += [("email", self.email)] if self.email else []
-        for name, column in [*named, *others]:
+            others = [(name, column) for name, column in others if name in {"timestamp", "event"}]
+            ids = [] if any(_is_there(rows, column) for _, column in ids) else ids
+        for name, column in [*ids, *others]:
             if not _is_there(rows, column):
                 option = "customer" if name == "user_id" else name
                 raise UnknownNameError(f"column in {rows.file} for {option}=", column, there)
@@ -263,9 +263,9 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     Examples
     --------
     >>> import cjm_analytics as cjm
-    >>> orders = {"who": [7, 8], "at": ["2025-03-01 10:00", "2025-03-02"], "total": [9, 5], "shop": list("xy")}
+    >>> orders = {"who": [7, 8], "at": ["2025-03-01 10:00", "2025-03-02"], "sum": [9, 5], "shop": list("xy")}
     >>> source = cjm.loaders.table(
-    ...     orders, customer="who", timestamp="at", event="=order placed", value="total", tz="Europe/Berlin"
+    ...     orders, customer="who", timestamp="at", event="=order placed", value="sum", tz="Europe/Berlin"
     ... )
     >>> batch = next(source.batches())
     >>> batch.events.select(["user_id", "time_quality", "value", "properties"]).to_pylist()[1]
@@ -287,7 +287,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     )
     written = CsvFormat(sep, encoding, quote, tuple(null_values))
     origin = Origin.of(source, format, written)
-    first = layout.resolved(origin.glance())
+    first = layout.resolved(origin.glance(), is_first=True)
     has_score = bool(first.columns.get("score"))
     label = name or origin.name
     of_kind = checked_kind(kind or ("survey" if has_score else "clickstream"))
@@ -308,17 +308,19 @@ def _batches(origin: Origin, layout: Layout, name: str, kind: str) -> Iterator[B
     layout = replace(layout, clock=layout.clock.afresh())
     promoted = Promoted(layout.keep)
     unseen = {column for column in layout.columns.values() if column and not column.startswith("=")}
-    file, resolved = None, layout
+    file, resolved, has_rows = None, layout, False
     for rows in origin.blocks():
+        has_rows |= len(rows) > 0
         if rows.file != file or rows.is_sparse:
-            file, resolved = rows.file, layout.resolved(rows)
-            unseen -= set(resolved.columns.values())
+            file, resolved = rows.file, layout.resolved(rows, is_first=file is None)
+            unseen = {column for column in unseen if not rows.has(column)}
         yield canonical(rows, resolved, promoted, source=name, kind=kind)
-    _warn_of_unseen(name, [*sorted(unseen), *promoted.unseen], promoted.members)
+    if has_rows:
+        _warn_of_unseen(name, [*sorted(unseen), *promoted.unseen], promoted.members)
 
 
 def _warn_of_unseen(source: str, unseen: Sequence[str], members: Sequence[str]) -> None:
-    """Members of JSON that were named and are in no object of the whole source: most likely misspelt."""
+    """Warn of members of JSON that were named and are in no object of the source: misspelt, most likely."""
     for column in unseen:
         warnings.warn(f"No row of {source} holds {column!r}.{hint(column, members)}", stacklevel=2)
 

@@ -200,8 +200,8 @@ def zendesk(
     JSON lines or Parquet. The name of a member or file says what it holds: `tickets`, `users`,
     `ticket_comments`, `ticket_field_history`, `ticket_events` (the incremental feed), `ticket_audits`,
     `satisfaction_ratings`, `ticket_tags`, also in the singular, with a number (`tickets_0002.json`), with
-    `zendesk_` before or `_data` behind. `tickets` must be there; without `users`, nobody can be recognised in other
-    sources, and a warning says so. Other tables (organisations, chats, metrics) are not opened.
+    `zendesk_` before or `_data` behind. `tickets` must be there; without `users`, nobody can be recognised in
+    other sources, and a warning says so. Other tables (organisations, chats, metrics) are not opened.
 
     **What becomes what.**
 
@@ -228,8 +228,8 @@ def zendesk(
     several copies of a ticket, user or rating the last updated counts. A rating that was changed is one
     answer, the last. A rating that stands only in its ticket has no time of its own: it is placed at the
     ticket's last update (`time_quality` *inferred*). Status changes need `ticket_field_history`,
-    `ticket_events` or `ticket_audits`; the ticket itself only tells its last status, not when it came. Follow-up tickets are
-    tickets of their own; `via_followup_source_id` stays in `properties`.
+    `ticket_events` or `ticket_audits`; the ticket itself only tells its last status, not when it came.
+    Follow-up tickets are tickets of their own; `via_followup_source_id` stays in `properties`.
 
     **Counting.** Every row of a table that is read counts once: as event, reject or excluded (users and tags,
     private comments, changes of other fields, older copies). Where one row gives two events, a rating and its
