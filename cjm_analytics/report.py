@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from cjm_analytics._page import WIDTH, Exhibit, Section, page, write
 from cjm_analytics.charts.theme import NBSP, count, duration, percent
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.journeys import UNASSIGNED
+from cjm_analytics.model import ReportRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +47,8 @@ def report(
 
     The funnel's steps are chosen from the data: in each stage up to the goal's, the progressing touchpoint
     that most journeys have; at the end the goal. One light count chooses them; all else is computed in one
-    shared pass. What cannot be computed (no model, no goal, no answers) is said in a sentence.
+    shared pass. Figures of fewer than the model's `min_n` are left out. What cannot be computed (no model, no
+    goal, no answers) is said in a sentence.
 
     Parameters
     ----------
@@ -169,21 +171,22 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
     asked.ask("map", lambda: JourneyMapAnalysis.plan(journeys), unless="" if staged else _NO_MODEL)
     asked.ask("funnel", lambda: FunnelAnalysis.plan(journeys, steps), unless=without_funnel)
     asked.ask("paths", lambda: PathsAnalysis.plan(journeys, top=_TOP))
-    asked.ask("flow", lambda: FlowAnalysis.plan(journeys, positions=_POSITIONS))
+    asked.ask("flow", lambda: FlowAnalysis.plan(journeys, positions=_POSITIONS, top=6))
     by = "phase" if staged else None
     silent = "" if journeys.codebook.instruments else _NO_ANSWERS
     asked.ask("satisfaction", lambda: SatisfactionAnalysis.plan(journeys, by=by), unless=silent)
     answers = engine.run_all(list(asked.analyses.values()), journeys)
     found = dict(zip(asked.analyses, answers, strict=True))
     reasons, names = asked.reasons, _Names.of(journeys)
+    few = (journeys.model.report if journeys.model else ReportRules()).min_n
     sections = [
         _map_section(found.get("map"), reasons.get("map", "")),
         _drop_off_section(found.get("map"), reasons.get("map", ""), names),
         _funnel_section(found.get("funnel"), reasons.get("funnel", ""), names),
-        _paths_section(found.get("paths"), reasons.get("paths", "")),
-        _flow_section(found.get("flow"), reasons.get("flow", ""), names),
+        _paths_section(found.get("paths"), reasons.get("paths", ""), few),
+        _flow_section(found.get("flow"), reasons.get("flow", ""), names, few),
         _satisfaction_section(found.get("satisfaction"), reasons.get("satisfaction", ""), names),
-        _quality_section(journeys, found.get("map")),
+        _quality_section(journeys, found.get("map"), few),
     ]
     return sections, found.get("map")
 
@@ -325,44 +328,50 @@ def _funnel_section(found: Funnel | None, reason: str, names: _Names) -> Section
     return Section("funnel", title, intro, [exhibit])
 
 
-def _paths_section(found: Paths | None, reason: str) -> Section:
-    title, intro = (
-        "The paths they take",
-        "Journeys with the same touchpoints in the same order; direct repeats count once.",
-    )
+def _paths_section(found: Paths | None, reason: str, few: int) -> Section:
+    title = "The paths they take"
+    intro = "Journeys with the same touchpoints in the same order; direct repeats count once."
     if found is None:
         return Section("paths", title, intro, missing=reason)
     frame = found.to_frame()
     if not len(frame):
         return Section("paths", title, intro, missing="There are no journeys.")
+    # The most frequent come first, so that those of few are at the end.
+    shown = int((frame["journeys"] >= few).sum())
+    if not shown:
+        return Section("paths", title, intro, missing=f"No path is that of {few} journeys or more.")
+    frame = frame.head(shown)
+    found = replace(found, _frame=frame, sequences=found.sequences[:shown])
     first = frame.iloc[0]
     reading = (
         f"The most frequent path, “{first['path']}”, is that of {count(first['journeys'])} journeys "
-        f"({percent(first['share'])}); the {len(frame)} shown cover {percent(found.coverage)} of all."
+        f"({percent(first['share'])}); the {shown} shown cover {percent(found.coverage)} of all."
     )
-    return Section(
-        "paths", title, intro, [Exhibit("paths", reading, found.plot(), [("One row per path", frame)])]
-    )
+    exhibit = Exhibit("paths", reading, found.plot(), [("One row per path", frame)])
+    return Section("paths", title, intro, [exhibit])
 
 
-def _flow_section(found: Flow | None, reason: str, names: _Names) -> Section:
-    title, intro = (
-        "How journeys unfold",
-        f"From contact to contact, over the first {_POSITIONS} positions of each journey.",
+def _flow_section(found: Flow | None, reason: str, names: _Names, few: int) -> Section:
+    title = "How journeys unfold"
+    intro = (
+        f"From contact to contact, over the first {_POSITIONS} positions of each journey. Links of fewer "
+        f"than {few} journeys are not shown."
     )
     if found is None:
-        return Section("flow", title, intro, missing=reason)
+        return Section("flow", title, "", missing=reason)
     frame = found.to_frame()
     if not len(frame):
-        return Section("flow", title, intro, missing="There are no journeys.")
+        return Section("flow", title, "", missing="There are no journeys.")
     start = frame[frame["position"] == frame["position"].min()]
     by_source = start.groupby("source", sort=True)["journeys"].sum()
     name, journeys, total = by_source.idxmax(), int(by_source.max()), int(by_source.sum())
+    frame = frame[frame["journeys"] >= few].reset_index(drop=True)
+    if not len(frame):
+        return Section("flow", title, "", missing=f"No link is that of {few} journeys or more.")
     share = f"{count(journeys)} of {count(total)} ({percent(journeys / total)})"
     reading = f"Most journeys begin with “{names(name)}”: {share}."
-    return Section(
-        "flow", title, intro, [Exhibit("flow", reading, found.plot(), [("One row per link", frame)])]
-    )
+    figure = replace(found, _frame=frame).plot()
+    return Section("flow", title, intro, [Exhibit("flow", reading, figure, [("One row per link", frame)])])
 
 
 def _satisfaction_section(found: Satisfaction | None, reason: str, names: _Names) -> Section:
@@ -425,7 +434,7 @@ def _score(row: Any) -> str:  # noqa: ANN401 - a row
     return percent(row.score) if measure.startswith("share") else f"{row.score:.1f}"
 
 
-def _quality_section(journeys: Journeys, found: JourneyMap | None) -> Section:
+def _quality_section(journeys: Journeys, found: JourneyMap | None, few: int) -> Section:
     title = "What the numbers rest on"
     intro = "Every raw event is in a journey, or left out for a reason that is counted here."
     frame = journeys.report().to_frame()
@@ -442,7 +451,8 @@ def _quality_section(journeys: Journeys, found: JourneyMap | None) -> Section:
             else " All of them stand in a stage of the model."
         )
         if len(outside):
-            tables.append(("Most frequent events in no stage", outside.head(20)))
+            outside = outside[outside["events"] >= few].head(20)
+            tables.append((f"Most frequent events in no stage ({few} or more)", outside))
     facts = pd.DataFrame(_method(journeys), columns=["what", "value"])
     tables.append(("How it was made", facts))
     return Section("quality", title, intro, [Exhibit("quality", reading, None, tables)])
