@@ -58,7 +58,7 @@ class Bucket:
 
     def without_rows(self) -> Bucket:
         """The counts alone."""
-        return replace(self, table=self.table.slice(0, 0))
+        return replace(self, table=self.table.schema.empty_table())
 
     def row_groups(self, size: int) -> Iterator[pa.Table]:
         """The rows in pieces, each with the ids of its own customers only."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cjm_analytics._html import card, shown, table
+from cjm_analytics._html import card, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,16 +165,17 @@ class IngestReport:
 
     def _repr_html_(self) -> str:
         reasons = self.reasons()
-        more = (
-            f"<div style='margin-top:10px;font-weight:600'>Why rows were rejected</div>{table(reasons)}"
-            if len(reasons)
-            else ""
-        )
+        more = card("Why rows were rejected", {}, reasons) if len(reasons) else ""
         return card("Events", self.facts(), self._shown(), note=" ".join(self.notes)) + more
 
     def __repr__(self) -> str:
         lines = [" · ".join(f"{name} {value}" for name, value in self.facts().items())]
-        lines += ["", self._shown().map(shown).to_string(index=False)]
+        frame = self._shown()
+        texts = {
+            name: [shown(value, share=str(name).endswith("_share")) for value in frame[name]]
+            for name in frame
+        }
+        lines += ["", pd.DataFrame(texts).to_string(index=False)]
         reasons = self.reasons()
         if len(reasons):
             lines += ["", "Why rows were rejected:"]

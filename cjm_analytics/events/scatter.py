@@ -19,6 +19,7 @@ __all__ = ["BINS", "Scatter", "bin_of", "gathered", "one_array", "text_hashes"]
 BINS = 1024
 """Buckets are made of whole bins, so that their number may be chosen after the last row was seen."""
 
+_BINS_PER_BATCH = 8
 _MORSEL = 262_144
 _MORSEL_BYTES = 128 * 2**20
 _UPPER_BITS = np.uint64(54)
@@ -41,17 +42,32 @@ def bin_of(texts: pa.Array) -> NDArray[np.uint16]:
 
 
 @dataclass(frozen=True)
-class _File:
-    """Record batches on disk, those of one bin after those of another."""
+class _Morsel:
+    """Rows sorted by bin, in memory or in a file: bin b is the rows `bounds[b]:bounds[b + 1]`."""
 
-    path: Path
-    first: Sequence[int]
+    table: pa.Table | None
+    path: Path | None
+    bounds: NDArray[np.int64]
 
-    def read(self, bins: range) -> pa.Table:
-        with pa.memory_map(str(self.path)) as file:
-            reader = pa.ipc.open_file(file)
-            wanted = range(self.first[bins.start], self.first[bins.stop])
-            return pa.Table.from_batches([reader.get_batch(one) for one in wanted], reader.schema)
+    def rows(self, bins: range) -> pa.Table:
+        """The rows of consecutive bins; of a file only what holds them is read."""
+        start, end = self.bounds[bins.start], self.bounds[bins.stop]
+        if self.table is not None:
+            return self.table.slice(start, end - start)
+        groups = range(bins.start // _BINS_PER_BATCH, -(-bins.stop // _BINS_PER_BATCH))
+        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file) as reader:
+            table = pa.Table.from_batches([reader.get_batch(group) for group in groups], reader.schema)
+        return table.slice(start - self.bounds[groups.start * _BINS_PER_BATCH], end - start)
+
+    def written(self, path: Path) -> _Morsel:
+        """The same rows in a file, one record batch after the other, so that a part of it can be read."""
+        table = self.table
+        assert table is not None  # noqa: S101 - a morsel is written once
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            for first in range(0, BINS, _BINS_PER_BATCH):
+                start, end = self.bounds[first], self.bounds[first + _BINS_PER_BATCH]
+                writer.write_batch(_one_batch(table.slice(start, end - start)))
+        return _Morsel(None, path, self.bounds)
 
 
 class Scatter:
@@ -77,9 +93,7 @@ class Scatter:
         self._n_waiting = 0
         self._bytes_waiting = 0
         self._types: dict[str, pa.DataType] = {}
-        self._held: list[tuple[pa.Table, NDArray[np.int64]]] = []
-        self._held_bytes = 0
-        self._files: list[_File] = []
+        self._morsels: list[_Morsel] = []
 
     @property
     def n_rows(self) -> int:
@@ -104,18 +118,14 @@ class Scatter:
 
     def clear(self) -> None:
         """Forget all rows."""
-        self._held, self._held_bytes = [], 0
-        for file in self._files:
-            file.path.unlink()
-        self._files = []
+        for morsel in self._morsels:
+            if morsel.path is not None:
+                morsel.path.unlink()
+        self._morsels = []
 
     def tables(self, bins: range) -> list[pa.Table]:
         """The rows of consecutive bins, in pieces that may differ in their columns."""
-        pieces = [file.read(bins) for file in self._files]
-        pieces += [
-            table.slice(bounds[bins.start], bounds[bins.stop] - bounds[bins.start])
-            for table, bounds in self._held
-        ]
+        pieces = [morsel.rows(bins) for morsel in self._morsels]
         return [piece for piece in pieces if piece.num_rows]
 
     def _put_into_bins(self) -> None:
@@ -128,36 +138,12 @@ class Scatter:
         table = table.take(pa.array(np.argsort(place, kind="stable")))
         bounds = np.concatenate([[0], np.cumsum(counts)])
         self.rows += counts
-        self._held.append((table, bounds))
         self.n_bytes += table.nbytes
-        self._held_bytes += table.nbytes
-        if self._folder is not None and self._held_bytes > self._limit:
-            self._write()
-
-    def _write(self) -> None:
-        assert self._folder is not None  # noqa: S101 - only called with a folder
-        self._folder.mkdir(parents=True, exist_ok=True)
-        held, self._held, self._held_bytes = self._held, [], 0
-        while held:
-            n_alike = len(_alike([table for table, _ in held]))
-            self._files.append(self._written(held[:n_alike]))
-            held = held[n_alike:]
-
-    def _written(self, held: list[tuple[pa.Table, NDArray[np.int64]]]) -> _File:
-        assert self._folder is not None  # noqa: S101 - only called with a folder
-        path = self._folder / f"{len(self._files):05d}.arrow"
-        schema = gathered([table.slice(0, 0) for table, _ in held]).schema
-        first = [0]
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema, options=options) as writer:
-            n_batches = 0
-            for one in range(BINS):
-                piece = gathered([table.slice(at[one], at[one + 1] - at[one]) for table, at in held])
-                for batch in piece.to_batches():
-                    writer.write_batch(batch)
-                    n_batches += 1
-                first.append(n_batches)
-        return _File(path, first)
+        morsel = _Morsel(table, None, bounds)
+        if self._folder is not None and self.n_bytes > self._limit:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            morsel = morsel.written(self._folder / f"{len(self._morsels):06d}.arrow")
+        self._morsels.append(morsel)
 
 
 def gathered(tables: Sequence[pa.Table]) -> pa.Table:
@@ -165,15 +151,11 @@ def gathered(tables: Sequence[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
 
 
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    columns = [one_array(column) for column in table.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+
+
 def one_array(column: pa.ChunkedArray) -> pa.Array:
     """The column in one piece, without a copy where it is one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-
-
-def _alike(tables: Sequence[pa.Table]) -> Sequence[pa.Table]:
-    """As many of the first tables as have the same type wherever they have the same column."""
-    types: dict[str, pa.DataType] = {}
-    for number, table in enumerate(tables):
-        if any(types.setdefault(one.name, one.type) != one.type for one in table.schema):
-            return tables[:number]
-    return tables
