@@ -180,7 +180,7 @@ COLUMNS = {
         lambda: pa.table(COLUMNS).to_batches()[0],
         lambda: pa.table(COLUMNS).to_reader(),
         lambda: duckdb.sql(
-            "select 'ann' as who, timestamptz '2025-03-01 10:00:00+00' as at, 'visit' as what, 1.5e0 as price "
+            "select 'ann' as who, timestamptz '2025-03-01 10:00+00' as at, 'visit' as what, 1.5e0 as price "
             "union all select 'bob', timestamptz '2025-03-01 11:00:00+00', 'buy', null"
         ),
     ],

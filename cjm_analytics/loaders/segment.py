@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import warnings
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -49,6 +51,7 @@ _TABLES: Final = {
     "tracks", "pages", "screens", "identifies", "users", "groups", "accounts", "aliases", "group_memberships",
 }  # fmt: skip
 _DEVICE: Final = "device"
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+$")
 _OWN_COLUMNS: Final = {
     "id", "anonymous_id", "user_id", "event", "event_text", "timestamp", "received_at", "sent_at",
     "original_timestamp", "uuid_ts", "uuid", "loaded_at", "group_id", "previous_id",
@@ -380,8 +383,9 @@ def _known_from_calls(rows: ObjectRows, places: Sequence[int], clock: Clock) -> 
 
 
 def _id(value: object) -> str | None:
-    text = one_text(value)
-    return ids(pa.array([text], pa.string()), column="id").values[0].as_py() if text else None
+    """One id, cleaned as a column of ids is."""
+    text = unicodedata.normalize("NFC", one_text(value) or "").strip()
+    return (text.lower() if _EMAIL.match(text) else text) or None
 
 
 def _alias(email: object) -> str | None:
