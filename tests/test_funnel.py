@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ FUNNELS = (
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def random_logs(seed, *, n_logs=150, span=30, longest=9):
     """Rows of many customers, each a small log with ties; and per customer its (time, name) events."""
     rng = np.random.default_rng(seed)
@@ -98,7 +98,9 @@ def test_ordered_funnels_are_as_defined(steps, within, start):
     analysis = FunnelAnalysis.plan(journeys, steps, within=f"{within} min", start=start)
     check(
         journeys, logs, analysis,
-        lambda log: oracle.ordered(as_events(log, steps), len(steps), within, END, first_only=start == "first"),
+        lambda log: oracle.ordered(
+            as_events(log, steps), len(steps), within, END, first_only=start == "first"
+        ),
     )  # fmt: skip
 
 
@@ -236,6 +238,7 @@ def one(names, gap=1):
 
 
 DAY = 24 * 60
+ANYTHING_ELSE = step(where={"event": {"ne": "A"}}, label="else")
 
 
 def test_any_visit_to_the_first_step_may_be_the_start():
@@ -279,7 +282,7 @@ def test_the_frame_tells_dropped_from_open_and_both_from_reached():
             "step_conversion": [1, 3 / 5, 1 / 3],
             "conversion": [1, 3 / 5, 1 / 5],
             "settled_conversion": [1, 2 / 3, 1 / 3],
-            "low": [0.438494, 0.207660, 0.061492],
+            "low": [0.438503, 0.207660, 0.061492],
             "high": [1, 0.938508, 0.792340],
             "median_time": pd.to_timedelta([None, 4, 4], unit="min"),
             "p90_time": pd.to_timedelta([None, 4.8, 4], unit="min"),
@@ -305,7 +308,7 @@ def test_a_run_in_a_closed_journey_is_not_open():
     rows = pd.DataFrame(
         {"customer": ["a", "b"], "time": [90, 90], "touchpoint": ["A", "A"], "closed": [0, 1]}
     )
-    frame = frame_of(rows, ["A", "B"], within="30 min", observed_until=100)
+    frame = frame_of(rows, ["A", ANYTHING_ELSE], within="30 min", observed_until=100)
     assert frame["open"].tolist() == [1, 0]
     assert frame["dropped"].tolist() == [1, 0]
 
@@ -314,7 +317,7 @@ def test_a_session_that_the_next_one_followed_is_not_open():
     rows = pd.DataFrame(
         {"customer": ["a", "a"], "time": [90, 95], "touchpoint": ["A", "A"], "session": [0, 1]}
     )
-    frame = frame_of(rows, ["A", "B"], within="30 min", observed_until=100, unit="session")
+    frame = frame_of(rows, ["A", ANYTHING_ELSE], within="30 min", observed_until=100, unit="session")
     assert frame["reached"].tolist() == [2, 0]
     assert frame["open"].tolist() == [1, 0]
 
@@ -394,7 +397,7 @@ def test_where_adds_conditions_to_a_step():
 def test_a_step_with_conditions_is_labelled_by_them_or_as_asked():
     rows = with_column("AB", ["x", "y"])
     labels = frame_of(rows, [step("A", where={"plan": "x"}), step("B", label="done")])["step"]
-    assert labels.tolist() == ["A (plan = x)", "done"]
+    assert labels.tolist() == ["A (plan = 'x')", "done"]
 
 
 def test_alternatives_may_have_conditions_of_their_own():
@@ -427,9 +430,9 @@ def test_an_optional_step_may_be_skipped_and_has_its_own_row():
 
 
 def test_an_event_that_fits_a_later_required_step_serves_that_one_first():
-    steps = ["A", step(["B", "C"], optional=True), "C"]
-    assert reached(one("AC"), steps) == [1, 0, 1]
-    assert reached(one("ABC"), steps) == [1, 1, 1]
+    steps = ["A", step(["X", "C"], optional=True), "C"]
+    assert reached([*one("AC"), ("d", 0, "X")], steps) == [1, 0, 1]
+    assert reached(one("AXC"), steps) == [1, 1, 1]
 
 
 def test_optional_steps_in_a_row_are_done_in_order():
@@ -498,7 +501,7 @@ def test_the_value_may_be_taken_at_the_furthest_or_at_every_step():
 
 @pytest.mark.parametrize("by_at", ["first", "last"])
 def test_groups_add_up_to_the_whole(by_at):
-    rows = pd.DataFrame([("c%d" % (n % 7), n, "ABC"[n * 5 % 3], "xyz"[n % 3]) for n in range(60)],
+    rows = pd.DataFrame([(f"c{n % 7}", n, "ABC"[n * 5 % 3], "xyz"[n % 3]) for n in range(60)],
                         columns=["customer", "time", "touchpoint", "plan"])  # fmt: skip
     whole = frame_of(rows, ["A", "B", "C"], within="9 min")
     groups = frame_of(rows, ["A", "B", "C"], within="9 min", by="plan", by_at=by_at)
@@ -507,7 +510,8 @@ def test_groups_add_up_to_the_whole(by_at):
 
 
 def test_small_groups_are_flagged_and_left_out_of_the_chart():
-    rows = [(f"{group}{number}", number, "A", group) for group, n in (("x", 30), ("y", 12), ("z", 3)) for number in range(n)]  # fmt: skip
+    sizes = {"x": 30, "y": 12, "z": 3}
+    rows = [(f"{group}{number}", number, "A", group) for group, n in sizes.items() for number in range(n)]
     rows = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"])
     answer = funnel(journeys_of(rows), ["A"], by="plan")
     assert answer.to_frame()["reliability"].tolist() == ["ok", "weak", "hidden"]
@@ -518,7 +522,7 @@ def test_small_groups_are_flagged_and_left_out_of_the_chart():
 def test_attempts_count_each_start_that_was_not_overtaken():
     assert reached(one("AABAB"), ["A", "B"], unit="attempt") == [2, 2]
     assert reached(one("ABA"), ["A", "B"], unit="attempt") == [2, 1]
-    assert reached(one("AA", gap=100), ["A", "B"], unit="attempt", within="60 min") == [2, 0]
+    assert reached(one("AA", gap=100), ["A", ANYTHING_ELSE], unit="attempt", within="60 min") == [2, 0]
 
 
 def test_units_behind_a_number_have_names():
@@ -526,7 +530,7 @@ def test_units_behind_a_number_have_names():
     answer = funnel(journeys_of(rows, observed_until=100), ["A", "B", "C"], within="30 min")
     dropped = answer.units(step=2, status="dropped")
     assert dropped["customer_id"].tolist() == ["d"]
-    assert dropped["last"].tolist() == [pd.Timestamp(9, unit="min", tz="UTC")]
+    assert dropped["last"].tolist() == [pd.Timestamp("1970-01-01 00:09", tz="UTC")]
     assert answer.units("A", "open")["customer_id"].tolist() == ["e"]
     assert answer.units("B", "reached")["customer_id"].tolist() == ["c", "d"]
     assert answer.units(3, "dropped").empty
@@ -536,8 +540,14 @@ def test_units_behind_a_number_have_names():
 @pytest.mark.parametrize("status", ["reached", "dropped", "open"])
 def test_the_units_behind_a_number_are_as_many_as_it_says(unit, status):
     rng = np.random.default_rng(3)
-    rows = pd.DataFrame({"customer": rng.integers(0, 9, 90), "time": np.arange(90),
-                         "touchpoint": rng.choice(list("ABC"), 90), "plan": rng.choice(["x", "y"], 90)})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "customer": rng.integers(0, 9, 90),
+            "time": np.arange(90),
+            "touchpoint": rng.choice(list("ABC"), 90),
+            "plan": rng.choice(["x", "y"], 90),
+        }
+    )
     rows["session"] = rows.groupby("customer").cumcount() // 4
     answer = funnel(journeys_of(rows), ["A", "B", "C"], within="30 min", unit=unit, by="plan")
     frame = answer.to_frame()
@@ -680,7 +690,7 @@ def test_the_numbers_that_people_quote_have_names():
     assert (answer.started, answer.converted) == (3, 1)
     assert answer.conversion == pytest.approx(1 / 3)
     assert answer.settled_conversion == 0.5
-    assert answer.observation_end == pd.Timestamp(100, unit="min", tz="UTC")
+    assert answer.observation_end == pd.Timestamp("1970-01-01 01:40", tz="UTC")
 
 
 def test_only_the_columns_that_are_needed_are_read():
