@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.columns import Columns
     from cjm_analytics.kernels.state_machine import Kinds, Machine
-    from cjm_analytics.model import Condition, JourneyModel, Marker, Survey
+    from cjm_analytics.model import Condition, JourneyModel, Survey
 
 __all__ = ["KEPT", "REASONS", "UNLIMITED", "Meaning", "machine_of", "meaning_of"]
 
@@ -170,11 +170,9 @@ def _meaning(kinds: pa.Table, model: JourneyModel | None, *, include_bots: bool)
     marker, rule = np.zeros(n, dtype=np.uint32), np.full(n, -1, dtype=np.int32)
     survey, end, excluded = np.full(n, -1, dtype=np.int16), nothing, nothing
     if model is not None:
-        markers: dict[str, NDArray[np.bool_]] = {}
-        for one in _in_order_of_use(model):
-            markers[one] = _marker_of(model, one).match.mask(kinds, markers)
-        for bit, this in enumerate(model.markers):
-            marker[markers[this.id]] |= np.uint32(1 << bit)
+        markers = {one.id: one.match.mask(kinds) for one in model.markers}
+        for bit, mask in enumerate(markers.values()):
+            marker[mask] |= np.uint32(1 << bit)
         rule = _first([touchpoint.match.mask(kinds, markers) for touchpoint in model.touchpoints], n).astype(
             np.int32
         )
@@ -223,26 +221,6 @@ def _as_if_the_customer_acted(kinds: pa.Table, invite: NDArray[np.bool_]) -> pa.
         return kinds
     actor = pc.if_else(pa.array(invite), "customer", kinds.column("actor").cast(pa.string()))
     return kinds.set_column(kinds.column_names.index("actor"), "actor", actor)
-
-
-def _in_order_of_use(model: JourneyModel) -> list[str]:
-    """Markers, those that others name before these."""
-    order: dict[str, None] = {}
-
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            raise ModelError(f"The marker {name!r} is defined by itself: {' → '.join([*above, name])}.")
-        for used in sorted(_marker_of(model, name).match.markers):
-            visit(used, (*above, name))
-        order.setdefault(name)
-
-    for marker in model.markers:
-        visit(marker.id, ())
-    return list(order)
-
-
-def _marker_of(model: JourneyModel, name: str) -> Marker:
-    return next(one for one in model.markers if one.id == name)
 
 
 def _first(masks: Sequence[NDArray[np.bool_]], n: int) -> NDArray[np.int64]:
