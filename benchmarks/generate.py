@@ -1,8 +1,8 @@
-"""A raw event log of any size: `python benchmarks/generate.py 20M log/` writes Parquet files in order of time.
+"""A raw event log of any size: `python benchmarks/generate.py 20M log/` writes Parquet in order of time.
 
-Customers have about twelve events, in sessions with silences of days between them, over 180 days; thirty kinds
-of event with Zipf-like frequencies; five channels. The same seed gives the same rows. Memory stays bounded: the
-rows are scattered into slices of time first, then every slice is sorted and written by itself.
+Customers have about twelve events, in sessions with silences of days between them, over 180 days; thirty
+kinds of event with Zipf-like frequencies; five channels. The same seed gives the same rows. Memory stays
+bounded: rows are scattered into slices of time first, then every slice is sorted and written by itself.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ EVENTS = (
     "page_view", "product_view", "search", "product_list", "ad_click", "add_to_cart", "newsletter_open",
     "category_view", "login", "checkout", "wishlist_add", "purchase", "remove_from_cart", "review_read",
     "store_locator", "shipping_details", "payment_details", "faq_view", "chat_started", "video_watched",
-    "coupon_applied", "account_created", "order_tracking", "support_ticket", "survey_answer", "review_written",
-    "return_requested", "refund", "subscription_started", "account_closed",
+    "coupon_applied", "account_created", "order_tracking", "support_ticket", "survey_answer",
+    "review_written", "return_requested", "refund", "subscription_started", "account_closed",
 )  # fmt: skip
 CHANNELS = ("web", "app", "email", "store", "phone")
 SPAN = 180 * 86_400_000_000

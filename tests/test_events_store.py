@@ -107,9 +107,28 @@ class TestAppend:
         events = ingest(Files({"log": [click("a", 0), click("a", 1)]}), to=tmp_path, now=NOW)
         assert events.report().to_frame()[["read", "kept", "duplicates"]].to_numpy().tolist() == [[3, 2, 1]]
 
-    def test_one_file_given_twice_is_read_once(self):
+    def test_one_file_given_twice_is_read_once(self, tmp_path):
         source = Files({"log": [click("a", 0)]})
-        assert len(ingest([source, source], now=NOW, dedupe=False)) == 1
+        assert len(ingest([source, source], to=tmp_path, now=NOW, dedupe=False)) == 1
+
+    def test_the_files_of_a_loader_are_known_again(self, tmp_path):
+        def log(**mapping):
+            pattern = str(tmp_path / "day*.csv")
+            return cjm.loaders.table(
+                pattern, customer="who", timestamp="when", tz="UTC", name="log", **mapping
+            )
+
+        (tmp_path / "day1.csv").write_text("who,when,what,also\na,2026-03-01 10:00,view,x\n")
+        ingest(log(event="what"), to=tmp_path / "store", now=NOW)
+        (tmp_path / "day2.csv").write_text("who,when,what,also\na,2026-03-02 10:00,buy,y\n")
+        events = ingest(log(event="what"), to=tmp_path / "store", now=NOW)
+        assert events.to_frame()["event"].tolist() == ["view", "buy"]
+        assert "Skipped 1 file of 'log'" in events.report().notes[0]
+        assert "day1.csv" in events.report().notes[0]
+        nothing_new = ingest(log(event="what"), to=tmp_path / "store", now=NOW)
+        assert nothing_new.report().to_frame()["read"].tolist() == [2]
+        as_other_events = ingest(log(event="also"), to=tmp_path / "store", now=NOW)
+        assert as_other_events.to_frame()["event"].tolist() == ["view", "x", "buy", "y"]
 
     def test_a_declared_end_lasts_until_later_events_come(self, tmp_path):
         def end(events):
@@ -289,7 +308,7 @@ class TestWriters:
 
 
 def _grow(store: Path, killed_after: float | None) -> float:
-    """Append to the store in another process, which is killed so many seconds after it began; its duration."""
+    """Append to the store in another process, killed so many seconds after it began; how long it took."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from eventlogs import NOW, Rows, click\n"

@@ -42,7 +42,8 @@ class Gathering:
     ----------
     limits : Limits
     spill : Path or None
-        Where rows go that do not fit into memory.
+        Where rows go that do not fit into memory. Without one nothing outlives this ingest, and files are not
+        compared with those that were read before.
     write_rejects : callable or None
         Writes rejects under a running number.
 
@@ -95,6 +96,7 @@ class Gathering:
         self.stitching = Stitching(self.pairs.select(["alias", "user_id"]), 0)
         self.customers = self.attributes.wide()
         self._limits = limits
+        self._remember = spill is not None
 
     def expect(self, sources: Sequence[EventSource]) -> None:
         """Make sure, before anything is read, that the sources make sense together.
@@ -230,7 +232,7 @@ class Gathering:
         return pa.table(columns)
 
     def _without_known_files(self, source: EventSource) -> EventSource:
-        if not isinstance(source, FileSource):
+        if not (self._remember and isinstance(source, FileSource)):
             return source
         known = self.sources[source.name]["fingerprints"]
         marks = dict(source.fingerprints())

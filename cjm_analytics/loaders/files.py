@@ -6,6 +6,7 @@ import codecs
 import difflib
 import fnmatch
 import glob
+import hashlib
 import os
 import re
 import tempfile
@@ -83,6 +84,17 @@ class InputFile:
                 unpacked.write(block)
         unpacked.seek(0)
         return unpacked
+
+    def fingerprint(self) -> str:
+        """A hash of the bytes; of a file far away its size and time, so that it is not fetched twice."""
+        if not isinstance(self.system, fs.LocalFileSystem):
+            info = self.system.get_file_info(self.path)
+            return f"{info.size} {info.mtime_ns}"
+        digest = hashlib.sha256()
+        with self.system.open_input_stream(self.path, compression=None) as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+        return digest.hexdigest()
 
     def _packing(self) -> str | None:
         with self.system.open_input_stream(self.path, compression=None) as stream:

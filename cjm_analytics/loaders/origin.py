@@ -12,7 +12,7 @@ from cjm_analytics.loaders.files import InputFile, check_format, find_files, is_
 from cjm_analytics.loaders.rows import CsvFormat, Rows, frame_rows, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 __all__ = ["Origin"]
 
@@ -52,6 +52,13 @@ class Origin:
     def shown(self) -> tuple[str, ...]:
         """The files as they were given."""
         return tuple(file.shown for file in self.files)
+
+    def without(self, files: Collection[str]) -> Origin:
+        """The same without some of the files."""
+        if not files:
+            return self
+        left = [file for file in self.files if file.shown not in files]
+        return Origin(left, self.held, self.written, self.name)
 
     def glance(self) -> Rows:
         """The first block, to learn the columns before anything else is read."""

@@ -135,10 +135,10 @@ def segment(
     own_tables = {_table_of(path) for path in origin.shown} - _TABLES
     _check_kind(origin.glance())
 
-    def read() -> Iterator[Batch]:
+    def read(left_out: frozenset[str]) -> Iterator[Batch]:
         promoted = Promoted(wanted)
         clock = Clock(tz="UTC")
-        for rows in origin.blocks():
+        for rows in origin.without(left_out).blocks():
             if isinstance(rows, ObjectRows) and _is_raw(rows):
                 yield _calls(rows, promoted, name, clock)
             elif len(rows) or rows.broken:
@@ -154,6 +154,8 @@ def segment(
         keep=tuple(promoted_name(one) for one in wanted),
         files=origin.shown,
         read=read,
+        separable=tuple(origin.files),
+        reading=repr((sorted(own_tables), wanted)),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -13,10 +14,11 @@ from cjm_analytics.loaders.values import constant
 from cjm_analytics.schema import CUSTOMERS, LINKS, LOADED, REJECTS, SOURCE_KINDS, Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from cjm_analytics.loaders.files import InputFile
     from cjm_analytics.loaders.rows import Broken
 
 __all__ = ["Draft", "EventStream", "checked_kind", "gathered", "rejects_of", "whole"]
@@ -41,17 +43,44 @@ class EventStream:
         Promoted properties: columns beyond the canonical ones.
     files : tuple of str
         The files behind it, as they were given; empty for an object in memory.
+    read : callable
+        Gives the batches, without those of the files named.
+    separable : tuple of InputFile
+        The files that mean the same without the others.
+    reading : str
+        How they are read: whatever makes other events of the same bytes.
+    left_out : frozenset of str
+        Files that are not read.
     """
 
     name: str
     dedupe: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    read: Callable[[], Iterator[Batch]] = field(default=lambda: iter(()), repr=False, compare=False)
+    read: Callable[[frozenset[str]], Iterator[Batch]] = field(
+        default=lambda _: iter(()), repr=False, compare=False
+    )
+    separable: tuple[InputFile, ...] = field(default=(), repr=False)
+    reading: str = field(default="", repr=False)
+    left_out: frozenset[str] = frozenset()
 
     def batches(self) -> Iterator[Batch]:
         """Read it: batches of some ten thousand rows, in the order of the input."""
-        return gathered(self.read())
+        if self.left_out and self.left_out >= {file.shown for file in self.separable}:
+            return iter(())
+        return gathered(self.read(self.left_out))
+
+    def fingerprints(self) -> dict[str, str]:
+        """Per file that may be left out, a text that changes with its content or with how it is read."""
+        return {
+            file.shown: hashlib.sha256(f"{file.fingerprint()} {self.reading}".encode()).hexdigest()
+            for file in self.separable
+            if file.shown not in self.left_out
+        }
+
+    def without(self, files: Collection[str]) -> EventStream:
+        """The same source without these files."""
+        return replace(self, left_out=self.left_out | frozenset(files))
 
 
 class Numbered(Protocol):

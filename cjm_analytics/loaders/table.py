@@ -292,8 +292,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     label = name or origin.name
     of_kind = checked_kind(kind or ("survey" if has_score else "clickstream"))
 
-    def read() -> Iterator[Batch]:
-        yield from _batches(origin, layout, label, of_kind)
+    def read(left_out: frozenset[str]) -> Iterator[Batch]:
+        yield from _batches(origin.without(left_out), layout, label, of_kind)
 
     return EventStream(
         name=label,
@@ -301,6 +301,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         keep=tuple(promoted_name(one) for one in layout.keep),
         files=origin.shown,
         read=read,
+        separable=tuple(origin.files),
+        reading=repr((layout, written, label, of_kind)),
     )
 
 

@@ -276,7 +276,7 @@ def zendesk(
         )
     parts = _parts(find_files(source, mixed=True), str(source))
 
-    def read() -> Iterator[Batch]:
+    def read(_: frozenset[str]) -> Iterator[Batch]:
         reading = _Reading(parts, Promoted(wanted), name, Clock(tz=tz))
         yield from reading.batches()
         for column in reading.promoted.unseen:
