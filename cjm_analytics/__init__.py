@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -108,7 +110,6 @@ def __getattr__(name: str) -> object:
     if name == "loaders":
         return import_module("cjm_analytics.loaders")
     if name in _HOME:
-        # Importing a module binds it here under its own name: `report` and `paths` must stay the functions.
         value = getattr(import_module(f"cjm_analytics.{_HOME[name]}"), name)
         globals()[name] = value
         return value
@@ -119,3 +120,15 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Window(ModuleType):
+    """The shop window: a public name stays what it is when a module of the same name is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing cjm_analytics.report binds the module here; `cjm.report` must stay the function.
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Window

@@ -83,7 +83,7 @@ h2::before {{ content: counter(section); color: var(--muted); font-weight: 400; 
   overflow-wrap: anywhere; }}
 .missing {{ margin: 16px 0; padding: 14px 18px; background: #f6f7f9; border-left: 3px solid #b8c1ca;
   max-width: 78ch; }}
-figure {{ margin: 12px 0 0; }}
+figure {{ margin: 0; }}
 .chart {{ margin: 0 -{_BLEED}px; overflow-x: auto; overflow-y: hidden; }}
 .tables {{ display: flex; flex-wrap: wrap; gap: 0 72px; }}
 details {{ margin: 8px 0 0; border-top: 1px solid var(--line); padding: 8px 0; }}
@@ -105,7 +105,11 @@ footer {{ color: var(--muted); font-size: 13px; padding-top: 30px; padding-botto
   section {{ break-before: page; padding-top: 0; }}
   h2 {{ border-top: 0; padding-top: 0; }}
   figure {{ break-inside: avoid; }}
-  .chart {{ overflow: visible; zoom: .88; }}
+  .chart {{ overflow: visible; margin: 0; zoom: .88; }}
+  .whole {{ zoom: .71; }}
+  section:first-child {{ break-before: auto; padding-top: 24px; }}
+  .tables {{ gap: 0 32px; }}
+  .reading {{ font-size: 13px; margin: 6px 0 0; }}
   details:not([open]) {{ display: none; }}
   summary, nav {{ display: none; }}
 }}
@@ -175,7 +179,8 @@ def _section(section: Section) -> str:
 
 
 def _exhibit(exhibit: Exhibit) -> str:
-    parts = [f'<p class="reading">{escape(exhibit.reading)}</p>']
+    caption = f'<figcaption class="reading">{escape(exhibit.reading)}</figcaption>'
+    parts = []
     if exhibit.figure is not None:
         figure = exhibit.figure if exhibit.fixed else _fitting(exhibit.figure)
         chart = figure.to_html(
@@ -183,10 +188,12 @@ def _exhibit(exhibit: Exhibit) -> str:
             config={**_CONFIG, "responsive": not exhibit.fixed},
         )  # fmt: skip
         label = escape(exhibit.reading, quote=True)
-        parts.append(f'<figure><div class="chart" role="img" aria-label="{label}">{chart}</div></figure>')
+        kind = "chart whole" if exhibit.fixed else "chart"
+        picture = f'<div class="{kind}" role="img" aria-label="{label}">{chart}</div>'
+        parts.append(f"<figure>{caption}{picture}</figure>")
     if exhibit.figure is None:
         tables = [f'<div class="scroll">{_table(name, frame)}</div>' for name, frame in exhibit.tables]
-        parts.append(f'<div class="tables">{"".join(tables)}</div>')
+        parts.append(f'<figure>{caption}<div class="tables">{"".join(tables)}</div></figure>')
     else:
         parts += [
             f'<details><summary>Table: {escape(name[:1].lower() + name[1:])}</summary><div class="scroll">'

@@ -380,7 +380,9 @@ def _save(figure: go.Figure, frame: pd.DataFrame, to: Path, *, title: str) -> No
                 f"Chromium on this machine ({type(fault).__name__})."
             ) from fault
     else:
-        chart = Exhibit("chart", "", figure, [("The numbers", frame)])
+        chart = Exhibit(
+            "chart", f"{title}: the table below holds the same numbers.", figure, [("The numbers", frame)]
+        )
         write(to, page(title, "", [], [Section("result", title, "", [chart])]))
 
 

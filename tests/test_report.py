@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -229,3 +231,9 @@ def test_long_tables_say_how_much_is_left_out():
     text = page("t", "", [], [Section("s", "S", "", [Exhibit("e", "r", None, [("T", frame)])])])
     assert text.count("<tr>") == 201
     assert "and 50 more rows" in text
+
+
+def test_importing_the_module_leaves_the_function_in_its_place():
+    code = "import cjm_analytics.report, cjm_analytics as cjm; print(type(cjm.report).__name__)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "function"

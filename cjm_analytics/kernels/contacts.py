@@ -14,7 +14,7 @@ __all__ = ["count_contacts", "stage_times"]
 
 
 @njit(nogil=True, cache=True)
-def count_contacts(  # noqa: PLR0917 - Numba takes positional arguments
+def count_contacts(
     offsets: NDArray[np.int64],
     customer: NDArray[np.int32],
     stage: NDArray[np.int16],
