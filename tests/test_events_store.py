@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -264,12 +265,29 @@ class TestWriters:
     def test_a_second_writer_is_told_that_the_store_is_in_use(self, tmp_path):
         class Slow(Rows):
             def batches(self):
+                here = tmp_path / "store" / "rejects" / "of the first writer"
+                here.parent.mkdir()
+                here.write_text("still needed")
                 with pytest.raises(StoreError, match=rf"in use: process {os.getpid()} is writing"):
                     ingest(Rows([click("b", 0)]), to=tmp_path / "store", now=NOW)
+                assert here.exists()
                 return super().batches()
 
         events = ingest(Slow([click("a", 0)]), to=tmp_path / "store", now=NOW)
         assert events.to_frame()["customer_id"].tolist() == ["a"]
+
+    def test_a_full_disk_leaves_the_store_as_it_was_and_says_so(self, tmp_path, monkeypatch):
+        before = ingest(Rows([click("a", 0)]), to=tmp_path, now=NOW).to_frame()
+
+        def full(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("cjm_analytics.events.folder.pq.ParquetWriter.write_table", full)
+        with pytest.raises(StoreError, match="no room left"):
+            ingest(Rows([click("b", 0)]), to=tmp_path, now=NOW)
+        monkeypatch.undo()
+        pd.testing.assert_frame_equal(cjm.open_events(tmp_path).to_frame(), before)
+        assert len(list(tmp_path.rglob("*.parquet"))) == 1
 
     def test_leftovers_are_cleaned_by_the_next_write(self, tmp_path):
         ingest(Rows([click("a", 0)]), to=tmp_path, now=NOW)

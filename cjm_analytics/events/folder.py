@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -214,7 +214,7 @@ class Folder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / _LOCK).open("a+") as file:
-            if not _try_lock(file.fileno()):
+            if not (_try_lock(file.fileno()) and self._holds(file.fileno())):
                 file.seek(0)
                 raise StoreError(
                     f"{self.path} is in use: {file.read().strip() or 'another process'} is writing to it. "
@@ -224,6 +224,13 @@ class Folder:
             file.write(f"process {os.getpid()}")
             file.flush()
             yield
+
+    def _holds(self, file: int) -> bool:
+        """Whether the open lock is still the folder's: a writer that failed may have taken it away."""
+        try:
+            return os.path.samestat(os.fstat(file), (self.path / _LOCK).stat())
+        except FileNotFoundError:
+            return False
 
     def clean(self, manifest: Manifest | None) -> None:
         """Remove what no manifest lists: the leavings of killed runs and the files of former versions."""
@@ -316,7 +323,8 @@ class Folder:
             for part in _PARTS:
                 if (self.path / part).is_dir():
                     (self.path / part).rmdir()
-            (self.path / _LOCK).unlink(missing_ok=True)
+            with suppress(PermissionError):  # some systems keep an open file
+                (self.path / _LOCK).unlink(missing_ok=True)
             if not any(self.path.iterdir()):
                 self.path.rmdir()
 

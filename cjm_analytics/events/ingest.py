@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cjm_analytics.columns import MemoryColumns
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
 from cjm_analytics.events.folder import File, Folder, Manifest
 from cjm_analytics.events.gather import Gathering
@@ -45,6 +46,7 @@ _PARQUET: dict[str, Any] = {
     "compression": "zstd",
     "dictionary_pagesize_limit": 8 * 2**20,
 }
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _NO_EVENTS = {
     "user_id": pa.string(),
@@ -166,18 +168,20 @@ def ingest(
         return _in_memory(asked)
     folder = Folder(Path(to))
     folder.refuse_foreign()
-    try:
-        with folder.locked():
-            old = folder.manifest()
-            folder.clean(old)
-            try:
-                with folder.spill() as spill:
-                    folder.commit(_to_folder(asked, folder, old, spill))
-            except BaseException:
-                folder.clean(folder.manifest())
-                raise
-    finally:
-        folder.remove_if_new()
+    with folder.locked():
+        old = folder.manifest()
+        folder.clean(old)
+        try:
+            with folder.spill() as spill:
+                folder.commit(_to_folder(asked, folder, old, spill))
+        except BaseException as error:
+            folder.clean(folder.manifest())
+            folder.remove_if_new()
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise StoreError(
+                    f"There is no room left to write {to}: {error}. It is as it was before."
+                ) from error
+            raise
     return open_folder(folder)
 
 
