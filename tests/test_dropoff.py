@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cjm_analytics.analysis import dropoff
+from cjm_analytics.analysis import waits
 from cjm_analytics.analysis.dropoff import DropOffAnalysis, DropOffPartial, drop_off
 from cjm_analytics.columns import MemoryColumns
 from cjm_analytics.durations import DAY, HOUR, MINUTE
@@ -395,7 +395,7 @@ def test_the_curve_counts_everybody_once_and_begins_at_nothing():
 
 
 def test_durations_are_rounded_down_alike_in_whatever_order_cells_are_added(monkeypatch):
-    monkeypatch.setattr(dropoff, "_MOST_TIMES", 190)
+    monkeypatch.setattr(waits, "_MOST_TIMES", 190)
     rng = np.random.default_rng(8)
     rows = pd.DataFrame({"customer": [f"c{n // 2}" for n in range(400)], "touchpoint": ["ad", "cart"] * 200})
     rows["time"] = np.where(np.arange(400) % 2 == 0, 0.0, rng.exponential(3 * HOUR, 400).round())
@@ -407,7 +407,7 @@ def test_durations_are_rounded_down_alike_in_whatever_order_cells_are_added(monk
     pd.testing.assert_frame_equal(one.to_frame(), other.to_frame(), check_exact=True)
     pd.testing.assert_frame_equal(one.curve(), other.curve(), check_exact=True)
     assert "rounded" in one._repr_html_()
-    monkeypatch.setattr(dropoff, "_MOST_TIMES", 2**20)
+    monkeypatch.setattr(waits, "_MOST_TIMES", 2**20)
     exact = drop_off(journeys, horizon="2 hours")
     assert exact.to_frame()[COUNTS].equals(one.to_frame()[COUNTS])
     assert exact.to_frame()["drop_off"].tolist() == pytest.approx(

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics._html import card
-from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND, microseconds, readable
+from cjm_analytics.analysis.waits import KINDS, tallied
+from cjm_analytics.durations import DAY, microseconds, readable
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import CLOSED, NEVER, NONE
@@ -336,8 +337,6 @@ _COLUMNS = [
 ]  # fmt: skip
 
 _CENSORED, _CONTINUED, _LEFT = 0, 1, 2
-_KINDS = 4
-"""A duration and its kind make one number: duration · 4 + kind."""
 
 
 def _estimate(*numbers: float) -> Estimate:
@@ -428,10 +427,6 @@ class Entries(NamedTuple):
     last: NDArray[np.int64]
 
 
-_RESOLUTIONS = (1, SECOND, MINUTE, HOUR, DAY)
-_MOST_TIMES = 2**20
-
-
 @dataclass(frozen=True, eq=False)
 class Cell:
     """Who entered one place in one group, what became of them, and when.
@@ -464,8 +459,8 @@ class Cell:
         """Some of those who entered a place."""
         last = entries.last[mine]
         codes, often = np.unique(last[last >= 0], return_counts=True)
-        times, counts, resolution = _tallied(
-            entries.duration[mine] * _KINDS + entries.kind[mine], np.ones(len(mine), dtype=np.int64), 1
+        times, counts, resolution = tallied(
+            entries.duration[mine] * KINDS + entries.kind[mine], np.ones(len(mine), dtype=np.int64), 1
         )
         return cls(
             len(mine),
@@ -479,7 +474,7 @@ class Cell:
         )
 
     def __add__(self, other: Cell) -> Cell:
-        times, counts, resolution = _tallied(
+        times, counts, resolution = tallied(
             np.concatenate([self.times, other.times]),
             np.concatenate([self.counts, other.counts]),
             max(self.resolution, other.resolution),
@@ -497,21 +492,7 @@ class Cell:
 
     def table(self) -> LifeTable:
         """Times, in microseconds, at which journeys continued (cause 1), left (cause 2) or were last seen."""
-        return life_table(self.times // _KINDS, self.times % _KINDS, self.counts, n_causes=2)
-
-
-def _tallied(
-    times: NDArray[np.int64], counts: NDArray[np.int64], resolution: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Distinct numbers and how often they occur, as fine as the limit allows."""
-    for step in _RESOLUTIONS[_RESOLUTIONS.index(resolution) :]:
-        rounded = times if step == 1 else times // (_KINDS * step) * (_KINDS * step) + times % _KINDS
-        found, place = np.unique(rounded, return_inverse=True)
-        if len(found) <= _MOST_TIMES or step == _RESOLUTIONS[-1]:
-            break
-    total = np.zeros(len(found), dtype=np.int64)
-    np.add.at(total, place, counts)
-    return found, total, step
+        return life_table(self.times // KINDS, self.times % KINDS, self.counts, n_causes=2)
 
 
 @dataclass(frozen=True, eq=False)
