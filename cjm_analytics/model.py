@@ -113,7 +113,7 @@ class JourneyRules:
 class Rates:
     """What an answer rates: the touchpoint with the same `join_on`, else one `look_back` µs before it."""
 
-    touchpoint: str
+    touchpoints: tuple[str, ...]
     join_on: str | None = None
     look_back: int | None = None
     pick: str = "last"

@@ -221,6 +221,12 @@ class _Table:
             return ()
         return tuple(value)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        if isinstance(self.get(key), list | tuple):
+            return self.texts(key, required=True)
+        text = self.text(key, required=True)
+        return () if text is None else (text,)
+
     def table(self, key: str, keys: Iterable[str] | None) -> _Table | None:
         if key not in self.spec:
             return None
@@ -633,8 +639,9 @@ class _Reading:
         one = survey.table("rates", ("touchpoint", "join_on", "look_back", "pick"))
         if one is None:
             return None
-        touchpoint = one.text("touchpoint", required=True)
-        self.name("touchpoint", touchpoint, (*one.place, "touchpoint"), self.touchpoint_ids)
+        touchpoints = one.text_or_texts("touchpoint")
+        for touchpoint in touchpoints:
+            self.name("touchpoint", touchpoint, (*one.place, "touchpoint"), self.touchpoint_ids)
         join_on, look_back = one.text("join_on"), one.duration("look_back")
         if join_on is not None:
             self._check_column(join_on, (*one.place, "join_on"))
@@ -647,7 +654,7 @@ class _Reading:
                 " An answer may rate a touchpoint of a journey that is long over.",
             )
         pick = one.choice("pick", ("last", "first"), "last")
-        return Rates(touchpoint or "", join_on, look_back, pick)
+        return Rates(touchpoints, join_on, look_back, pick)
 
     def _friction(self, top: _Table) -> dict[str, Any]:
         one = top.table("friction", _FRICTION)

@@ -120,8 +120,12 @@ def _survey(one: Survey) -> dict[str, Any]:
 
 
 def _rates(one: Rates) -> dict[str, Any]:
+    touchpoints = list(one.touchpoints)
     return _said(
-        touchpoint=one.touchpoint, join_on=one.join_on, look_back=duration_text(one.look_back), pick=one.pick
+        touchpoint=touchpoints[0] if len(touchpoints) == 1 else touchpoints,
+        join_on=one.join_on,
+        look_back=duration_text(one.look_back),
+        pick=one.pick,
     )
 
 

@@ -193,7 +193,7 @@ class _Linker:
     ) -> tuple[pd.DataFrame, int]:
         """One survey's answers and invites, linked; and how many answers a later one supersedes."""
         rates = survey.rates if survey is not None else None
-        contacts = self._contacts(rates.touchpoint) if rates is not None else np.zeros(0, dtype=np.int64)
+        contacts = self._contacts(rates.touchpoints) if rates is not None else np.zeros(0, dtype=np.int64)
         join_on = rates.join_on if rates is not None else None
         rows = [answers["row"].to_numpy(), invites["row"].to_numpy(), self.log.row_of(contacts)]
         if join_on is None and invites.empty:
@@ -207,7 +207,13 @@ class _Linker:
         if survey is not None and rates is not None:
             follows = _invite_of(answers, invites)
             asked_at = np.append(invites["time"].to_numpy(np.int64), np.int64(2**62))[follows]
-            candidates = _Contacts(contacts, self.log.customer_of(contacts), self.log.time[contacts], keys[2])
+            candidates = _Contacts(
+                contacts,
+                self.log.customer_of(contacts),
+                self.log.time[contacts],
+                keys[2],
+                self.meaning.rule[self.log.kind[contacts]],
+            )
             answers = candidates.link(
                 answers, survey, np.minimum(answers["time"].to_numpy(np.int64), asked_at)
             )
@@ -220,9 +226,10 @@ class _Linker:
         both = [part for part in (answers, invites) if len(part)]
         return pd.concat(both).drop(columns="key"), superseded
 
-    def _contacts(self, touchpoint: str) -> NDArray[np.int64]:
+    def _contacts(self, touchpoints: Sequence[str]) -> NDArray[np.int64]:
         codes = [one.id for one in self.model.touchpoints] if self.model is not None else []
-        rated = (self.meaning.rule == codes.index(touchpoint)) & ~self.meaning.answer
+        wanted = [codes.index(touchpoint) for touchpoint in touchpoints]
+        rated = np.isin(self.meaning.rule, wanted) & ~self.meaning.answer
         return np.flatnonzero(rated[self.log.kind])
 
 
@@ -243,12 +250,14 @@ class _Contacts:
     customer: NDArray[np.int64]
     time: NDArray[np.int64]
     key: NDArray[np.int64]
+    touchpoint: NDArray[np.int64]
 
     def link(self, answers: pd.DataFrame, survey: Survey, at: NDArray[np.int64]) -> pd.DataFrame:
         """The answers with `rated_event`, `link`, `lag`: by key, else looking back from the time `at`."""
         from cjm_analytics.kernels.linking import latest_before
 
         found = _nearest(_Keyed(self.customer, self.key, self.time), _Keyed.of(answers))
+        found = np.append(self._begun(), -1)[found]
         link = np.where(found >= 0, BY_KEY, UNLINKED)
         rates = survey.rates
         if rates is not None and rates.look_back is not None:
@@ -261,6 +270,13 @@ class _Contacts:
         rated = np.append(self.event, -1)[found]
         lag = np.where(found >= 0, answers["time"] - np.append(self.time, 0)[found], 0)
         return answers.assign(rated_event=rated, link=link.astype(np.int8), lag=lag)
+
+    def _begun(self) -> NDArray[np.int64]:
+        """Per contact the first one of its customer, key and touchpoint: a ticket is rated as it was opened."""
+        frame = pd.DataFrame({"customer": self.customer, "key": self.key, "touchpoint": self.touchpoint})
+        first = frame.groupby(["customer", "key", "touchpoint"], sort=False).cumcount().to_numpy() == 0
+        number = frame.groupby(["customer", "key", "touchpoint"], sort=False).ngroup().to_numpy()
+        return np.flatnonzero(first)[number]
 
 
 class _Keyed(NamedTuple):

@@ -191,7 +191,7 @@ def test_a_survey_says_what_it_rates(whole):
         (4, 5),
         (1, 5),
     )
-    assert (csat.rates.touchpoint, csat.rates.join_on) == ("support_contact", "ticket_id")
+    assert (csat.rates.touchpoints, csat.rates.join_on) == (("support_contact",), "ticket_id")
     assert (csat.rates.look_back, csat.rates.pick) == (14 * DAY, "first")
     assert (mood.scale, mood.direction, mood.rates) == ((-1, 1), "low is good", None)
 

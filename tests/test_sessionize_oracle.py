@@ -235,7 +235,7 @@ def random_model(rng):
         markers=markers,
         surveys=(
             Survey("s", "nps", "transactional", compile_match({"event": ["s"]}),
-                   rates=Rates(touchpoints[0].id, look_back=int(rng.integers(0, 40)) * MINUTE)),
+                   rates=Rates((touchpoints[0].id,), look_back=int(rng.integers(0, 40)) * MINUTE)),
         ) if rng.random() < 0.7 else (),
         journeys=JourneyRules(
             inactivity=length(40),

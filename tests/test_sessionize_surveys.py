@@ -42,7 +42,7 @@ BOTH = {"join_on": "ticket_id", "look_back": "14d"}
 
 
 def ticket(minute, ticket_id=None, **more):
-    return {"timestamp": minute, "event": "ticket", "ticket_id": ticket_id, **more}
+    return {"timestamp": minute, "event": "ticket", "ticket_id": ticket_id} | more
 
 
 def csat(minute, ticket_id=None, score=5.0, **more):
@@ -88,9 +88,40 @@ def test_an_answer_rates_the_contact_with_its_key():
     assert links(rows, model_with(**BOTH)) == [("key", 0, False)]
 
 
-def test_of_several_contacts_with_the_key_the_last_before_the_answer():
+def test_of_several_contacts_with_the_key_the_first_because_a_ticket_is_rated_as_it_was_opened():
     rows = [ticket(0, "1"), ticket(5, "1"), csat(10, "1"), ticket(11, "1")]
-    assert links(rows, model_with(**BOTH)) == [("key", 5, False)]
+    assert links(rows, model_with(**BOTH)) == [("key", 0, False)]
+
+
+def test_of_several_touchpoints_the_one_met_last_before_the_answer():
+    spec = {
+        "phases": ["bought", "sent", "arrived"],
+        "touchpoint": ["bought", "sent", "arrived"],
+    }
+    model = JourneyModel.from_dict(
+        {
+            "schema": "cjm/1",
+            "name": "parcels",
+            "phase": [{"id": "road", "title": "Road", "stages": [f"{name}_stage" for name in spec["phases"]]}],
+            "touchpoint": [
+                {"id": name, "stage": f"{name}_stage", "match": {"event": name}} for name in spec["touchpoint"]
+            ],
+            "survey": [
+                {
+                    "id": "csat", "instrument": "csat", "kind": "transactional", "scale": [1, 5], "positive": [4, 5],
+                    "match": {"instrument": "csat"},
+                    "rates": {"touchpoint": spec["touchpoint"], "join_on": "ticket_id"},
+                }
+            ],
+        }
+    )  # fmt: skip
+    rows = [
+        ticket(0, "1", event="bought"),
+        ticket(5, "1", event="sent"),
+        csat(10, "1"),
+        ticket(20, "1", event="arrived"),
+    ]
+    assert links(rows, model) == [("key", 5, False)]
 
 
 def test_a_contact_with_the_key_may_come_after_the_answer():
@@ -281,9 +312,8 @@ def slow_link(answer, contacts, *, join_on, look_back, pick, at):
     """What one answer rates: (link, contact)."""
     key = answer["ticket_id"]
     same = [one for one in contacts if join_on and key is not None and one["ticket_id"] == key]
-    before = [one for one in same if one["timestamp"] <= answer["timestamp"]]
     if same:
-        return "key", (before[-1] if before else same[0])["timestamp"]
+        return "key", same[0]["timestamp"]
     if look_back is None:
         return "unlinked", None
     possible = [one for one in contacts if 0 <= at - one["timestamp"] <= look_back]
