@@ -45,7 +45,8 @@ class _Commands(click.Group):
                 return super().invoke(ctx)
         except CJMError as fault:
             click.echo(f"Error: {fault}", err=True)
-            if fault.failures is not None and len(fault.failures) > 1:
+            # Most messages tell all faults themselves.
+            if fault.failures is not None and "\n" not in str(fault):
                 click.echo(_text(fault.failures.head(_FAULTS)), err=True)
             ctx.exit(_MISUSE)
 
@@ -373,7 +374,7 @@ def _save(figure: go.Figure, frame: pd.DataFrame, to: Path, *, title: str) -> No
         frame.to_csv(to, index=False)
     elif ending in _PICTURES:
         try:
-            figure.write_image(to, scale=2)
+            figure.write_image(to, width=figure.layout.width or 1200, scale=2)
         except (ImportError, ValueError, RuntimeError, OSError) as fault:
             raise InputError(
                 "A picture needs the extra `images` (pip install 'cjm_analytics[images]') and a Chrome or "
