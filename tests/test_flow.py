@@ -265,3 +265,46 @@ def test_a_misspelt_name_is_told_with_the_nearest_one(options, message):
 def test_a_count_too_small_is_refused(options):
     with pytest.raises(InputError, match="whole number"):
         flow(journeys_of(rows_of("xy")), **options)
+
+
+def test_the_sankey_has_the_links_of_the_frame():
+    result = flow(journeys_of(rows_of("ABC", "AB", "AC", "B"), stages=STAGES), positions=3)
+    (drawn,) = result.plot().data
+    assert list(drawn.link.value) == result.to_frame()["journeys"].tolist()
+    assert drawn.link.customdata[0].tolist() == ["A", "B", "2", "3", "67\N{NO-BREAK SPACE}%"]
+    names = [row[0] for row in drawn.node.customdata]
+    assert [names[one] for one in drawn.link.source] == result.to_frame()["source"].tolist()
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"end": "B"}, {"start": "A", "top": 3}, {"top": None, "positions": 9}]
+)
+def test_nodes_of_the_sankey_stand_apart_with_room_for_their_names(options):
+    rng = np.random.default_rng(24)
+    rows = random_rows(rng, n_customers=40, n_events=900, alphabet="ABCDEFGHIJKLMNOPQRST")
+    figure = flow(journeys_of(rows), **options).plot()
+    (drawn,) = figure.data
+    height = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
+    places = pd.DataFrame({"x": drawn.node.x, "y": np.array(drawn.node.y) * height}).sort_values(["x", "y"])
+    assert places["y"].between(0, height).all()
+    assert places.groupby("x")["y"].diff().min() >= 14
+    assert 0 <= min(drawn.node.x) <= max(drawn.node.x) <= 1
+
+
+def test_a_flow_by_phase_has_the_colours_of_the_phases():
+    (drawn,) = flow(journeys_of(rows_of("AC"), stages=STAGES), of="phase").plot().data
+    colours = {row[0]: colour for row, colour in zip(drawn.node.customdata, drawn.node.color, strict=True)}
+    assert colours["before"] == "#0b5394"
+    assert colours["during"] == "#d98b00"
+
+
+def test_what_is_gathered_and_left_out_is_said_in_the_title():
+    figure = flow(journeys_of(rows_of("xy", "xy", "xz", "vz", "wu")), start="x", top=1).plot()
+    assert "3 journeys" in figure.layout.title.text
+    assert "2 without it are left out" in figure.layout.title.text
+    assert "gathered as “other”" in figure.layout.title.text
+
+
+def test_a_chart_of_no_flow_says_so():
+    figure = flow(journeys_of(rows_of("xy", "z")), start="x", end="z").plot()
+    assert figure.layout.annotations[0].text == "No journey to follow."

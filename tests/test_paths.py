@@ -399,3 +399,64 @@ def test_a_tree_that_is_no_table_any_more_is_refused(monkeypatch):
     rows = pd.DataFrame({"customer": "a", "time": range(40), "touchpoint": ["x", "y"] * 20})
     with pytest.raises(InputError, match="max_depth"):
         paths(journeys_of(rows)).tree()
+
+
+def within(figure):
+    """Every shape and text of a sheet lies on it."""
+    width, height = figure.layout.width, figure.layout.height
+    assert all(0 <= note.x <= width and 0 <= note.y <= height for note in figure.layout.annotations)
+    for shape in figure.layout.shapes:
+        if shape.type != "path":
+            assert all(0 <= x <= width for x in (shape.x0, shape.x1))
+            assert all(0 <= y <= height for y in (shape.y0, shape.y1))
+
+
+def texts(figure):
+    return [note.text for note in figure.layout.annotations]
+
+
+def test_the_chart_shows_each_symbol_its_share_and_its_conversion():
+    rows = [("a", 0, "A"), ("a", 60, "C"), ("b", 0, "A")]
+    figure = paths(journeys_of(rows, stages=STAGES, goal="C")).plot()
+    within(figure)
+    assert {"A", "C", "before", "during"} <= set(texts(figure))
+    assert texts(figure)[1] == "2 of 2 different paths; they cover 100\N{NO-BREAK SPACE}% of 2 journeys"
+    hovers = figure.data[-1].hovertext
+    assert "<b>C</b><br>position 1<br>phase during" in hovers
+    assert "1 of 2 journeys" in hovers
+    assert any(text.startswith("1 of 1 journeys reached the goal") for text in hovers)
+
+
+def test_what_of_a_long_path_does_not_fit_is_said():
+    rows = [("a", time, f"touchpoint {time}") for time in range(60)]
+    figure = paths(journeys_of(rows)).plot()
+    within(figure)
+    shown = sum(text.startswith("touchpoint ") for text in texts(figure))
+    assert f"+ {60 - shown} more" in texts(figure)
+
+
+def test_a_chart_of_very_many_paths_says_how_many_rows_it_draws():
+    rows = [(f"c{number}", 0, f"t{number}") for number in range(50)]
+    figure = paths(journeys_of(rows), top=None).plot()
+    assert "The first 40 rows are drawn" in texts(figure)[1]
+
+
+def test_names_are_drawn_letter_by_letter_never_as_markup():
+    figure = paths(journeys_of([("a", 0, "<b>x</b>")])).plot()
+    assert "&lt;b&gt;x&lt;/b&gt;" in texts(figure)
+
+
+def test_the_chart_has_a_heading_for_each_group():
+    rows = pd.DataFrame({"customer": ["a", "b"], "time": 0, "touchpoint": "x", "device": ["phone", "desk"]})
+    figure = paths(journeys_of(rows), by="device").plot()
+    assert [text for text in texts(figure) if "device" in text] == [
+        "<b>device: desk</b>",
+        "<b>device: phone</b>",
+    ]
+
+
+def test_a_chart_of_no_paths_says_so():
+    journeys = journeys_of(TWO_BUYERS)
+    analysis = PathsAnalysis.plan(journeys)
+    nothing = analysis.finalize(analysis.map(journeys.partitions[0].take(np.zeros(4, bool))))
+    assert "No journey has an event." in texts(nothing.plot())

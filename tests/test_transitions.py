@@ -319,3 +319,89 @@ def test_groups_are_compared_by_the_journeys_that_have_a_transition():
 def test_a_misspelt_name_is_told_with_the_nearest_one(options, message):
     with pytest.raises(UnknownNameError, match=message):
         transitions(journeys_of(LOG), **options)
+
+
+def chain(n_names, n_customers=30):
+    """Journeys along a chain of names, some of them with a step back."""
+    rng = np.random.default_rng(16)
+    rows = []
+    for customer in range(n_customers):
+        at = int(rng.integers(0, n_names))
+        for time in range(12):
+            rows.append((f"c{customer}", time, f"name {at:03d}"))
+            at = min(max(at + int(rng.choice([-1, 0, 1, 1, 2])), 0), n_names - 1)
+    return rows
+
+
+def test_the_heat_map_shows_the_share_of_every_source():
+    figure = transitions(journeys_of(LOG)).plot()
+    (heat,) = figure.data
+    assert list(figure.layout.yaxis.ticktext) == [START, "ad", "buy"]
+    assert list(figure.layout.xaxis.ticktext) == ["ad", "buy", END]
+    np.testing.assert_array_equal(heat.z[1], [0.25, 0.5, 0.25])
+    assert heat.customdata[1][1].tolist() == ["ad", "buy", "2", "4"]
+    assert [note.text for note in figure.layout.annotations][1:4] == ["25", "50", "25"]
+
+
+@pytest.mark.parametrize("n_names", [5, 30, 300])
+def test_the_heat_map_gathers_the_rest_and_says_how_much_is_shown(n_names):
+    result = transitions(journeys_of(chain(n_names, n_customers=200)))
+    figure = result.plot(top=10)
+    names = list(figure.layout.yaxis.ticktext)
+    seen = result.to_frame()["source"].nunique() - 1
+    assert len(names) == 1 + min(seen, 10) + (seen > 10)
+    assert ("gathered as “other”" in figure.layout.title.text) == (seen > 10)
+    np.testing.assert_allclose(np.nansum(figure.data[0].z, axis=1), 1)
+
+
+def boxes(figure):
+    """Rectangles that stand for nodes: left, top, right, bottom."""
+    shapes = [shape for shape in figure.layout.shapes if shape.type == "rect" and shape.x1 - shape.x0 > 50]
+    return [(shape.x0, shape.y0, shape.x1, shape.y1) for shape in shapes]
+
+
+@pytest.mark.parametrize("n_names", [1, 5, 30, 300])
+def test_the_boxes_of_the_graph_do_not_touch_and_lie_on_the_sheet(n_names):
+    figure = transitions(journeys_of(chain(n_names))).plot("graph")
+    found = boxes(figure)
+    assert len(found) == min(n_names, 12) + 2
+    for one, (left, top, right, bottom) in enumerate(found):
+        assert 0 <= left < right <= figure.layout.width
+        assert 0 <= top < bottom <= figure.layout.height
+        for other in found[:one]:
+            assert right < other[0] or other[2] < left or bottom < other[1] or other[3] < top
+
+
+def test_the_graph_goes_from_start_to_end_along_the_phases():
+    rows = [("a", time, name) for time, name in enumerate("ABCD")]
+    figure = transitions(journeys_of(rows, stages=STAGES)).plot("graph")
+    place = {note.text: note.x for note in figure.layout.annotations}
+    assert place[START] < place["A"] < place["C"] < place["D"] < place[END]
+    assert "before" in place
+    hovers = figure.data[-1].hovertext
+    assert any(text.startswith("<b>A → B</b><br>1 of 1 that leave") for text in hovers)
+
+
+def test_a_link_back_along_the_road_is_dashed():
+    rows = [("a", time, name) for time, name in enumerate("ACACAC")]
+    figure = transitions(journeys_of(rows, stages=STAGES)).plot("graph")
+    assert sum(shape.line.dash == "5px,3px" for shape in figure.layout.shapes) == 1
+
+
+def test_the_graph_says_what_share_of_the_transitions_it_draws():
+    figure = transitions(journeys_of(chain(300))).plot("graph", top=4)
+    assert "4 of" in figure.layout.annotations[1].text
+    assert "the links drawn are" in figure.layout.annotations[1].text
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "graph"])
+def test_a_chart_of_nothing_is_a_chart(kind):
+    journeys = journeys_of(LOG)
+    analysis = TransitionsAnalysis.plan(journeys)
+    nothing = analysis.finalize(analysis.map(journeys.partitions[0].take(np.zeros(3, bool))))
+    assert nothing.plot(kind).layout.height > 100
+
+
+def test_an_unknown_kind_of_chart_is_told_with_the_known_ones():
+    with pytest.raises(UnknownNameError, match="Did you mean 'heatmap'"):
+        transitions(journeys_of(LOG)).plot("heat map")

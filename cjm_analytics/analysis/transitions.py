@@ -468,7 +468,7 @@ class Transitions:
         ----------
         kind : {"heatmap", "graph"}
             `heatmap`: the share of each source's transitions, all others gathered as "other".
-            `graph`: nodes from left to right by phase, edges as wide as they are frequent.
+            `graph`: nodes from left to right by phase, links as wide as they are frequent.
         top : int, optional
             So many nodes besides `(start)` and `(end)`; default 20 in a heat map, 12 in a graph.
         group : str
@@ -479,9 +479,10 @@ class Transitions:
         UnknownNameError
             No such kind or group.
         """
-        from cjm_analytics.charts import transitions as charts
+        from cjm_analytics.charts.transition_graph import graph
+        from cjm_analytics.charts.transitions import heat_map
 
-        drawn = {"heatmap": charts.heat_map, "graph": charts.graph}
+        drawn = {"heatmap": heat_map, "graph": graph}
         if kind not in drawn:
             raise UnknownNameError("kind of chart", kind, drawn)
         frame = self._of_group(group)

@@ -40,8 +40,8 @@ def position_links(
 ) -> NDArray[np.int64]:
     """The links of all units, one after the other, each as (column · width + source) · width + target.
 
-    Unit i is the rows `begin[i]:end[i]`. Forward, its first symbol stands in column 0, and after its last
-    one it leaves for the node `n_symbols + 1`. Backward, its last symbol stands in the last column, and before
+    Unit i is the rows `begin[i]:end[i]`. Forward, its first symbol stands in column 0, and after its last one
+    it leaves for the node `n_symbols + 1`. Backward, its last symbol stands in the last column, and before
     its first one it comes from the node `n_symbols`.
     """
     width = n_symbols + 2
