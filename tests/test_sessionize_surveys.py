@@ -94,34 +94,24 @@ def test_of_several_contacts_with_the_key_the_first_because_a_ticket_is_rated_as
 
 
 def test_of_several_touchpoints_the_one_met_last_before_the_answer():
-    spec = {
-        "phases": ["bought", "sent", "arrived"],
-        "touchpoint": ["bought", "sent", "arrived"],
+    road = ["bought", "sent", "arrived"]
+    rating = {
+        "id": "csat",
+        "instrument": "csat",
+        "kind": "transactional",
+        "scale": [1, 5],
+        "positive": [4, 5],
     }
-    model = JourneyModel.from_dict(
-        {
-            "schema": "cjm/1",
-            "name": "parcels",
-            "phase": [{"id": "road", "title": "Road", "stages": [f"{name}_stage" for name in spec["phases"]]}],
-            "touchpoint": [
-                {"id": name, "stage": f"{name}_stage", "match": {"event": name}} for name in spec["touchpoint"]
-            ],
-            "survey": [
-                {
-                    "id": "csat", "instrument": "csat", "kind": "transactional", "scale": [1, 5], "positive": [4, 5],
-                    "match": {"instrument": "csat"},
-                    "rates": {"touchpoint": spec["touchpoint"], "join_on": "ticket_id"},
-                }
-            ],
-        }
-    )  # fmt: skip
-    rows = [
-        ticket(0, "1", event="bought"),
-        ticket(5, "1", event="sent"),
-        csat(10, "1"),
-        ticket(20, "1", event="arrived"),
-    ]
-    assert links(rows, model) == [("key", 5, False)]
+    rates = {"touchpoint": road, "join_on": "ticket_id"}
+    model = JourneyModel.from_dict({
+        "schema": "cjm/1",
+        "name": "parcels",
+        "phase": [{"id": "road", "title": "Road", "stages": [f"{name}_stage" for name in road]}],
+        "touchpoint": [{"id": name, "stage": f"{name}_stage", "match": {"event": name}} for name in road],
+        "survey": [rating | {"match": {"instrument": "csat"}, "rates": rates}],
+    })  # fmt: skip
+    parcel = [ticket(minute, "1", event=event) for minute, event in zip((0, 5, 20), road, strict=True)]
+    assert links([*parcel, csat(10, "1")], model) == [("key", 5, False)]
 
 
 def test_a_contact_with_the_key_may_come_after_the_answer():
