@@ -212,7 +212,7 @@ class _Linker:
                 self.log.customer_of(contacts),
                 self.log.time[contacts],
                 keys[2],
-                self.meaning.rule[self.log.kind[contacts]],
+                self.meaning.rule[self.log.kind[contacts]].astype(np.int64),
             )
             answers = candidates.link(
                 answers, survey, np.minimum(answers["time"].to_numpy(np.int64), asked_at)
@@ -272,7 +272,7 @@ class _Contacts:
         return answers.assign(rated_event=rated, link=link.astype(np.int8), lag=lag)
 
     def _begun(self) -> NDArray[np.int64]:
-        """Per contact the first one of its customer, key and touchpoint: a ticket is rated as it was opened."""
+        """Per contact the first of its customer, key and touchpoint: a ticket is rated as it was opened."""
         frame = pd.DataFrame({"customer": self.customer, "key": self.key, "touchpoint": self.touchpoint})
         first = frame.groupby(["customer", "key", "touchpoint"], sort=False).cumcount().to_numpy() == 0
         number = frame.groupby(["customer", "key", "touchpoint"], sort=False).ngroup().to_numpy()
