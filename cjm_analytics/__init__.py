@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.journey_map import JourneyMap, journey_map
     from cjm_analytics.analysis.paths import Paths, paths
     from cjm_analytics.analysis.satisfaction import Satisfaction, satisfaction
+    from cjm_analytics.analysis.time_to import TimeTo, time_to
     from cjm_analytics.analysis.transitions import Transitions, transitions
     from cjm_analytics.columns import set_memory_budget
     from cjm_analytics.engine.local import LocalEngine
@@ -51,6 +52,7 @@ _HOME = {
     "Paths": "analysis.paths",
     "Satisfaction": "analysis.satisfaction",
     "StoreError": "errors",
+    "TimeTo": "analysis.time_to",
     "Transitions": "analysis.transitions",
     "UnknownNameError": "errors",
     "drop_off": "analysis.dropoff",
@@ -66,6 +68,7 @@ _HOME = {
     "sessionize": "sessionizer",
     "set_memory_budget": "columns",
     "step": "analysis.funnel",
+    "time_to": "analysis.time_to",
     "transitions": "analysis.transitions",
 }
 """Where each public name lives: it is imported when first used, so that `import cjm_analytics` is quick."""
@@ -86,6 +89,7 @@ __all__ = [
     "Paths",
     "Satisfaction",
     "StoreError",
+    "TimeTo",
     "Transitions",
     "UnknownNameError",
     "drop_off",
@@ -102,6 +106,7 @@ __all__ = [
     "sessionize",
     "set_memory_budget",
     "step",
+    "time_to",
     "transitions",
 ]
 

@@ -14,7 +14,7 @@ import cjm_analytics as cjm
 
 FUNCTIONS = [name for name in cjm.__all__ if inspect.isfunction(getattr(cjm, name))]
 CLASSES = [name for name in cjm.__all__ if inspect.isclass(getattr(cjm, name))]
-RESULTS = ["DropOff", "Flow", "Funnel", "JourneyMap", "Paths", "Satisfaction", "Transitions"]
+RESULTS = ["DropOff", "Flow", "Funnel", "JourneyMap", "Paths", "Satisfaction", "TimeTo", "Transitions"]
 LOADERS = [name for name in cjm.loaders.__all__ if inspect.isfunction(getattr(cjm.loaders, name))]
 
 

@@ -11,14 +11,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+
 from cjm_analytics.analysis.dropoff import DropOffAnalysis
 from cjm_analytics.analysis.flow import FlowAnalysis
 from cjm_analytics.analysis.funnel import FunnelAnalysis
 from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
 from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
+from cjm_analytics.analysis.time_to import TimeToAnalysis
 from cjm_analytics.analysis.transitions import TransitionsAnalysis
-
 from cjm_analytics.engine.local import LocalEngine
 from logs import journeys_of, random_rows
 
@@ -42,6 +43,10 @@ PLANS = {
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
     "satisfaction": SatisfactionAnalysis.plan,
     "satisfaction by touchpoint": lambda journeys: SatisfactionAnalysis.plan(journeys, by="touchpoint"),
+    "time_to": lambda journeys: TimeToAnalysis.plan(journeys, "C"),
+    "time_to by group, with ends": lambda journeys: TimeToAnalysis.plan(
+        journeys, ["C", "D"], start="A", ends="E", by=["channel", "stage"]
+    ),
     "transitions": TransitionsAnalysis.plan,
     "transitions by group": lambda journeys: TransitionsAnalysis.plan(
         journeys, of="stage", by="channel", unit="customer"
