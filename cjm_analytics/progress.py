@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,8 +14,12 @@ __all__ = ["progress_bar"]
 
 def progress_bar(title: str, *, unit: str, total: int | None = None, show: bool | None = None) -> tqdm[Any]:
     """A bar that counts `unit`s; `show=None` shows it in terminals and notebooks only."""
-    from tqdm.auto import tqdm
+    notebook = "ipykernel" in sys.modules
+    if notebook and find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm import tqdm
 
     if show is None:
-        show = sys.stderr.isatty() or "ipykernel" in sys.modules
+        show = notebook or sys.stderr.isatty()
     return tqdm(desc=title, unit=f" {unit}", unit_scale=True, total=total, disable=not show, leave=False)
