@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cjm_analytics.engine import Engine
-    from cjm_analytics.journeys import Codebook, Journeys, Partition
+    from cjm_analytics.journeys import Codebook, Journeys, Labels, Partition
     from cjm_analytics.kernels.funnel import Outcomes
 
 __all__ = ["Funnel", "FunnelAnalysis", "FunnelPartial", "Step", "funnel", "step"]
@@ -379,99 +379,135 @@ class FunnelAnalysis:
 
     def map(self, partition: Partition) -> FunnelPartial:
         """How many units of the partition came how far, and how long they took."""
-        counted = self.count(partition)
-        found, group = counted.found, counted.group
-        n_groups, n_steps = len(counted.groups), len(self.steps)
-        counts = np.zeros((n_groups, len(_KINDS), n_steps + 1), np.int64)
-
-        def by_depth(chosen: NDArray[np.bool_] | slice) -> NDArray[np.int64]:
-            cell = group[chosen] * (n_steps + 1) + found.depth[chosen]
-            cells: NDArray[np.int64] = np.bincount(cell, minlength=n_groups * (n_steps + 1))
-            return cells.reshape(n_groups, n_steps + 1)
-
-        counts[:, _REACHED] = by_depth(slice(None))
-        counts[:, _OPEN] = by_depth(counted.going)
-        counts[:, _SETTLED] = by_depth(counted.settled)
-        for number, place in enumerate(self.steps):
-            if place.optional:
-                did = counted.did(number)
-                counts[:, _DID, number] = np.bincount(group[did], minlength=n_groups)
-                counts[:, _DID_SETTLED, number] = np.bincount(
-                    group[did & counted.settled], minlength=n_groups
-                )
-        parts = []
-        for number, place in enumerate(self.steps):
-            rows = np.flatnonzero(counted.did(number) if place.optional else found.depth > number)
-            if number > 0:
-                parts.append((found.lag[rows, number], group[rows] * n_steps + number))
-            if number == self.required[-1]:
-                time = partition.event("time")
-                parts.append((time[counted.last[rows]] - time[counted.first[rows]], group[rows] * n_steps))
-        lags, keys = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return FunnelPartial(counted.groups, counts, Durations.of(lags, keys))
+        log = self._read(partition)
+        counts = np.zeros((len(log.groups), len(_KINDS), len(self.steps) + 1), np.int64)
+        lags, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for counted in self._count(log):
+            self._add_counts(counts, counted)
+            for lag, key in self._times(log, counted):
+                lags.append(lag)
+                keys.append(key)
+        n_steps = len(self.steps)
+        times = Durations.of(np.concatenate(lags), np.concatenate(keys))
+        if self.by is None and self.period is None:
+            return FunnelPartial(log.groups, counts, times)
+        used = np.flatnonzero(counts.any(axis=(1, 2)))
+        number = np.zeros(len(log.groups), np.int64)
+        number[used] = np.arange(len(used))
+        times = times.regrouped((number[:, None] * n_steps + np.arange(n_steps)).ravel())
+        return FunnelPartial(tuple(log.groups[group] for group in used), counts[used], times)
 
     def count(self, partition: Partition) -> Counted:
         """What became of each unit of the partition that did the first step."""
-        units, value, values = self._units(partition)
-        found = self._run(partition, units)
-        if self.remove:
-            kept = found.void <= found.depth
-            columns: list[Any] = [column[kept] for column in found]
-            found = type(found)(*columns)
-        order = units.order
-        first = found.first if order is None else order[found.first]
-        last = found.last if order is None else order[found.last]
-        owner = units.owner[found.unit]
-        going = found.going & (found.depth <= self.required[-1]) & self._can_go_on(partition)[owner]
-        settled = self.end - found.started >= self.total
-        group = np.zeros(len(first), np.int64)
-        groups: tuple[str, ...] = (ALL,)
-        if self.period is not None:
-            group, groups = _used(*_periods(found.started, self.period, self.timezone))
-        elif self.by is not None and self.by_at == "every":
-            group, groups = _used(value[found.unit], values)
-        elif self.by is not None:
-            labels = partition.labels(self.by)
-            group, groups = _used(labels.codes[first if self.by_at == "first" else last], labels.names)
-        return Counted(found, owner, first, last, going, settled, group, groups)
+        (counted,) = self._count(self._read(partition), at_once=True)
+        return counted
 
     def finalize(self, partial: FunnelPartial) -> Funnel:
         """The funnel from the grand total."""
         return Funnel(analysis=self, partial=partial)
 
-    def _units(self, partition: Partition) -> tuple[_Owned, NDArray[np.int64], tuple[str, ...]]:
-        """The runs of events to count, and for by_at="every" the value of each."""
+    def _read(self, partition: Partition) -> _Log:
+        """What the partition has to say about the funnel."""
         units = partition.units("journey" if self.unit == "attempt" else self.unit)
         owned = _Owned(units, np.arange(len(units.offsets) - 1))
-        value = np.zeros(len(units.offsets) - 1, np.int64)
-        values: tuple[str, ...] = (ALL,)
+        group = starts = np.zeros(0, np.int64)
+        groups: tuple[str, ...] = (ALL,)
         if self.hold is not None:
-            owned, _ = owned.divided(partition.labels(self.hold).codes, keep_missing=False)
-        if self.by is not None and self.by_at == "every":
-            labels = partition.labels(self.by)
-            owned, value = owned.divided(labels.codes, keep_missing=True)
-            values = labels.names
-        return owned, value, values
+            owned = owned.divided(partition.labels(self.hold).codes)
+        time = partition.event("time")
+        if self.period is not None:
+            starts, groups = _periods(time, self.period, self.timezone)
+        elif self.by is not None:
+            group, groups = _with_none(partition.labels(self.by))
+            if self.by_at == "every":
+                owned = owned.divided(group)
+        code, table = self._masks(partition)
+        arrange = owned.units.arrange
+        going = self._can_go_on(partition)
+        return _Log(owned, frozen(arrange(code)), table, frozen(arrange(time)), group, starts, groups, going)
 
-    def _run(self, partition: Partition, units: _Owned) -> Outcomes:
+    def _count(self, log: _Log, *, at_once: bool = False) -> Iterator[Counted]:
+        """The units of the partition, some at a time: the same room is filled again, which is quicker."""
         from cjm_analytics.kernels import funnel as kernels
 
-        code, table = self._masks(partition)
-        offsets = frozen(units.offsets)
-        log = (offsets, frozen(units.arrange(code)), table, frozen(units.arrange(partition.event("time"))))
+        offsets = log.owned.units.offsets
+        n_units = len(offsets) - 1
+        cuts = np.arange(offsets[0], offsets[-1], n_units + offsets[-1] if at_once else _EVENTS_AT_ONCE)
+        bounds = np.unique([0, *np.searchsorted(offsets[:-1], cuts), n_units])
+        if len(bounds) == 1:
+            bounds = np.array([0, 0])
+        sizes = np.diff(offsets[bounds] if self.unit == "attempt" else bounds)
+        room = kernels.room(int(sizes.max()), len(self.steps))
+        for low, high in pairwise(bounds):
+            n = self._run(room, frozen(offsets[low : high + 1]), log)
+            columns: list[Any] = [column[:n] for column in room]
+            yield self._told(log, type(room)(*columns), int(low))
+
+    def _told(self, log: _Log, found: Outcomes, first_unit: int) -> Counted:
+        """The outcomes of a kernel in terms of the partition."""
+        if self.remove:
+            kept = found.void <= found.depth
+            columns: list[Any] = [column[kept] for column in found]
+            found = type(found)(*columns)
+        order = log.owned.units.order
+        first = found.first if order is None else order[found.first]
+        last = found.last if order is None else order[found.last]
+        owner = log.owned.owner[found.unit + first_unit]
+        going = found.going & (found.depth <= self.required[-1]) & log.can_go_on[owner]
+        settled = self.end - found.started >= self.total
+        if self.period is not None:
+            group = np.searchsorted(log.period_starts, found.started, side="right") - 1
+        elif self.by is not None:
+            group = log.group[last if self.by_at == "last" else first]
+        else:
+            group = np.zeros(len(owner), np.int64)
+        return Counted(found, owner, first, last, going, settled, group, log.groups)
+
+    def _add_counts(self, counts: NDArray[np.int64], counted: Counted) -> None:
+        """Add the units to their groups."""
+        found, group, settled = counted.found, counted.group, counted.settled
+        n_groups, _, width = counts.shape
+        cell = group * width + found.depth
+
+        def total(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.bincount(cells, minlength=n_groups * width).reshape(n_groups, width)
+
+        counts[:, _REACHED] += total(cell)
+        counts[:, _OPEN] += total(cell[counted.going])
+        counts[:, _SETTLED] += total(cell[settled])
+        for number, place in enumerate(self.steps):
+            if place.optional:
+                did = counted.did(number)
+                counts[:, _DID] += total(group[did] * width + number)
+                counts[:, _DID_SETTLED] += total(group[did & settled] * width + number)
+
+    def _times(self, log: _Log, counted: Counted) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Times to each step, and their keys; at step 0 the whole time of those that got through."""
+        found, group, n_steps = counted.found, counted.group, len(self.steps)
+        for number, place in enumerate(self.steps):
+            rows = np.flatnonzero(counted.did(number) if place.optional else found.depth > number)
+            if number > 0:
+                yield found.lag[rows, number], group[rows] * n_steps + number
+            if number == self.required[-1]:
+                yield log.time[found.last[rows]] - log.time[found.first[rows]], group[rows] * n_steps
+
+    def _run(self, room: Outcomes, offsets: NDArray[np.int64], log: _Log) -> int:
+        from cjm_analytics.kernels import funnel as kernels
+
+        events = (room, offsets, log.code, log.table, log.time)
         windows = np.array(self.windows, np.int64)
         void_from = np.array([low for _, low, _ in self.excluded], np.int64)
         void_to = np.array([high for _, _, high in self.excluded], np.int64)
         if self.order == "strict":
-            return kernels.strict_runs(*log, windows, self.stepwise, self.first_only, self.end)
+            return kernels.strict_runs(*events, windows, self.stepwise, self.first_only, self.end)
         if self.order == "any":
-            return kernels.any_order_runs(*log, len(windows), self.total, self.first_only, self.end)
+            return kernels.any_order_runs(*events, len(windows), self.total, self.first_only, self.end)
         if self.together or self.stepwise:
             return kernels.ordered_instants(
-                *log, windows, self.stepwise, self.together, void_from, void_to, self.first_only, self.end
+                *events, windows, self.stepwise, self.together, void_from, void_to, self.first_only, self.end
             )
         return kernels.ordered_runs(
-            *log, self.total, self._sequence(), void_from, void_to,
+            *events, self.total, self._sequence(), void_from, void_to,
             self.first_only, self.unit == "attempt", self.end,
         )  # fmt: skip
 
@@ -531,39 +567,41 @@ class FunnelAnalysis:
 _REACHED, _OPEN, _SETTLED, _DID, _DID_SETTLED = _KINDS = range(5)
 
 
+_EVENTS_AT_ONCE = 2**19
+
+
 class _Owned(NamedTuple):
-    """Runs of events, each a part of a unit of the partition."""
+    """Runs of events, each a part of a unit of the partition: its owner."""
 
     units: Units
     owner: NDArray[np.int64]
 
-    @property
-    def offsets(self) -> NDArray[np.int64]:
-        return self.units.offsets
-
-    @property
-    def order(self) -> NDArray[np.int64] | None:
-        return self.units.order
-
-    def arrange(self, column: NDArray[Any]) -> NDArray[Any]:
-        return self.units.arrange(column)
-
-    def divided(self, codes: NDArray[np.int32], *, keep_missing: bool) -> tuple[_Owned, NDArray[np.int64]]:
-        """Each unit divided by the value of its events; also the value of each part."""
-        lengths = np.diff(self.offsets)
-        rows = np.arange(self.offsets[-1]) if self.order is None else self.order
-        unit = np.repeat(np.arange(len(lengths)), lengths)
+    def divided(self, codes: NDArray[Any]) -> _Owned:
+        """Each unit divided by the value of its events; events without one (−1) are left out."""
+        units = self.units
+        rows = np.arange(units.offsets[-1]) if units.order is None else units.order
+        unit = np.repeat(np.arange(len(self.owner)), np.diff(units.offsets))
         value = codes[rows].astype(np.int64)
-        if not keep_missing:
-            rows, unit, value = (column[value >= 0] for column in (rows, unit, value))
-        n_values = int(codes.max(initial=-1)) + 2
-        key = unit * n_values + value + 1
+        rows, unit, value = (column[value >= 0] for column in (rows, unit, value))
+        key = unit * (int(codes.max(initial=0)) + 1) + value
         place = np.argsort(key, kind="stable")
-        keys, sizes = np.unique(key, return_counts=True)
+        _, first, sizes = np.unique(key[place], return_index=True, return_counts=True)
+        parts = unit[place][first]
         offsets = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        parts = keys // n_values
-        customer = self.units.customer[parts].astype(np.int32)
-        return _Owned(Units(offsets, rows[place], customer), self.owner[parts]), keys % n_values - 1
+        return _Owned(Units(offsets, rows[place], units.customer[parts]), self.owner[parts])
+
+
+class _Log(NamedTuple):
+    """One partition as a funnel sees it: `code` and `time` in the order of the units, `group` by row."""
+
+    owned: _Owned
+    code: NDArray[Any]
+    table: NDArray[np.int64]
+    time: NDArray[np.int64]
+    group: NDArray[np.int64]
+    period_starts: NDArray[np.int64]
+    groups: tuple[str, ...]
+    can_go_on: NDArray[np.bool_]
 
 
 def _planned(journeys: Journeys, steps: Sequence[StepLike]) -> tuple[Place, ...]:
@@ -697,26 +735,23 @@ def _rows_that_fit(partition: Partition, place: Place) -> NDArray[np.int64]:
 
 
 def _periods(
-    times: NDArray[np.int64], period: str, timezone: str
+    time: NDArray[np.int64], period: str, timezone: str
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """The calendar period of each time, by the date (and hour) with which it begins."""
-    local = (
-        pd.DatetimeIndex(pd.to_datetime(times, unit="us", utc=True)).tz_convert(timezone).tz_localize(None)
-    )
-    starts = local.to_period(PERIODS[period]).start_time
-    codes, names = pd.factorize(starts, sort=True)
+    """When each calendar period of the log begins, and its name: the date (and hour) of that."""
+    if not len(time):
+        return time, ()
+    ends = pd.to_datetime([time.min(), time.max()], unit="us", utc=True)
+    first, last = ends.tz_convert(timezone).tz_localize(None)
+    local = pd.period_range(first, last, freq=PERIODS[period]).start_time
+    starts = local.tz_localize(timezone, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward")
     pattern = "%Y-%m-%d %H:%M" if period == "hour" else "%Y-%m-%d"
-    return codes.astype(np.int64), tuple(pd.DatetimeIndex(names).strftime(pattern))
+    return starts.as_unit("us").asi8, tuple(local.strftime(pattern))
 
 
-def _used(codes: NDArray[Any], values: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Codes renumbered to the values that occur; −1 becomes the label of no value."""
-    if NONE not in values:
-        values = (*values, NONE)
-    codes = np.where(codes < 0, values.index(NONE), codes)
-    occurs = np.bincount(codes, minlength=len(values)) > 0
-    number: NDArray[np.int64] = np.cumsum(occurs, dtype=np.int64) - 1
-    return number[codes], tuple(values[code] for code in np.flatnonzero(occurs))
+def _with_none(labels: Labels) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The codes of a column, where a missing value is a value like others, and the names."""
+    names = labels.names if NONE in labels.names else (*labels.names, NONE)
+    return np.where(labels.codes < 0, names.index(NONE), labels.codes).astype(np.int64), names
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 An event's mask has bit i set where the event fits step i, and bit n_steps + x where exclusion x names
 it; masks come per event, or as a table of masks by code. A run is one attempt at the steps: it starts with
-an event that fits the first step. Times are microseconds.
+an event that fits the first step. Times are microseconds. Each loop writes what it finds into the room that
+it is given and returns how many outcomes there are; `offsets` may be a stretch of those of a longer log.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
-__all__ = ["Outcomes", "Sequence", "any_order_runs", "ordered_instants", "ordered_runs", "strict_runs"]
+__all__ = [
+    "Outcomes",
+    "Sequence",
+    "any_order_runs",
+    "ordered_instants",
+    "ordered_runs",
+    "room",
+    "strict_runs",
+]
 
 
 class Sequence(NamedTuple):
@@ -70,33 +79,18 @@ class Outcomes(NamedTuple):
     lag: NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True)
-def _room(n: int, n_steps: int) -> Outcomes:
+def room(n: int, n_steps: int) -> Outcomes:
+    """Room for n outcomes, for a kernel to write into, again and again."""
     return Outcomes(
         np.empty(n, np.int64),
         np.empty(n, np.int8),
-        np.zeros(n, np.int64),
         np.empty(n, np.int64),
         np.empty(n, np.int64),
         np.empty(n, np.int64),
-        np.zeros(n, np.bool_),
-        np.zeros(n, np.int8),
+        np.empty(n, np.int64),
+        np.empty(n, np.bool_),
+        np.empty(n, np.int8),
         np.empty((n, n_steps), np.int64),
-    )
-
-
-@njit(nogil=True, cache=True)
-def _filled(found: Outcomes, n: int) -> Outcomes:
-    return Outcomes(
-        found.unit[:n],
-        found.depth[:n],
-        found.optional[:n],
-        found.first[:n],
-        found.last[:n],
-        found.started[:n],
-        found.going[:n],
-        found.void[:n],
-        found.lag[:n],
     )
 
 
@@ -108,13 +102,12 @@ def _note(
     """Write down what became of a unit as outcome n, the lags apart; returns n + 1."""
     found.unit[n] = unit
     found.depth[n] = furthest + 1
+    found.optional[n] = 0
     found.first[n] = first
     found.last[n] = last
     found.started[n] = started
-    if going:
-        found.going[n] = True
-    if void:
-        found.void[n] = void
+    found.going[n] = going
+    found.void[n] = void
     return n + 1
 
 
@@ -155,20 +148,12 @@ def _n_bits(mask: np.int64) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _count_starts(code: NDArray[Any], table: NDArray[np.int64]) -> int:
-    n = 0
-    for row in range(len(code)):
-        mask = table[code[row]] if len(table) else np.int64(code[row])
-        n += int(mask & 1)
-    return n
-
-
-@njit(nogil=True, cache=True)
 def ordered_runs(
-    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
+    time: NDArray[np.int64],
     within: int, steps: Sequence, void_from: NDArray[np.int64], void_to: NDArray[np.int64],
     first_only: bool, attempts: bool, end: int,
-) -> Outcomes:  # fmt: skip
+) -> int:  # fmt: skip
     """Steps in order within one window from the first; other events may lie between.
 
     `run[i]` is the row at which the latest run to have done step i started (−1: none), `done[i]` the row at
@@ -180,7 +165,6 @@ def ordered_runs(
     n_steps = len(steps.before)
     lookup = len(table) > 0
     skipping = steps.optional.any()
-    found = _room(_count_starts(code, table) if attempts else len(offsets) - 1, n_steps)
     n = 0
     run = np.empty(n_steps, np.int64)
     done = np.empty(n_steps, np.int64)
@@ -273,7 +257,7 @@ def ordered_runs(
             for step in range(n_steps):
                 if (optional >> step) & 1:
                     found.lag[n - 1, step] = optional_lag[step]
-    return _filled(found, n)
+    return n
 
 
 _NONE = -2
@@ -310,10 +294,11 @@ def _served_down_to(
 
 @njit(nogil=True, cache=True)
 def ordered_instants(
-    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
+    time: NDArray[np.int64],
     window: NDArray[np.int64], stepwise: bool, together: bool,
     void_from: NDArray[np.int64], void_to: NDArray[np.int64], first_only: bool, end: int,
-) -> Outcomes:  # fmt: skip
+) -> int:  # fmt: skip
     """Steps in order, instant by instant: with `together`, simultaneous events count in either order.
 
     As `ordered_runs`, but all events of an instant are looked at as a set, in which each step of a run needs
@@ -323,7 +308,6 @@ def ordered_instants(
     """
     n_steps = len(window)
     lookup = len(table) > 0
-    found = _room(len(offsets) - 1, n_steps)
     n = 0
     run = np.empty(n_steps, np.int64)
     earlier = np.empty(n_steps, np.int64)
@@ -334,7 +318,8 @@ def ordered_instants(
     holds = np.empty(8, np.int64)
     tried = np.empty(8, np.bool_)
     for unit in range(len(offsets) - 1):
-        run[:] = -1
+        for step in range(n_steps):
+            run[step] = -1
         furthest = -1
         started = np.int64(0)
         void = np.int64(0)
@@ -342,10 +327,15 @@ def ordered_instants(
         stop = offsets[unit + 1]
         while row < stop:
             instant = row
-            now = time[row]
-            union = np.int64(0)
-            n_masks = 0
-            while row < stop and time[row] == now and (together or row == instant):
+            union = table[code[row]] if lookup else np.int64(code[row])
+            row += 1
+            if union == 0:
+                continue
+            now = time[instant]
+            masks[0] = union
+            served_by[0] = instant
+            n_masks = 1
+            while together and row < stop and time[row] == now:
                 mask = table[code[row]] if lookup else np.int64(code[row])
                 alike = 0
                 for event in range(n_masks):
@@ -361,12 +351,13 @@ def ordered_instants(
                     n_masks += 1
                     union |= mask
                 row += 1
-            if union == 0 or (furthest < 0 and union & 1 == 0):
+            if furthest < 0 and union & 1 == 0:
                 continue
             if furthest < 0:
                 started = now
             may_start = furthest < 0 or not first_only
-            earlier[:] = run
+            for step in range(n_steps if len(void_from) else 0):
+                earlier[step] = run[step]
             for step in range(n_steps - 1, -1, -1):
                 if (union >> step) & 1 == 0:
                     continue
@@ -428,14 +419,15 @@ def ordered_instants(
                 going |= end - time[since] < window[step + 1]
         n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, void)
         _note_lags(found.lag[n - 1], best, furthest, time)
-    return _filled(found, n)
+    return n
 
 
 @njit(nogil=True, cache=True)
 def strict_runs(
-    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
+    time: NDArray[np.int64],
     window: NDArray[np.int64], stepwise: bool, first_only: bool, end: int,
-) -> Outcomes:  # fmt: skip
+) -> int:  # fmt: skip
     """Steps in order with no event of the unit between: a run is a stretch of neighbouring rows.
 
     Bit i of `alive` says that the rows up to this one are a run that has just done step i: it began i rows
@@ -443,7 +435,6 @@ def strict_runs(
     """
     n_steps = len(window)
     lookup = len(table) > 0
-    found = _room(len(offsets) - 1, n_steps)
     n = 0
     best = np.empty(n_steps, np.int64)
     for unit in range(len(offsets) - 1):
@@ -479,14 +470,15 @@ def strict_runs(
                 going |= end - time[since] < window[step + 1]
         n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, 0)
         _note_lags(found.lag[n - 1], best, furthest, time)
-    return _filled(found, n)
+    return n
 
 
 @njit(nogil=True, cache=True)
 def any_order_runs(
-    offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
+    time: NDArray[np.int64],
     n_steps: int, within: int, first_only: bool, end: int,
-) -> Outcomes:  # fmt: skip
+) -> int:  # fmt: skip
     """The most different steps done inside one window, whichever; each with an event of its own.
 
     `recent` holds the events of the window that ends now, as far as they can matter: of events that fit the
@@ -498,7 +490,6 @@ def any_order_runs(
     longest = 0
     for unit in range(len(offsets) - 1):
         longest = max(longest, offsets[unit + 1] - offsets[unit])
-    found = _room(len(offsets) - 1, n_steps)
     n = 0
     recent = np.empty(longest, np.int64)
     masks = np.empty(longest, np.int64)
@@ -567,7 +558,7 @@ def any_order_runs(
         going = n_recent > 0 and bool(end - since < within)
         n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, void)
         _note_lags(found.lag[n - 1], best, furthest, time)
-    return _filled(found, n)
+    return n
 
 
 @njit(nogil=True, cache=True)
