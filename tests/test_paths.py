@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import cjm_analytics as cjm
 from cjm_analytics.analysis import paths as paths_module
 from cjm_analytics.analysis.paths import PathsAnalysis, paths
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -307,6 +308,36 @@ def test_duckdb_counts_the_same_paths():
         frame = paths(journeys_of(log[["customer", "time", "touchpoint", "journey"]])).to_frame()
         frame["minutes"] = frame["median_duration"] / pd.Timedelta("1min")
         pd.testing.assert_frame_equal(frame[list(expected)], expected, check_dtype=False)
+
+
+def test_on_a_real_shop_duckdb_counts_the_same_paths_and_transitions(shared_data):
+    log = pd.read_csv(shared_data / "ecom" / "ecom_5x.csv.gz", usecols=["user_id", "event", "timestamp"])
+    journeys = cjm.sessionize(
+        cjm.ingest(cjm.loaders.table(log, customer="user_id", timestamp="timestamp", event="event", tz="UTC"))
+    )
+    log = log.drop_duplicates().reset_index(drop=True)
+    log["row"] = log.index
+    expected = duckdb.sql("""
+        SELECT path, count(*) AS journeys FROM (
+            SELECT string_agg(event, ' → ' ORDER BY timestamp, row) FILTER (n <= 5)
+                   || CASE WHEN count(*) > 5 THEN ' → …' ELSE '' END AS path
+            FROM (SELECT *, row_number() OVER (PARTITION BY user_id ORDER BY timestamp, row) AS n FROM log)
+            GROUP BY user_id
+        ) GROUP BY path ORDER BY journeys DESC, path LIMIT 20
+    """).df()
+    found = paths(journeys, top=20, max_length=5, collapse=False).to_frame()
+    pd.testing.assert_frame_equal(found[["path", "journeys"]], expected, check_dtype=False)
+    expected = duckdb.sql("""
+        SELECT event AS source, target, count(*) AS count
+        FROM (
+            SELECT event, lead(event) OVER (PARTITION BY user_id ORDER BY timestamp, row) AS target FROM log
+        )
+        WHERE target IS NOT NULL GROUP BY ALL ORDER BY count DESC, source, target
+    """).df()
+    found = cjm.transitions(journeys).to_frame()
+    between = (found["source"] != "(start)") & (found["target"] != "(end)")
+    found = found.loc[between, ["source", "target", "count"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
 def test_the_tree_counts_every_prefix():

@@ -202,7 +202,7 @@ def assert_same(one, other):
             assert left == right
 
 
-@pytest.mark.parametrize("exact_times", [0, 5, 2**20])
+@pytest.mark.parametrize("exact_times", [0, 5, 2**17])
 @pytest.mark.parametrize("dense", [0, 2**22])
 def test_any_split_of_customers_gives_the_same_bits_in_any_order(dense, exact_times):
     rng = np.random.default_rng(14)

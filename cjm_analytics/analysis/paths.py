@@ -315,15 +315,13 @@ class PathsPartial:
             other.flat,
             other.offsets,
         )
-        flat, offsets = kernels.gather_paths(
-            np.concatenate([self.flat, other.flat]),
-            _picked(here, there, self.offsets[:-1], other.offsets[:-1] + len(self.flat)),
-            _picked(here, there, np.diff(self.offsets), np.diff(other.offsets)),
+        flat, offsets, hashes = kernels.merge_paths(
+            here, there, self.flat, self.offsets, self.hashes, other.flat, other.offsets, other.hashes
         )
         return PathsPartial(
             groups=groups,
             starts=starts,
-            hashes=_picked(here, there, self.hashes, other.hashes),
+            hashes=hashes,
             flat=flat,
             offsets=offsets,
             counts=kernels.merge_counts(here, there, self.counts, other.counts),
@@ -375,12 +373,6 @@ def _spread(starts: NDArray[np.int64], place: NDArray[np.int64], n_groups: int) 
     counts = np.zeros(n_groups, np.int64)
     counts[place] = np.diff(starts)
     return _starts(counts)
-
-
-def _picked(
-    here: NDArray[np.int64], there: NDArray[np.int64], values: NDArray[Any], others: NDArray[Any]
-) -> NDArray[Any]:
-    return np.concatenate([values, others])[np.where(here >= 0, here, there + len(values))]
 
 
 def _text_ranks(names: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

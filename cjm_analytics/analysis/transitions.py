@@ -40,7 +40,7 @@ __all__ = ["Transitions", "TransitionsAnalysis", "TransitionsPartial", "transiti
 _DENSE = 2**22
 """So many possible transitions are counted in a table; if there are more, those that occur are sorted."""
 
-_EXACT_TIMES = 2**20
+_EXACT_TIMES = 2**17
 """So many different (transition, time) pairs are kept as they are; of more, the buckets of `Durations`."""
 
 _FEW_SYMBOLS, _STEP = 64, 5
@@ -98,7 +98,7 @@ def transitions(
 
     Notes
     -----
-    Median times are exact up to 1,048,576 different (transition, time) pairs. Beyond, they are at most 0.5 %
+    Median times are exact up to 131,072 different (transition, time) pairs. Beyond, they are at most 0.5 %
     off, or 2.5 % where there are more than 64 names; `time_error` says which.
 
     Examples
@@ -332,7 +332,7 @@ class TransitionsPartial:
             keys=keys,
             counts=added(self.counts, other.counts),
             journeys=added(self.journeys, other.journeys),
-            times=_coarse(_renumbered(self.times, here) + _renumbered(other.times, there), self.step),
+            times=_added(_renumbered(self.times, here), _renumbered(other.times, there), self.step),
             phases=self.phases + other.phases,
         )
 
@@ -347,6 +347,16 @@ class TransitionsPartial:
 def _renumbered(times: Durations, number: NDArray[np.int64]) -> Durations:
     """The same times, those of transition i now of `number[i]`, which increases with i."""
     return replace(times, group=number[times.group])
+
+
+def _added(one: Durations, other: Durations, step: int) -> Durations:
+    """The times of both; many in buckets are merged in one go."""
+    if one.exact or other.exact:
+        return _coarse(one + other, step)
+    from cjm_analytics.kernels.transitions import merge_tallies
+
+    merged = merge_tallies(one.group, one.value, one.count, other.group, other.value, other.count)
+    return Durations(*merged, exact=False, limit=one.limit)
 
 
 def _coarse(times: Durations, step: int) -> Durations:

@@ -109,8 +109,7 @@ def sankey(
             link=_links(frame, nodes, number),
         )
     )
-    _write(figure, nodes, width=width, aside=aside)
-    _legend(figure, nodes, road)
+    figure.update_layout(annotations=_texts(nodes, road, width=width, aside=aside))
     return figure
 
 
@@ -181,49 +180,51 @@ def _links(frame: pd.DataFrame, nodes: pd.DataFrame, number: dict[tuple[int, str
     }
 
 
-def _write(figure: go.Figure, nodes: pd.DataFrame, *, width: float, aside: float) -> None:
-    """Names beside the nodes, and the positions above them."""
+def _texts(
+    nodes: pd.DataFrame, road: Sequence[str], *, width: float, aside: float
+) -> list[dict[str, object]]:
+    """Names beside the nodes, positions above them, and the colours of the phases."""
     last = nodes["column"].max()
+    above = {
+        "xref": "paper",
+        "yref": "paper",
+        "y": 1,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+    }
+    texts: list[dict[str, object]] = []
     for row in nodes.to_dict("records"):
         count = theme.count(row["journeys"])
         room = (aside if row["column"] == last else _BETWEEN - _NODE - 30) - 8
-        name = fitted(row["name"], room - text_width(f" {count}", _SIZE), _SIZE)
-        figure.add_annotation(
-            x=(row["column"] * _BETWEEN + _NODE) / width,
-            y=1 - row["y"],
-            xref="paper",
-            yref="paper",
-            xanchor="left",
-            yanchor="middle",
-            xshift=3,
-            borderpad=0,
-            bgcolor="rgba(255,255,255,0.6)",
-            showarrow=False,
-            text=f"{plain(name)} <span style='color:{theme.MUTED}'>{count}</span>",
-            font={"size": _SIZE},
+        name = plain(fitted(row["name"], room - text_width(f" {count}", _SIZE), _SIZE))
+        texts.append(
+            {
+                **above,
+                "x": (row["column"] * _BETWEEN + _NODE) / width,
+                "y": 1 - row["y"],
+                "yanchor": "middle",
+                "xshift": 3,
+                "borderpad": 0,
+                "bgcolor": "rgba(255,255,255,0.6)",
+                "text": f"{name} <span style='color:{theme.MUTED}'>{count}</span>",
+                "font": {"size": _SIZE},
+            }
         )
-    for column, position in nodes[["column", "position"]].drop_duplicates().to_numpy().tolist():
-        figure.add_annotation(
-            x=(column * _BETWEEN) / width,
-            y=1,
-            xref="paper",
-            yref="paper",
-            xanchor="left",
-            yanchor="bottom",
-            yshift=8,
-            showarrow=False,
-            text=f"position {position}".replace("-", "−"),
-            font={"size": 12, "color": theme.MUTED},
-        )
-
-
-def _legend(figure: go.Figure, nodes: pd.DataFrame, road: Sequence[str]) -> None:
-    seen = set(nodes["phase"])
-    marks = [(phase, theme.phase_colours(road)[phase]) for phase in road if phase in seen]
-    if not marks:
-        return
-    text = "   ".join(f"<span style='color:{colour}'>■</span> {plain(phase)}" for phase, colour in marks)
-    figure.add_annotation(
-        x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=32,
-        showarrow=False, text=text, font={"size": 12},
-    )  # fmt: skip
+    texts += [
+        {
+            **above,
+            "x": column * _BETWEEN / width,
+            "yshift": 8,
+            "text": f"position {position}".replace("-", "−"),
+            "font": {"size": 12, "color": theme.MUTED},
+        }
+        for column, position in nodes[["column", "position"]].drop_duplicates().to_numpy().tolist()
+    ]
+    seen, palette = set(nodes["phase"]), theme.phase_colours(road)
+    marks = [
+        f"<span style='color:{palette[phase]}'>■</span> {plain(phase)}" for phase in road if phase in seen
+    ]
+    if marks:
+        texts.append({**above, "x": 0, "yshift": 32, "text": "   ".join(marks), "font": {"size": 12}})
+    return [{"showarrow": False, **text} for text in texts]

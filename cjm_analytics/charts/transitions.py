@@ -100,13 +100,13 @@ def heat_map(
             ),
         )
     )
+    texts: list[dict[str, Any]] = []
     for y, x in np.argwhere(counts.to_numpy() > 0).tolist():
         value = float(shares[y, x])
         ground = theme.tint(theme.CONTINUED, 0.08 + 0.92 * value)
         text = theme.percent(value).removesuffix(f"{theme.NBSP}%")
-        figure.add_annotation(
-            x=x, y=y, text=text, showarrow=False, font={"size": 11, "color": theme.on(ground)}
-        )
+        font = {"size": 11, "color": theme.on(ground)}
+        texts.append({"x": x, "y": y, "text": text, "showarrow": False, "font": font})
     axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
     axis["ticklabelstandoff"] = 5
     figure.update_xaxes(
@@ -129,12 +129,19 @@ def heat_map(
         palette, seen = theme.phase_colours(road), {phase for name, phase in pairs(phases) if name in names}
         marks = [(palette[phase], plain(phase)) for phase in road if phase in seen]
         note += "".join(f"   <span style='color:{colour}'>■</span> {phase}" for colour, phase in marks)
-    figure.add_annotation(
-        text=note,
-        x=0, y=0, xref="paper", yref="paper", xanchor="left", yanchor="top", yshift=-8,
-        showarrow=False, font={"size": 12, "color": theme.MUTED},
-    )  # fmt: skip
+    below = {
+        "x": 0,
+        "y": 0,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "top",
+        "yshift": -8,
+    }
+    font = {"size": 12, "color": theme.MUTED}
+    texts.append({**below, "text": note, "showarrow": False, "font": font})
     figure.update_layout(
+        annotations=texts,
         margin={"l": round(room + 48), "r": round(0.75 * room + 24), "t": above, "b": 40},
         title={"y": 1 - 36 / height, "yanchor": "top"},
     )

@@ -21,6 +21,7 @@ __all__ = [
     "match_paths",
     "merge_counts",
     "merge_durations",
+    "merge_paths",
     "settle_collisions",
     "sorted_by_path",
 ]
@@ -262,6 +263,48 @@ def match_paths(
             n_paths += 1
         new_starts[group + 1] = n_paths
     return new_starts, here[:n_paths].copy(), there[:n_paths].copy()
+
+
+@njit(nogil=True, cache=True)
+def merge_paths(
+    here: NDArray[np.int64],
+    there: NDArray[np.int64],
+    flat: NDArray[Any],
+    offsets: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    other_flat: NDArray[Any],
+    other_offsets: NDArray[np.int64],
+    other_hashes: NDArray[np.uint64],
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.uint64]]:
+    """Symbols, offsets and hashes of the union of paths that `match_paths` found."""
+    n_paths = len(here)
+    merged_offsets = np.zeros(n_paths + 1, dtype=np.int64)
+    merged_hashes = np.empty(n_paths, dtype=np.uint64)
+    for path in range(n_paths):
+        one, other = here[path], there[path]
+        if one >= 0:
+            length = offsets[one + 1] - offsets[one]
+            merged_hashes[path] = hashes[one]
+        else:
+            length = other_offsets[other + 1] - other_offsets[other]
+            merged_hashes[path] = other_hashes[other]
+        merged_offsets[path + 1] = merged_offsets[path] + length
+    merged = np.empty(merged_offsets[n_paths], dtype=flat.dtype)
+    for path in range(n_paths):
+        new_start = np.uint64(merged_offsets[path])
+        length = np.uint64(merged_offsets[path + 1]) - new_start
+        at = _ZERO
+        if here[path] >= 0:
+            start = np.uint64(offsets[here[path]])
+            while at < length:
+                merged[new_start + at] = flat[start + at]
+                at += _ONE
+        else:
+            start = np.uint64(other_offsets[there[path]])
+            while at < length:
+                merged[new_start + at] = other_flat[start + at]
+                at += _ONE
+    return merged, merged_offsets, merged_hashes
 
 
 @njit(nogil=True, cache=True)

@@ -20,6 +20,7 @@ __all__ = [
     "count_transitions",
     "list_times",
     "list_transitions",
+    "merge_tallies",
     "more_times_than",
 ]
 
@@ -245,6 +246,40 @@ def bucket_times(
                 n_found += 1
                 tally[bucket] = 0
     return found[0, :n_found].copy(), found[1, :n_found].copy(), found[2, :n_found].copy()
+
+
+@njit(nogil=True, cache=True)
+def merge_tallies(
+    group: NDArray[np.int64],
+    value: NDArray[np.int64],
+    count: NDArray[np.int64],
+    other_group: NDArray[np.int64],
+    other_value: NDArray[np.int64],
+    other_count: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Two tallies, sorted by group and value, as one: equal (group, value) pairs become one with both counts."""
+    room = len(group) + len(other_group)
+    merged = np.empty((3, room), dtype=np.int64)
+    one = 0
+    other = 0
+    n_merged = 0
+    while one < len(group) or other < len(other_group):
+        first = one < len(group)
+        second = other < len(other_group)
+        if first and second:
+            if group[one] != other_group[other]:
+                first = group[one] < other_group[other]
+                second = not first
+            elif value[one] != other_value[other]:
+                first = value[one] < other_value[other]
+                second = not first
+        merged[0, n_merged] = group[one] if first else other_group[other]
+        merged[1, n_merged] = value[one] if first else other_value[other]
+        merged[2, n_merged] = (count[one] if first else 0) + (other_count[other] if second else 0)
+        one += first
+        other += second
+        n_merged += 1
+    return merged[0, :n_merged].copy(), merged[1, :n_merged].copy(), merged[2, :n_merged].copy()
 
 
 def bucket_hints(ends: NDArray[np.int64]) -> NDArray[np.int32]:
