@@ -256,11 +256,11 @@ class JourneyMap:
 
         Columns: `phase, stage, title, journeys, customers, share` (of all journeys), `on_road` (journeys with
         a progressing contact in the stage), `entered, continued, dropped, open, drop_off, low, high, horizon`
-        (of `cjm.drop_off`; from the last stage there is none), `median_time, p90_time, touchpoints`, per
+        (of `cjm.drop_off`; there is none from the last stage), `median_time, p90_time, touchpoints`, per
         instrument `<instrument>_n, <instrument>, <instrument>_low, <instrument>_high, <instrument>_level`
         (−1…+1), `notes`, then `reliability` of the counts (`none`: no contact seen; `hidden` under `min_n`
         customers, `weak` under `weak_n`, `ok`) and `drop_off_reliability` (besides: `early`, where too few
-        could be followed for the whole horizon).
+        could be followed for the whole horizon; `none` too where all who enter go on in the same instant).
 
         Parameters
         ----------
@@ -536,8 +536,11 @@ _STAGE_COLUMNS = [
 
 def _with_drop_off(frame: pd.DataFrame, drop_off: DropOff, of: str, rules: ReportRules) -> pd.DataFrame:
     """A frame and what the drop-off says about its rows; where it says nothing, `entered` is who came."""
-    found = drop_off.to_frame().set_index(of)[[*_DROP_OFF, "horizon", "reliability"]]
-    found = found.rename(columns={"reliability": "drop_off_reliability"})
+    found = drop_off.to_frame().set_index(of)
+    # Who enters a place only by leaving it, as by reaching the goal, cannot drop off there.
+    leaves_at_once = (found["continued"] == found["entered"]) & (found["median_dwell"] == pd.Timedelta(0))
+    grade = found["reliability"].mask(leaves_at_once)
+    found = found[[*_DROP_OFF, "horizon"]].assign(drop_off_reliability=grade)
     frame = frame.join(found, on=of)
     frame["drop_off_reliability"] = [
         "none" if pd.isna(grade) or not entered else _grade(entered, rules) if grade != "hidden"
