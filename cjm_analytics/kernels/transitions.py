@@ -257,7 +257,7 @@ def merge_tallies(
     other_value: NDArray[np.int64],
     other_count: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Two tallies, sorted by group and value, as one: equal (group, value) pairs become one with both counts."""
+    """Two tallies, sorted by group and value, as one; what is in both has the sum of the counts."""
     room = len(group) + len(other_group)
     merged = np.empty((3, room), dtype=np.int64)
     one = 0
