@@ -41,5 +41,9 @@ bench: $(BIN)/cjm ## time the whole road at scale (SCALE=100M for the big one) i
 samples: $(BIN)/cjm ## make data/samples again from its seed
 	$(BIN)/python data/samples/generate.py
 
+docs: $(BIN)/cjm ## build the documentation into build/docs
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/docs
+
 clean: ## remove what the other targets made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -77,6 +77,23 @@ def test_every_name_is_where_the_shop_window_says(root):
         assert re.search(rf"\b{name}\b", for_type_checkers), name
 
 
+def test_every_public_name_has_a_place_in_the_docs(root):
+    pages = "".join(path.read_text() for path in (root / "docs").glob("*.md"))
+    for name in (*FUNCTIONS, *CLASSES, *(f"loaders.{loader}" for loader in LOADERS)):
+        assert f"::: cjm_analytics.{name}\n" in pages, name
+
+
+def test_the_model_in_the_docs_is_sound(root, tmp_path):
+    page = (root / "docs" / "journey_model.md").read_text()
+    (tmp_path / "journey.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    assert cjm.JourneyModel.read(tmp_path / "journey.toml").phases[0].id == "before"
+
+
+def test_the_readme_names_only_targets_that_the_makefile_has(root):
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)", (root / "README.md").read_text())) <= targets | {"alone"}
+
+
 def test_no_module_is_called_something_that_says_nothing(root):
     empty = {"utils", "util", "helpers", "base", "manager", "core", "common", "misc"}
     modules = {path.stem.strip("_") for path in (root / "cjm_analytics").rglob("*.py")}
