@@ -35,7 +35,12 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter
 notebooks: $(VENV)/.dev ## execute all notebooks, top to bottom
 	$(BIN)/python -m pytest tests/test_notebooks.py
 
-bench: $(BIN)/cjm ## time the whole road at scale (SCALE=100M for the big one) into benchmarks/ROAD.md
+$(VENV)/.bench: $(BIN)/cjm
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: $(VENV)/.bench ## every work against its peers, then the whole road (SCALE=100M for the big one), into benchmarks/
+	$(BIN)/python benchmarks/run.py $(SCALE)
 	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
 
 samples: $(BIN)/cjm ## make data/samples again from its seed

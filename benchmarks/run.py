@@ -1,0 +1,258 @@
+"""Every work against every peer: `python benchmarks/run.py 20M` writes benchmarks/RESULTS.md.
+
+Each way runs in a process of its own, so that its peak memory is its own; the processes wait for each other
+and take turns, so that what else the machine does troubles all alike. The first turn warms up and gives the
+answer; unless the answers of all ways are equal, nothing is timed. What counts is the median over the turns,
+and the ratio of medians. `--peers` names a Python that has retentioneering and pm4py, whose requirements differ
+from those of the others; without one these peers are left out, and the table says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+WORKS = (
+    "funnel", "paths", "transitions", "sessions", "journey_map", "threads", "ingest_parquet", "ingest_csv",
+    "ingest_json", "small_funnel", "small_paths", "small_transitions", "small_sessions",
+)  # fmt: skip
+ELSEWHERE = ("Retentioneering", "PM4Py")
+PACKAGES = ("cjm_analytics", "chdb", "duckdb", "polars", "numpy", "pandas", "pyarrow", "numba")
+SMALL = "1M"
+MARK = "@@ "
+MET = {True: "met", False: "missed"}
+
+
+def attend(work: str, way: str, folder: str) -> None:
+    """Be one way: answer each line of standard input by one run of the work."""
+    from place import Place
+
+    asked = importlib.import_module(f"works.{work}").WAYS[way](Place(Path(folder)))
+    print(MARK + "{}", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        answer = asked()
+        taken = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(MARK + json.dumps({"seconds": taken, "peak": peak, "answer": answer}), flush=True)
+
+
+class Way:
+    """A process that does a work its own way, when it is told to."""
+
+    def __init__(self, work: str, name: str, folder: Path, python: str) -> None:
+        self.name = name
+        self.seconds: list[float] = []
+        self.peak = 0.0
+        self._process = subprocess.Popen(
+            [python, str(HERE / "run.py"), "--attend", work, name, str(folder)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._reply()
+
+    def run(self):
+        """One turn: the answer."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        reply = self._reply()
+        self.seconds.append(reply["seconds"])
+        self.peak = reply["peak"]
+        return reply["answer"]
+
+    def stop(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _reply(self):
+        for line in self._process.stdout:
+            if line.startswith(MARK):
+                return json.loads(line.removeprefix(MARK))
+        raise SystemExit(f"{self.name} failed:\n{self._process.stderr.read()}")
+
+
+def timed(work: str, folder: Path, rounds: int, peers: str | None) -> list[Way]:
+    """All ways of a work in turns; SystemExit unless their answers are equal."""
+    module = importlib.import_module(f"works.{work}")
+    names = [name for name in module.WAYS if name not in ELSEWHERE or peers]
+    ways = [Way(work, name, folder, peers if name in ELSEWHERE else sys.executable) for name in names]
+    answers = {way.name: way.run() for way in ways}
+    for way in ways:
+        way.seconds.clear()
+        if answers[way.name] != answers[ways[0].name]:
+            raise SystemExit(
+                f"{work}: {way.name} answers {str(answers[way.name])[:300]}, "
+                f"{ways[0].name} {str(answers[ways[0].name])[:300]}"
+            )
+    for _ in range(min(rounds, getattr(module, "ROUNDS", rounds))):
+        for way in ways:
+            way.run()
+    for way in ways:
+        way.stop()
+    return ways
+
+
+def told(work: str, ways: list[Way], size: str) -> tuple[list[str], list[str]]:
+    """Rows of the table of times and of the table of goals."""
+    module = importlib.import_module(f"works.{work}")
+    times = {way.name: median(way.seconds) for way in ways}
+    rows = [
+        f"| {module.TITLE} | {size} | {way.name} | {times[way.name]:.3f} | {min(way.seconds):.3f} | "
+        f"{way.peak:.2f} |"
+        for way in ways
+    ]
+    goals = []
+    for mine, others, goal in module.GOALS:
+        there = [name for name in others if name in times]
+        if there:
+            best = min(there, key=times.__getitem__)
+            ratio = times[best] / times[mine]
+            met = MET[ratio >= goal]
+            goals.append(f"| {module.TITLE} | {mine} | {best} | {ratio:.1f} × | ≥ {goal} × | {met} |")
+        else:
+            goals.append(
+                f"| {module.TITLE} | {mine} | {', '.join(others)} | not installed | ≥ {goal} × | — |"
+            )
+    return rows, goals
+
+
+def costs(folder: Path) -> list[str]:
+    """What costs are measured besides times: importing, and bytes on disk."""
+    import pyarrow.parquet as pq
+
+    code = (
+        "import time; start = time.perf_counter(); import cjm_analytics, sys; print(time.perf_counter() - start, "
+        "[name for name in ('plotly', 'numba', 'scipy') if name in sys.modules])"
+    )
+    imports = [
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split(
+            " ", 1
+        )
+        for _ in range(7)
+    ]
+    seconds, loaded = median(float(one) for one, _ in imports), imports[0][1].strip()
+    sizes = dict.fromkeys(("customer_id", "timestamp", "event", "channel"), 0)
+    rows = 0
+    for path in (folder / "events").rglob("*.parquet"):
+        footer = pq.read_metadata(path)
+        rows += footer.num_rows
+        for group in range(footer.num_row_groups):
+            for number in range(footer.num_columns):
+                column = footer.row_group(group).column(number)
+                if column.path_in_schema in sizes:
+                    sizes[column.path_in_schema] += column.total_compressed_size
+    each = sum(sizes.values()) / rows
+    quick, small = seconds <= 0.6 and loaded == "[]", each <= 9
+    measured = f"{seconds:.2f} s, of plotly, Numba and SciPy loaded: {loaded}"
+    return [
+        f"| `import cjm_analytics` | {measured} | ≤ 0.6 s, none | {MET[quick]} |",
+        f"| event store, four core columns | {each:.1f} bytes per event | ≤ 9 | {MET[small]} |",
+    ]
+
+
+def version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as found
+
+    try:
+        return f"{package} {found(package)}"
+    except PackageNotFoundError:
+        return f"{package} missing"
+
+
+def machine() -> str:
+    """The processor, and how busy it was."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
+    load = os.getloadavg()[1] if hasattr(os, "getloadavg") else float("nan")
+    return f"{os.cpu_count()} × {model}, {platform.system()}, load {load:.1f} at the end"
+
+
+def main(
+    size: str, folder: Path, *, to: Path, rounds: int, works: tuple[str, ...], peers: str | None
+) -> None:
+    from place import make
+
+    places = {False: (make(folder / size, size), size)}
+    if any(work.startswith("small") for work in works):
+        places[True] = (make(folder / SMALL, SMALL), SMALL)
+    times, goals = [], []
+    for work in works:
+        module = importlib.import_module(f"works.{work}")
+        place, n = places[getattr(module, "SMALL", False)]
+        start = time.perf_counter()
+        rows, reached = told(work, timed(work, place.folder, rounds, peers), n)
+        print("\n".join([*rows, *reached, f"({time.perf_counter() - start:.0f} s)"]), flush=True)
+        times += rows
+        goals += reached
+    spent = costs(places[False][0].folder)
+    print("\n".join(spent))
+    foreign = "Retentioneering and PM4Py are not installed (`--peers`), and left out."
+    if peers:
+        code = "from importlib.metadata import version as v; print(*((p, v(p)) for p in ('retentioneering', 'pm4py')))"
+        found = subprocess.run([peers, "-c", code], check=True, capture_output=True, text=True)
+        foreign = found.stdout.strip()
+    text = "\n".join(
+        [
+            "# Measured",
+            "",
+            f"`python benchmarks/run.py {size}`: {rounds} alternating runs each (ingest 3) after one to warm up.",
+            "Answers are asserted equal before. Seconds are medians, memory is the peak of a process of its own.",
+            "",
+            f"Machine: {machine()}.",
+            f"Versions: Python {platform.python_version()}, {', '.join(map(version, PACKAGES))}; {foreign}",
+            "",
+            "## Goals",
+            "",
+            "| work | ours | quickest peer | ratio | goal | |",
+            "|---|---|---|---:|---:|---|",
+            *goals,
+            "",
+            "| cost | measured | goal | |",
+            "|---|---|---|---|",
+            *spent,
+            "",
+            "## Times",
+            "",
+            "| work | events | way | median s | best s | peak GB |",
+            "|---|---:|---|---:|---:|---:|",
+            *times,
+            "",
+        ]
+    )
+    to.write_text(text)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE))
+    if sys.argv[1:2] == ["--attend"]:
+        attend(*sys.argv[2:])
+    else:
+        import click
+
+        @click.command(help=__doc__)
+        @click.argument("size", default="20M")
+        @click.option("--folder", type=click.Path(path_type=Path), help="Keep the data here.")
+        @click.option("--to", type=click.Path(path_type=Path), default=HERE / "RESULTS.md", show_default=True)
+        @click.option("--rounds", default=5, show_default=True)
+        @click.option("--only", multiple=True, type=click.Choice(WORKS), help="Only these works.")
+        @click.option("--peers", envvar="CJM_PEERS", help="A Python with retentioneering and pm4py.")
+        def command(*, size, folder, to, rounds, only, peers) -> None:
+            with contextlib.ExitStack() as stack:
+                if folder is None:
+                    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cjm-bench-")))
+                main(size, folder, to=to, rounds=rounds, works=only or WORKS, peers=peers)
+
+        command()
