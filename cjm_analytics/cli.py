@@ -110,10 +110,17 @@ _store = click.argument("store", type=click.Path(path_type=Path))
 @click.option("--tz", help="Time zone of times without one, for example Europe/Berlin.")
 @click.option("--unit", help="Unit of epoch numbers: s, ms, us or ns.")
 @click.option("--name", help="Name of the source. Default: that of the file or the format.")
+@click.option(
+    "--max-reject-share",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Fail, and write nothing, if more of a source's rows cannot be used.",
+)
 def ingest(
     *,
     sources: tuple[str, ...], to: Path, loader: str, mapping: tuple[str, ...], keep: tuple[str, ...],
-    tz: str | None, unit: str | None, name: str | None,
+    tz: str | None, unit: str | None, name: str | None, max_reject_share: float,
 ) -> None:  # fmt: skip
     """Bring raw logs into an event store.
 
@@ -133,7 +140,7 @@ def ingest(
         raise InputError(
             f"The loader {loader!r} does not take all of {', '.join(options)}: {fault}."
         ) from fault
-    events = cjm.ingest(loaded, to=to)
+    events = cjm.ingest(loaded, to=to, max_reject_share=max_reject_share)
     _say_what_came_of_it(events)
     click.echo(f"Event store: {to}")
 

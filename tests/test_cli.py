@@ -62,6 +62,19 @@ def test_ingest_writes_a_store_and_accounts_for_every_row(folder):
     assert str(folder / "twice") in again.output
 
 
+def test_more_rejects_than_allowed_write_nothing_unless_more_are_allowed(tmp_path):
+    (tmp_path / "log.csv").write_text("user,ts,action\na,2026-01-01T00:00:00Z,buy\nb,never,buy\n")
+    mapping = ["--map", "customer=user", "--map", "timestamp=ts", "--map", "event=action"]
+    strict = run("ingest", tmp_path / "log.csv", "--to", tmp_path / "events", *mapping)
+    assert strict.exit_code == 2
+    assert "Nothing was written" in strict.output
+    lenient = run(
+        "ingest", tmp_path / "log.csv", "--to", tmp_path / "events", *mapping, "--max-reject-share", 0.5
+    )
+    assert lenient.exit_code == 0
+    assert len(cjm.open_events(tmp_path / "events").rejects()) == 1
+
+
 def test_ingest_without_a_needed_column_is_one_clear_line(folder, tmp_path):
     result = run("ingest", folder / "log.csv", "--to", tmp_path / "e", "--map", "customer=usr")
     assert result.exit_code == 2
