@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +59,33 @@ class Bucket:
     def without_rows(self) -> Bucket:
         """The counts alone."""
         return replace(self, table=self.table.schema.empty_table())
+
+    def facts(self) -> dict[str, Any]:
+        """What a manifest keeps about the rows, as plain values."""
+        return {
+            "customers": self.n_customers,
+            "known": self.n_known,
+            "counts": {
+                name: [one.kept, one.first, one.last, one.bots, one.known]
+                for name, one in self.counts.items()
+                if one.kept
+            },
+            "used": {name: sorted(texts) for name, texts in self.used.items()},
+        }
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Bucket:
+        """The counts that `facts` gave; duplicates were told when they were found."""
+        return cls(
+            table=pa.table({}),
+            counts={
+                name: SourceCounts(kept, 0, first, last, bots, known)
+                for name, (kept, first, last, bots, known) in facts["counts"].items()
+            },
+            used={name: frozenset(texts) for name, texts in facts["used"].items()},
+            n_customers=facts["customers"],
+            n_known=facts["known"],
+        )
 
     def row_groups(self, size: int) -> Iterator[pa.Table]:
         """The rows in pieces, each with the ids of its own customers only."""
@@ -135,21 +162,57 @@ class Arrangement:
 
     def bucket(self, pieces: Sequence[pa.Table], bins: range) -> Bucket:
         """Sort and clean the rows of one bucket."""
-        table = self._together(pieces)
-        customers = customer_of(table).dictionary_encode()
-        by_id = pc.array_sort_indices(customers.dictionary)
-        ids = customers.dictionary.take(by_id)
+        bucket = self.run(pieces, bins, [], pa.array([], pa.string()))
+        assert bucket is not None  # noqa: S101 - there is no old row that could give way
+        return bucket
+
+    def run(
+        self, pieces: Sequence[pa.Table], bins: range, old: Sequence[pa.Table], customers: pa.Array
+    ) -> Bucket | None:
+        """Sort rows that join others, without those that are there already.
+
+        Parameters
+        ----------
+        pieces : sequence of Table
+            The new rows.
+        bins : range
+        old : sequence of Table
+            Every row of the bucket that a new one might equal or tie with.
+        customers : Array
+            All customers of the bucket before.
+
+        Returns
+        -------
+        Bucket or None
+            Of the new rows, its customers those that are new. None where an old row would have to go or to
+            stand behind a new one that it ties with: then only sorting all rows together is right.
+        """
+        n_old = sum(table.num_rows for table in old)
+        table = self._together([*old, *pieces])
+        encoded = customer_of(table).dictionary_encode()
+        by_id = pc.array_sort_indices(encoded.dictionary)
+        ids = encoded.dictionary.take(by_id)
         rank = np.empty(len(ids), dtype=np.int32)
         rank[by_id.to_numpy()] = np.arange(len(ids), dtype=np.int32)
-        code = rank[customers.indices.to_numpy()]
-        order, code = self._sorted(table, code, len(ids))
+        code = rank[encoded.indices.to_numpy()]
+        order, code, tied = self._sorted(table, code, len(ids))
         source = integers(table, "source", -1)
         removed = np.zeros(self.names.count("source"), dtype=np.int64)
+        stays = np.ones(len(order), dtype=bool)
         if self.dedupe:
             repeated = duplicates(Ordered(table, order, code, self._ranks), self._keys)
             if repeated.any():
                 removed = np.bincount(source[order[repeated]], minlength=len(removed))
-                order, code = order[~repeated], code[~repeated]
+                stays = ~repeated
+        if n_old:
+            is_old = order < n_old
+            if (is_old & ~stays).any() or _stand_behind(is_old, stays, tied):
+                return None
+            stays &= ~is_old
+        if not stays.all():
+            order, code = order[stays], code[stays]
+            if n_old:
+                ids, code = _only_used(ids, code)
         unnamed = None
         if "user_id" in table.column_names and _only_customers(table):
             # The customer's code says it already: no need to carry the text along.
@@ -161,6 +224,7 @@ class Arrangement:
             zero_copy_only=False
         )
         finished = self._finished(table, _Customers(ids, code, unnamed), bins)
+        fresh = ~pc.is_in(ids, value_set=customers).to_numpy(zero_copy_only=False)
         return Bucket(
             table=finished,
             counts=self._counts(table, removed, known[code]),
@@ -169,8 +233,8 @@ class Arrangement:
                 for name in CODED_COLUMNS
                 if name in finished.column_names and finished.num_rows
             },
-            n_customers=len(ids),
-            n_known=int(known.sum()),
+            n_customers=int(fresh.sum()),
+            n_known=int((known & fresh).sum()),
         )
 
     def _together(self, pieces: Sequence[pa.Table]) -> pa.Table:
@@ -184,7 +248,8 @@ class Arrangement:
 
     def _sorted(
         self, table: pa.Table, code: NDArray[np.int32], n_customers: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
+        """The rows in order, their customers, and which of them tie with the row before."""
         from cjm_analytics.kernels.ordering import sort_events
 
         time, seq = integers(table, "timestamp", 0), integers(table, "seq", 0)
@@ -194,7 +259,7 @@ class Arrangement:
         tied = np.zeros(len(order), dtype=bool)
         tied[1:] = (code[1:] == code[:-1]) & (time[1:] == time[:-1]) & (seq[1:] == seq[:-1])
         break_ties(Ordered(table, order, code, self._ranks), tied)
-        return order, code
+        return order, code, tied
 
     def _finished(self, table: pa.Table, customers: _Customers, bins: range) -> pa.Table:
         ids, code, unnamed = customers
@@ -248,6 +313,22 @@ class Arrangement:
                 known=int((known & mine).sum()),
             )
         return counts
+
+
+def _stand_behind(is_old: NDArray[np.bool_], stays: NDArray[np.bool_], tied: NDArray[np.bool_]) -> bool:
+    """Whether an old row stands behind a new one that stays and that it ties with."""
+    run = np.cumsum(~tied)
+    new = np.flatnonzero(~is_old & stays)
+    first_new = np.full(run[-1] + 1, len(run), dtype=np.int64)
+    first_new[run[new][::-1]] = new[::-1]
+    places = np.flatnonzero(is_old)
+    return bool((places > first_new[run[places]]).any())
+
+
+def _only_used(ids: pa.Array, code: NDArray[np.int32]) -> tuple[pa.Array, NDArray[np.int32]]:
+    """The ids that occur, and the codes among them."""
+    used, narrow = np.unique(code, return_inverse=True)
+    return ids.take(pa.array(used)), narrow.astype(np.int32)
 
 
 def customer_of(table: pa.Table) -> pa.Array:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Ordered", "break_ties", "duplicates", "integers"]
+__all__ = ["ALWAYS", "Ordered", "break_ties", "duplicates", "integers"]
 
 PLACE = frozenset({"seq", "src_file", "src_row", "received_at"})
 """Where a row stood and when it came in: a row that equals another in all but these is the same event."""
 
-_ALWAYS = frozenset({"timestamp", "event", "seq", "source", "src_file", "src_row"})
+ALWAYS = frozenset({"timestamp", "event", "seq", "source", "src_file", "src_row"})
 """Columns that are never missing: a key of which all the others are missing says nothing."""
 
 _NEVER = np.iinfo(np.int64).max
@@ -90,7 +90,7 @@ def duplicates(rows: Ordered, keys: Mapping[int, Sequence[str]]) -> NDArray[np.b
         if not key:
             continue
         mine = source == code
-        telling = [name for name in key if name not in _ALWAYS]
+        telling = [name for name in key if name not in ALWAYS]
         if telling or len(key) < len(columns):
             says = np.zeros(table.num_rows, dtype=bool)
             for name in telling:

@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cjm_analytics.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["FORMAT", "VERSION", "File", "Folder", "Manifest"]
@@ -30,7 +31,8 @@ VERSION = 1
 
 _MANIFEST = "manifest.json"
 _LOCK = ".lock"
-_PARTS = ("events", "rejects", "customers", "identity", "spill")
+_LISTED = ("events", "rejects", "customers", "identity", "owners")
+_PARTS = (*_LISTED, "spill")
 """The folders inside a store; anything else in it was not written by this library."""
 
 
@@ -45,6 +47,10 @@ class File:
         Number of rows, and of bytes.
     first, last : int or None
         Time range of its events, microseconds UTC.
+    bucket : int
+        Of a file of events: the bucket that it is a run of.
+    facts : mapping
+        Of a file of events: what `Bucket.facts` says.
     """
 
     path: str
@@ -52,6 +58,8 @@ class File:
     size: int
     first: int | None = None
     last: int | None = None
+    bucket: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,16 @@ class Manifest:
     Attributes
     ----------
     schema : pyarrow.Schema
-    events, rejects, customers, identity : tuple of File
-        `customers`: attributes in long form; `identity`: ids seen together.
+    events, rejects, customers, identity, owners : tuple of File
+        `events`: by bucket, the runs of each from the oldest to the newest; `customers`: attributes in long
+        form; `identity`: ids seen together; `owners`: the user of each alias, as the events have it.
+    n_buckets : int
+    filled : tuple of str
+        The columns in which any event has a value.
     codebooks : mapping of str to tuple of str
     sources : mapping of str to mapping
-        Per source its `dedupe` columns, the `complete_until` that was declared, and the `fingerprints` of the
-        files that were read.
+        Per source its `dedupe` columns, the `complete_until` that was declared, the `fingerprints` of the
+        files that were read, and the number of `rows` that were looked at.
     observation_start : int
     observation_ends : mapping of str to int
     report : mapping
@@ -78,6 +90,9 @@ class Manifest:
     rejects: tuple[File, ...] = ()
     customers: tuple[File, ...] = ()
     identity: tuple[File, ...] = ()
+    owners: tuple[File, ...] = ()
+    n_buckets: int = 1
+    filled: tuple[str, ...] = ()
     codebooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     observation_start: int = 0
@@ -86,23 +101,38 @@ class Manifest:
 
     @property
     def files(self) -> tuple[File, ...]:
-        return (*self.events, *self.rejects, *self.customers, *self.identity)
+        return tuple(file for part in _LISTED for file in getattr(self, part))
+
+    def runs(self) -> list[list[File]]:
+        """Per bucket its files, the oldest first."""
+        found: list[list[File]] = [[] for _ in range(self.n_buckets)]
+        for file in self.events:
+            found[file.bucket].append(file)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the schema as text that people can read and as Arrow's own bytes."""
         values = {
             name: getattr(self, name)
-            for name in ("codebooks", "sources", "observation_start", "observation_ends", "report")
+            for name in (
+                "n_buckets",
+                "filled",
+                "codebooks",
+                "sources",
+                "observation_start",
+                "observation_ends",
+                "report",
+            )
+        }
+        places = {
+            name: {text: place for place, text in enumerate(texts)} for name, texts in self.codebooks.items()
         }
         return {
             "format": FORMAT,
             "version": VERSION,
             "columns": {one.name: str(one.type) for one in self.schema},
             "schema": self.schema.serialize().to_pybytes().hex(),
-            **{
-                part: [asdict(one) for one in getattr(self, part)]
-                for part in ("events", "rejects", "customers", "identity")
-            },
+            **{part: [_file_to_json(one, places) for one in getattr(self, part)] for part in _LISTED},
             **values,
         }
 
@@ -110,10 +140,11 @@ class Manifest:
     def from_json(cls, values: Mapping[str, Any]) -> Manifest:
         """The manifest that `to_json` gave."""
         parts = {
-            part: tuple(File(**one) for one in values[part])
-            for part in ("events", "rejects", "customers", "identity")
+            part: tuple(_file_from_json(one, values["codebooks"]) for one in values[part]) for part in _LISTED
         }
         return cls(
+            n_buckets=values["n_buckets"],
+            filled=tuple(values["filled"]),
             schema=pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(values["schema"]))),
             codebooks={name: tuple(texts) for name, texts in values["codebooks"].items()},
             sources=values["sources"],
@@ -122,6 +153,27 @@ class Manifest:
             report=values["report"],
             **parts,
         )
+
+
+def _file_to_json(file: File, places: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """A file as plain values, without what says nothing; names as places in the codebooks."""
+    values = {name: value for name, value in asdict(file).items() if value not in (None, {})}
+    if file.facts:
+        used = {
+            name: [places[name][text] for text in texts]
+            for name, texts in file.facts["used"].items()
+            if name in places
+        }
+        values["facts"] = {**file.facts, "used": used}
+    return values
+
+
+def _file_from_json(values: Mapping[str, Any], codebooks: Mapping[str, Sequence[str]]) -> File:
+    facts = values.get("facts")
+    if not facts:
+        return File(**values)
+    used = {name: [codebooks[name][place] for place in places] for name, places in facts["used"].items()}
+    return File(**{**values, "facts": {**facts, "used": used}})
 
 
 @dataclass(frozen=True)
@@ -279,8 +331,8 @@ class Folder:
         with self._told_if_damaged(file):
             return pq.read_table(self.path / file.path, partitioning=None)
 
-    def row_groups(self, file: File) -> Iterator[pa.Table]:
-        """A file, piece by piece.
+    def row_groups(self, file: File, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """A file, piece by piece; all columns, or those of some that it has.
 
         Raises
         ------
@@ -288,8 +340,28 @@ class Folder:
             It is damaged.
         """
         with self._told_if_damaged(file), pq.ParquetFile(self.path / file.path) as parquet:
+            there = columns and [name for name in columns if name in parquet.schema_arrow.names]
             for number in range(parquet.num_row_groups):
-                yield parquet.read_row_group(number)
+                group = parquet.read_row_group(number, columns=there)
+                if group.num_rows:
+                    yield group
+
+    def matching(
+        self, file: File, columns: Sequence[str], wanted: Callable[[pa.Table], pa.Array]
+    ) -> Iterator[pa.Table]:
+        """Those rows of a file that some of its columns speak for; pieces without any are not read further.
+
+        Raises
+        ------
+        StoreError
+            It is damaged.
+        """
+        with self._told_if_damaged(file), pq.ParquetFile(self.path / file.path) as parquet:
+            there = [name for name in columns if name in parquet.schema_arrow.names]
+            for number in range(parquet.num_row_groups):
+                rows = wanted(parquet.read_row_group(number, columns=there))
+                if pc.any(rows).as_py():
+                    yield parquet.read_row_group(number).filter(rows)
 
     @contextmanager
     def _told_if_damaged(self, file: File) -> Iterator[None]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.events.arrange import ByBin, customer_of
 from cjm_analytics.events.attributes import PREFIX, Attributes
+from cjm_analytics.events.duplicates import integers
 from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS, EVIDENCE, Evidence, Stitching
 from cjm_analytics.events.intake import CODED_COLUMNS, Intake, Limits, Names
 from cjm_analytics.events.rejects import Rejects
@@ -19,14 +23,15 @@ from cjm_analytics.events.scatter import BINS, Scatter, one_array
 from cjm_analytics.schema import CANONICAL, EventSource, FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from cjm_analytics.events.folder import File, Folder, Manifest
+    from cjm_analytics.events.growth import Window
     from cjm_analytics.events.identity import IdentityRule
     from cjm_analytics.schema import Batch
 
-__all__ = ["Gathering"]
+__all__ = ["Gathering", "wider"]
 
 _IN_MEMORY = 768 * 2**20
 """With a folder to spill to, so many bytes of rows stay in memory before the others go to disk."""
@@ -64,15 +69,19 @@ class Gathering:
     resolved : Scatter
         Rows whose customer is known.
     waiting : Scatter
-        Rows with an anonymous id only, until `stitch` moves them.
+        Rows with an anonymous id only, until `settle` moves them.
     before : IngestReport
         What former ingests into the same store did.
+    described : pyarrow.Table
+        The attributes that former ingests knew, long.
+    dropped : Counter of str
+        Per source the rows of the store that were left out because they are being replaced.
     pairs : pyarrow.Table
-        After `stitch`: the evidence, one row per pair.
+        After `decide`: the evidence, one row per pair.
     stitching : Stitching
-        After `stitch`: what the rule made of it.
+        After `decide`: what the rule made of it.
     customers : pyarrow.Table
-        After `stitch`: the attributes, one row per customer.
+        After `decide`: the attributes, one row per customer.
     """
 
     def __init__(
@@ -95,7 +104,11 @@ class Gathering:
         self.pairs = EVIDENCE.empty_table()
         self.stitching = Stitching(self.pairs.select(["alias", "user_id"]), 0)
         self.customers = self.attributes.wide()
+        self.described = self.attributes.long()
+        self.dropped: Counter[str] = Counter()
         self._limits = limits
+        self._windows: Mapping[str, Window] = {}
+        self._now_read: set[tuple[str, str]] = set()
         self._remember = spill is not None
 
     def expect(self, sources: Sequence[EventSource]) -> None:
@@ -111,7 +124,7 @@ class Gathering:
         for source in sources:
             _check_names(source)
             key = list(source.dedupe)
-            known = self.sources.setdefault(source.name, {"dedupe": key, "fingerprints": {}})
+            known = self.sources.setdefault(source.name, {"dedupe": key, "fingerprints": {}, "rows": 0})
             if known["dedupe"] != key:
                 raise InputError(
                     f"Two sources named {source.name!r} tell their events apart by different columns: "
@@ -120,19 +133,35 @@ class Gathering:
             keep = frozenset(source.keep)
             if source.name in self.intakes:
                 keep |= self.intakes[source.name].keep
-            self.intakes[source.name] = Intake(source.name, keep, self._limits, self.names)
+            self.intakes[source.name] = Intake(
+                source.name, keep, self._limits, self.names, seen=known["rows"]
+            )
 
-    def read_store(self, folder: Folder, old: Manifest) -> None:
-        """Take in the rows, ids and attributes of a store as it is."""
+    def replace(self, windows: Mapping[str, Window]) -> None:
+        """Leave out the rows of the store that a source has in a window, and read all of its files."""
+        self._windows = windows
+
+    def remember(self, folder: Folder, old: Manifest) -> None:
+        """Take in what a store knows beside its rows: names, ids, attributes and accounts."""
         self.sources = {name: {**known} for name, known in old.sources.items()}
         self.before = IngestReport.from_json(old.report)
         for file in old.identity:
             self.evidence.add(folder.read(file))
         for file in old.customers:
             self.attributes.add(folder.read(file))
-        for file in old.events:
-            for group in folder.row_groups(file):
-                self._put(self._coded(group))
+        self.described = self.attributes.long()
+        for name, texts in old.codebooks.items():
+            self.names.encode(name, pa.array(texts, pa.string()))
+
+    def read_again(self, groups: Iterable[pa.Table]) -> None:
+        """Take in rows of the store, to find out anew whose they are."""
+        for group in groups:
+            self._put(self._without_replaced(self.coded(group)))
+
+    def take_over(self, groups: Iterable[pa.Table]) -> None:
+        """Take in rows of the store with the customers that they have."""
+        for group in groups:
+            self._resolve(self.with_customers(group))
 
     def read(self, source: EventSource, advance: Callable[[int], object]) -> None:
         """Take in a source; `advance` is told the number of rows now and then."""
@@ -147,6 +176,7 @@ class Gathering:
                 advance(batch.n_read)
             if busy:
                 busy.result()
+        self.sources[source.name]["rows"] = intake.seen
 
     def refuse_too_many_rejects(self, allowed: float) -> None:
         """Stop where a source has more rejects than allowed.
@@ -160,11 +190,14 @@ class Gathering:
             if intake.read and intake.rejected / intake.read > allowed:
                 raise self.rejects.error(source, intake, allowed)
 
-    def stitch(self, rule: IdentityRule) -> None:
-        """All is read: find out who is who, and give every waiting row its customer."""
+    def decide(self, rule: IdentityRule) -> None:
+        """All that is new is read: find out who is who."""
         self.pairs = self.evidence.table()
         self.stitching = rule.resolve(self.pairs)
         self.customers = self.attributes.wide()
+
+    def settle(self) -> None:
+        """All rows are here: give every waiting one its customer."""
         self.waiting.close()
         owners = ByBin(self.stitching.owners, "alias")
         for first in range(0, BINS if self.waiting.n_rows else 0, _BINS_AT_ONCE):
@@ -208,12 +241,44 @@ class Gathering:
         self._note_types(events)
         self.resolved.add(events)
 
+    def note_types(self, names: Iterable[str], schema: pa.Schema) -> None:
+        """Rows of a store that are not read have values in these columns too."""
+        for name in names:
+            kind = pa.int32() if name in CODED_COLUMNS else schema.field(name).type
+            self.types[name] = wider(self.types.get(name, kind), kind)
+
+    def note_dropped(self) -> None:
+        """Say which rows were replaced."""
+        for name, n_rows in sorted(self.dropped.items()):
+            start, end = (pd.Timestamp(one, unit="us") for one in self._windows[name])
+            self.notes.append(f"Replaced {n_rows:,} rows of {name!r} from {start} to {end} (UTC).")
+
     def _note_types(self, events: pa.Table) -> None:
         for one in events.schema:
             known = self.types.get(one.name)
-            self.types[one.name] = one.type if known is None else _wider(known, one.type)
+            self.types[one.name] = one.type if known is None else wider(known, one.type)
 
-    def _coded(self, stored: pa.Table) -> pa.Table:
+    def _without_replaced(self, events: pa.Table) -> pa.Table:
+        source, time = integers(events, "source", -1), integers(events, "timestamp", 0)
+        stays = np.ones(len(source), dtype=bool)
+        for name, (start, end) in self._windows.items():
+            gone = (source == self.names.code("source", name)) & (start <= time) & (time < end)
+            self.dropped[name] += int(gone.sum())
+            stays &= ~gone
+        return events if stays.all() else events.filter(pa.array(stays))
+
+    def with_customers(self, stored: pa.Table) -> pa.Table:
+        """Rows of a store as they are put into bins: whose they are is known."""
+        events = self.coded(stored)
+        owner = stored.column("customer_id").cast(pa.string())
+        if "user_id" not in events.column_names:
+            return events.append_column("customer_id", owner)
+        unnamed = events.column("user_id").is_null()
+        if not pc.any(unnamed).as_py():
+            return events
+        return events.append_column("customer_id", pc.if_else(unnamed, owner, pa.scalar(None, pa.string())))
+
+    def coded(self, stored: pa.Table) -> pa.Table:
         """Rows of a store as `Intake.accept` would give them."""
         columns = {}
         for name in stored.column_names:
@@ -236,7 +301,12 @@ class Gathering:
             return source
         known = self.sources[source.name]["fingerprints"]
         marks = dict(source.fingerprints())
-        again = sorted(file for file, mark in marks.items() if mark in known)
+        again = sorted(
+            file
+            for file, mark in marks.items()
+            if (mark in known and source.name not in self._windows) or (source.name, mark) in self._now_read
+        )
+        self._now_read |= {(source.name, mark) for mark in marks.values()}
         self.sources[source.name]["fingerprints"] = {**known, **{mark: file for file, mark in marks.items()}}
         if not again:
             return source
@@ -266,7 +336,7 @@ def _alias(events: pa.Table) -> pa.Array:
     return one_array(events.column("anonymous_id"))
 
 
-def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+def wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     """A type that holds the values of both: a number, else text."""
     if one == other:
         return one

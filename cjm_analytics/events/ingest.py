@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,10 @@ from cjm_analytics.columns import MemoryColumns
 from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
 from cjm_analytics.events.folder import File, Folder, Manifest
-from cjm_analytics.events.gather import Gathering
-from cjm_analytics.events.identity import Identity
-from cjm_analytics.events.intake import Limits
+from cjm_analytics.events.gather import Gathering, wider
+from cjm_analytics.events.growth import Growth, Window, bins_of_bucket
+from cjm_analytics.events.identity import EVIDENCE, Identity, Stitching
+from cjm_analytics.events.intake import CODED_COLUMNS, Limits
 from cjm_analytics.events.partition import EventPartition
 from cjm_analytics.events.report import IdentityFacts, IngestReport, SourceAccount
 from cjm_analytics.events.scatter import BINS
@@ -30,6 +32,7 @@ from cjm_analytics.schema import CANONICAL, EventSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from cjm_analytics.events.identity import IdentityRule
 
@@ -38,6 +41,9 @@ __all__ = ["ingest"]
 _ROWS_PER_PARTITION = 1_500_000
 _BYTES_PER_PARTITION = 256 * 2**20
 _ROWS_PER_GROUP = 262_144
+_CROWDED = 2
+"""A store is written anew into more buckets when it should have more than so many times those it has."""
+
 _THREADS = 2
 """Buckets worked on at once; each needs several times its size in memory."""
 
@@ -68,6 +74,7 @@ def ingest(
     customers: object = None,
     dedupe: bool = True,
     complete_until: object = None,
+    replace: object = None,
     max_reject_share: float = 0.1,
     min_date: object = "1990-01-01",
     now: object = None,
@@ -99,8 +106,11 @@ def ingest(
 
     **Appending.** Into a folder that is an event store already, new rows join the old ones: customers are
     resolved again over both, duplicates of old rows are removed, and the result is that of one ingest of
-    everything. Files that the store has read before are skipped. Readers see the old store until the new one
-    is complete, and keep it until the next ingest into the folder; a killed run leaves the old one.
+    everything. New rows become a sorted run beside the old ones of their partition, which reading merges
+    (`events.compact()` makes one of them); only partitions in which old events change their customer,
+    attributes or place are written anew. Files that the store has read before are skipped. Readers see the
+    old store until the new one is complete, and keep it until the next ingest into the folder; a killed run
+    leaves the old one.
 
     Parameters
     ----------
@@ -119,6 +129,11 @@ def ingest(
     complete_until : timestamp or mapping of str to timestamp, optional
         The last instant for which the log is complete, for all sources or per source; without a zone, UTC.
         Default: the source's last timestamp.
+    replace : (timestamp, timestamp) or mapping of str to such pairs, optional
+        The window that the sources are given anew for, or per source its window; without a zone, UTC. What
+        the store has of these sources from the first instant up to, not including, the second is dropped
+        before the new rows join; all files are read, also those that were read before. In the accounts the
+        dropped rows count as never read. What they told about ids and attributes stays known.
     max_reject_share : float
         When more of a source's rows are rejected, nothing is written.
     min_date : timestamp
@@ -126,7 +141,8 @@ def ingest(
     now : timestamp, optional
         Latest time that is believed, plus one day; default: the clock.
     n_partitions : int, optional
-        Between 1 and 1,024; default: by size, about a million events each.
+        Between 1 and 1,024; default: by size, about a million events each. Another number than a store has
+        writes all of it anew.
     progress : bool, optional
         Show a progress bar; default: in terminals and notebooks.
 
@@ -153,8 +169,9 @@ def ingest(
     1         ann  purchase
     2         bob    search
     """
+    every = _as_sources(sources)
     asked = _Asked(
-        sources=_as_sources(sources),
+        sources=every,
         identity=identity if identity is not None else Identity(),
         customers=customers,
         dedupe=dedupe,
@@ -163,26 +180,13 @@ def ingest(
         limits=_as_limits(min_date, now),
         n_partitions=_as_count(n_partitions),
         progress=progress,
+        replace=_as_windows(replace, {source.name for source in every}, to),
     )
     if to is None:
         return _in_memory(asked)
-    folder = Folder(Path(to))
-    folder.refuse_foreign()
-    with folder.locked():
-        old = folder.manifest()
-        folder.clean(old)
-        try:
-            with folder.spill() as spill:
-                folder.commit(_to_folder(asked, folder, old, spill))
-        except BaseException as error:
-            folder.clean(folder.manifest())
-            folder.remove_if_new()
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise StoreError(
-                    f"There is no room left to write {to}: {error}. It is as it was before."
-                ) from error
-            raise
-    return open_folder(folder)
+    return _written(
+        Folder(Path(to)), lambda folder, old, spill: _Writing(asked, folder, old, spill).ingested()
+    )
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,7 @@ class _Asked:
     limits: Limits
     n_partitions: int | None
     progress: bool | None
+    replace: Mapping[str, Window]
 
 
 @dataclass(frozen=True)
@@ -214,12 +219,19 @@ class _Result:
 def _in_memory(asked: _Asked) -> Events:
     gathering = Gathering(asked.limits)
     _gather(asked, gathering)
-    buckets = _each_bucket(asked, gathering, lambda bucket, _: bucket)
+    gathering.settle()
+    arrangement = _arrangement(asked, gathering, None)
+    buckets = _each_bucket(
+        asked,
+        gathering,
+        _wanted_buckets(asked, gathering),
+        lambda pieces, _, bins: arrangement.bucket(pieces, bins),
+    )
     result = _summed_up(asked, gathering, buckets)
     return Events(
         partitions=tuple(EventPartition.of(bucket.table, result.schema) for bucket in buckets),
         schema=result.schema,
-        codebooks=result.codebooks,
+        codebooks={name: result.codebooks[name] for name in CODED},
         observation_start=result.start,
         observation_ends=result.ends,
         accounting=result.report,
@@ -227,41 +239,161 @@ def _in_memory(asked: _Asked) -> Events:
     )
 
 
-def _to_folder(asked: _Asked, folder: Folder, old: Manifest | None, spill: Path) -> Manifest:
-    """Write all files of the new store and say what it consists of; nothing of the old one is touched."""
-    run = uuid.uuid4().hex[:12]
+def compact(path: str | Path, *, n_partitions: int | None = None, progress: bool | None = None) -> Events:
+    """What `Events.compact` does."""
+    asked = _Asked(
+        sources=(), identity=Identity(), customers=None, dedupe=False, complete_until={}, max_reject_share=1,
+        limits=Limits(0, 0, ""), n_partitions=_as_count(n_partitions), progress=progress, replace={},
+    )  # fmt: skip
 
-    def write_rejects(number: int, table: pa.Table) -> File:
-        return folder.write(f"rejects/{run}-{number:04d}.parquet", [table], table.schema, **_PARQUET)
+    def write(folder: Folder, old: Manifest | None, spill: Path) -> Manifest:
+        if old is None:
+            raise StoreError(f"There is no event store at {folder.path}: there is nothing to compact.")
+        writing = _Writing(asked, folder, old, spill)
+        gathering = writing.gathering
+        gathering.pairs = pa.concat_tables(
+            [gathering.pairs, *(folder.read(file).cast(EVIDENCE) for file in old.identity)]
+        )
+        owners = [folder.read(file) for file in old.owners]
+        gathering.stitching = Stitching(
+            pa.concat_tables([gathering.stitching.owners, *owners]), gathering.before.identity.conflicts
+        )
+        gathering.customers = gathering.attributes.wide()
+        for file in old.events:
+            gathering.take_over(folder.row_groups(file))
+        gathering.settle()
+        return writing.manifest(None, set())
 
-    def write(bucket: Bucket, number: int) -> tuple[Bucket, File]:
-        return bucket.without_rows(), _write_bucket(
-            folder, f"events/bucket={number:04d}/{run}.parquet", bucket
+    return _written(Folder(Path(path)), write)
+
+
+def _written(folder: Folder, write: Callable[[Folder, Manifest | None, Path], Manifest]) -> Events:
+    """Hold the folder, let somebody write the files of a new store, and commit it."""
+    folder.refuse_foreign()
+    with folder.locked():
+        old = folder.manifest()
+        folder.clean(old)
+        try:
+            with folder.spill() as spill:
+                folder.commit(write(folder, old, spill))
+        except BaseException as error:
+            folder.clean(folder.manifest())
+            folder.remove_if_new()
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise StoreError(
+                    f"There is no room left to write {folder.path}: {error}. It is as it was before."
+                ) from error
+            raise
+    return open_folder(folder)
+
+
+class _Writing:
+    """The files of a new version of a store; nothing of the old one is touched."""
+
+    def __init__(self, asked: _Asked, folder: Folder, old: Manifest | None, spill: Path) -> None:
+        self._asked, self._folder, self._old = asked, folder, old
+        self._run = uuid.uuid4().hex[:12]
+        self.gathering = Gathering(asked.limits, spill, self._write_rejects)
+        if old:
+            self.gathering.remember(folder, old)
+
+    def ingested(self) -> Manifest:
+        """Read what is new and join it to what is there."""
+        asked, gathering, old = self._asked, self.gathering, self._old
+        gathering.replace(asked.replace)
+        _gather(asked, gathering)
+        growth, anew = None, set()
+        if old:
+            growth = Growth.of(self._folder, old)
+            anew = _written_anew(asked, gathering, growth)
+            for number in sorted(anew):
+                gathering.read_again(growth.rows(number))
+        gathering.settle()
+        gathering.rejects.flush()
+        gathering.note_dropped()
+        if growth and len(anew) == len(growth.runs):
+            growth = None
+        return self.manifest(growth, anew)
+
+    def manifest(self, growth: Growth | None, anew: set[int]) -> Manifest:
+        """Write all rows; the buckets of a store that grows get another run, unless they are written anew."""
+        gathering, old = self.gathering, self._old
+        arrangement = _arrangement(self._asked, gathering, growth)
+
+        def write(pieces: Sequence[pa.Table], number: int, bins: range) -> list[_Piece]:
+            if growth is None or number in anew:
+                return [self._write(arrangement.bucket(pieces, bins), number)]
+            there = [_Piece(Bucket.of_facts(run.facts), run) for run in growth.runs[number]]
+            if not pieces:
+                return there
+            beside = [
+                gathering.with_customers(one) for one in growth.beside(number, pieces, arrangement.keys)
+            ]
+            bucket = arrangement.run(pieces, bins, beside, growth.customers(number))
+            if bucket is None:
+                beside = [gathering.with_customers(one) for one in growth.rows(number)]
+                return [self._write(arrangement.bucket([*beside, *pieces], bins), number)]
+            return [*there, self._write(bucket, number) if bucket.table.num_rows else _Piece(bucket, None)]
+
+        n_buckets = len(growth.runs) if growth else _wanted_buckets(self._asked, gathering)
+        written = _each_bucket(self._asked, gathering, n_buckets, write)
+        pieces = [piece for one in written for piece in one]
+        result = _summed_up(self._asked, gathering, [piece.bucket for piece in pieces])
+        return Manifest(
+            schema=result.schema,
+            events=tuple(piece.file for piece in pieces if piece.file),
+            rejects=(*(old.rejects if old else ()), *gathering.rejects.files),
+            customers=self._write_one("customers", gathering.attributes.long()),
+            identity=self._write_one("identity", gathering.pairs),
+            owners=self._write_one("owners", gathering.stitching.owners),
+            n_buckets=n_buckets,
+            filled=tuple(arrangement.types),
+            codebooks=result.codebooks,
+            sources=gathering.sources,
+            observation_start=result.start,
+            observation_ends=result.ends,
+            report=result.report.to_json(),
         )
 
-    def write_one(part: str, table: pa.Table) -> tuple[File, ...]:
+    def _write(self, bucket: Bucket, number: int) -> _Piece:
+        path = f"events/bucket={number:04d}/{self._run}.parquet"
+        file = replace_fields(_write_bucket(self._folder, path, bucket), bucket=number, facts=bucket.facts())
+        return _Piece(bucket.without_rows(), file)
+
+    def _write_rejects(self, number: int, table: pa.Table) -> File:
+        path = f"rejects/{self._run}-{number:04d}.parquet"
+        return self._folder.write(path, [table], table.schema, **_PARQUET)
+
+    def _write_one(self, part: str, table: pa.Table) -> tuple[File, ...]:
         if not table.num_rows:
             return ()
-        return (folder.write(f"{part}/{run}.parquet", [table.combine_chunks()], table.schema, **_PARQUET),)
+        path = f"{part}/{self._run}.parquet"
+        return (self._folder.write(path, [table.combine_chunks()], table.schema, **_PARQUET),)
 
-    gathering = Gathering(asked.limits, spill, write_rejects)
-    if old:
-        gathering.read_store(folder, old)
-    _gather(asked, gathering)
-    gathering.rejects.flush()
-    written = _each_bucket(asked, gathering, write)
-    result = _summed_up(asked, gathering, [bucket for bucket, _ in written])
-    return Manifest(
-        schema=result.schema,
-        events=tuple(file for _, file in written),
-        rejects=(*(old.rejects if old else ()), *gathering.rejects.files),
-        customers=write_one("customers", gathering.attributes.long()),
-        identity=write_one("identity", gathering.pairs),
-        codebooks=result.codebooks,
-        sources=gathering.sources,
-        observation_start=result.start,
-        observation_ends=result.ends,
-        report=result.report.to_json(),
+
+class _Piece(NamedTuple):
+    """What is known of some rows of a bucket, and the file that they are in."""
+
+    bucket: Bucket
+    file: File | None
+
+
+def _written_anew(asked: _Asked, gathering: Gathering, growth: Growth) -> set[int]:
+    """The buckets that another run would not do for."""
+    old = growth.before
+    everything = set(range(old.n_buckets))
+    widened = any(
+        wider(old.schema.field(name).type, gathering.types[name]) != old.schema.field(name).type
+        for name in set(old.filled) & set(gathering.types) - set(CANONICAL.names)
+    )
+    wanted = _wanted_buckets(asked, gathering, sum(file.rows for file in old.events))
+    if widened or (asked.n_partitions or old.n_buckets) != old.n_buckets or wanted > _CROWDED * old.n_buckets:
+        return everything
+    return (
+        growth.full()
+        | growth.within(asked.replace)
+        | growth.moved(gathering.stitching.owners)
+        | growth.described_anew(gathering.described, gathering.attributes.long())
     )
 
 
@@ -275,10 +407,12 @@ def _gather(asked: _Asked, gathering: Gathering) -> None:
             gathering.read(source, bar.update)
     gathering.attributes.add_given(asked.customers)
     gathering.refuse_too_many_rejects(asked.max_reject_share)
-    gathering.stitch(asked.identity)
+    gathering.decide(asked.identity)
 
 
-def _arrangement(asked: _Asked, gathering: Gathering) -> Arrangement:
+def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> Arrangement:
+    if growth:
+        gathering.note_types(growth.before.filled, growth.before.schema)
     types = gathering.types or _NO_EVENTS
     ordered = [name for name in CANONICAL.names if name in types]
     ordered += sorted(set(types) - set(ordered))
@@ -293,15 +427,18 @@ def _arrangement(asked: _Asked, gathering: Gathering) -> Arrangement:
     )
 
 
-def _each_bucket(asked: _Asked, gathering: Gathering, then: Callable[[Bucket, int], T]) -> list[T]:
-    """Sort each bucket and do something with it, a few at a time; in the order of the buckets."""
-    rows, arrangement = gathering.resolved, _arrangement(asked, gathering)
-    n_buckets = asked.n_partitions or _n_buckets(rows.n_rows, rows.n_bytes)
+def _each_bucket(
+    asked: _Asked,
+    gathering: Gathering,
+    n_buckets: int,
+    then: Callable[[Sequence[pa.Table], int, range], T],
+) -> list[T]:
+    """Do something with the rows of each bucket, a few buckets at a time; in the order of the buckets."""
+    rows = gathering.resolved
 
     def one(number: int) -> tuple[T, int]:
-        bins = range(number * BINS // n_buckets, (number + 1) * BINS // n_buckets)
-        bucket = arrangement.bucket(rows.tables(bins), bins)
-        return then(bucket, number), bucket.table.num_rows
+        bins = bins_of_bucket(number, n_buckets)
+        return then(rows.tables(bins), number, bins), int(rows.rows[bins.start : bins.stop].sum())
 
     done = []
     with (
@@ -313,6 +450,15 @@ def _each_bucket(asked: _Asked, gathering: Gathering, then: Callable[[Bucket, in
             bar.update(n_rows)
     rows.clear()
     return done
+
+
+def _wanted_buckets(asked: _Asked, gathering: Gathering, n_old: int = 0) -> int:
+    """How many buckets the rows should have, together with so many that are in the store."""
+    if asked.n_partitions:
+        return asked.n_partitions
+    parts = (gathering.resolved, gathering.waiting)
+    n_rows, n_bytes = sum(part.n_rows for part in parts), sum(part.n_bytes for part in parts)
+    return _n_buckets(n_rows + n_old, int(n_bytes * (1 + n_old / max(n_rows, 1))))
 
 
 def _n_buckets(n_rows: int, n_bytes: int) -> int:
@@ -354,7 +500,7 @@ def _summed_up(asked: _Asked, gathering: Gathering, buckets: Sequence[Bucket]) -
         schema=_schema(gathering),
         codebooks={
             name: tuple(sorted(set().union(*(bucket.used.get(name, ()) for bucket in buckets))))
-            for name in CODED
+            for name in CODED_COLUMNS
         },
         start=min(firsts, default=0),
         ends=_observation_ends(asked, gathering, accounts),
@@ -375,7 +521,7 @@ def _account(name: str, gathering: Gathering, buckets: Sequence[Bucket]) -> Sour
     kept = [one for one in counts if one.kept]
     return SourceAccount(
         source=name,
-        read=old.read + (intake.read if intake else 0),
+        read=old.read - gathering.dropped[name] + (intake.read if intake else 0),
         kept=sum(one.kept for one in counts),
         duplicates=old.duplicates + sum(one.duplicates for one in counts),
         rejected=old.rejected + (intake.rejected if intake else 0),
@@ -458,6 +604,26 @@ def _as_instants(declared: object) -> dict[str | None, int]:
     if isinstance(declared, Mapping):
         return {str(name): _as_instant(value, "complete_until") for name, value in declared.items()}
     return {None: _as_instant(declared, "complete_until")}
+
+
+def _as_windows(windows: object, sources: AbstractSet[str], to: object) -> dict[str, Window]:
+    """The window of each source that is given anew."""
+    if windows is None:
+        return {}
+    if to is None:
+        raise InputError("replace= means a store on disk: say which with to=.")
+    given = windows if isinstance(windows, Mapping) else dict.fromkeys(sorted(sources), windows)
+    found = {}
+    for source, window in given.items():
+        if source not in sources:
+            raise UnknownNameError("source", str(source), sources)
+        if not isinstance(window, (tuple, list)) or len(window) != 2:  # noqa: PLR2004 - from and to
+            raise InputError(f"replace={window!r} is no window. Write (from, to), two timestamps.")
+        start, end = (_as_instant(one, "replace") for one in window)
+        if start >= end:
+            raise InputError(f"replace={window!r} is empty: the first instant must lie before the second.")
+        found[str(source)] = (start, end)
+    return found
 
 
 def _as_share(share: float) -> float:

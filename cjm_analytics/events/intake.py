@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,6 +111,8 @@ class Intake:
         Shared by all sources.
     read, rejected, excluded : int
         Rows so far.
+    seen : int
+        Rows that were looked at, now and by former ingests: the `seq` of the next row without one.
     """
 
     source: str
@@ -120,7 +122,7 @@ class Intake:
     read: int = 0
     rejected: int = 0
     excluded: int = 0
-    _rows: int = field(default=0, repr=False)
+    seen: int = 0
 
     def accept(self, batch: Batch) -> tuple[pa.Table, pa.Table]:
         """The rows that can be used, coded and without columns that are all null; and the rejects.
@@ -141,8 +143,8 @@ class Intake:
         rejects = _filled_up(batch.rejects, self.source)
         events = batch.events
         if events.num_rows:
-            n_before = self._rows
-            self._rows += events.num_rows
+            n_before = self.seen
+            self.seen += events.num_rows
             columns = self._columns(events, n_before)
             reasons = self._faults(columns, events.num_rows)
             events = pa.table(

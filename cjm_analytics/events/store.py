@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.columns import FileColumns
-from cjm_analytics.errors import StoreError
+from cjm_analytics.errors import InputError, StoreError
 from cjm_analytics.events.folder import Folder
-from cjm_analytics.events.partition import EventColumns, EventPartition
+from cjm_analytics.events.partition import EventColumns
 from cjm_analytics.events.report import IngestReport
+from cjm_analytics.events.runs import merged
 from cjm_analytics.schema import REJECTS
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cjm_analytics.columns import Columns
+    from cjm_analytics.events.partition import EventPartition
 
 __all__ = ["CODED", "Events", "open_events", "open_folder"]
 
@@ -106,6 +108,53 @@ class Events:
         frame: pd.DataFrame = table.to_pandas()
         return frame
 
+    def compact(self, *, n_partitions: int | None = None, progress: bool | None = None) -> Events:
+        """Write the store as one sorted run per partition, as one ingest of everything would have.
+
+        Appending adds small sorted runs, which reading has to merge. Nothing but speed changes. Readers keep
+        what they have open until the next write.
+
+        Parameters
+        ----------
+        n_partitions : int, optional
+            Between 1 and 1,024; default: by size, about a million events each.
+        progress : bool, optional
+            Show a progress bar; default: in terminals and notebooks.
+
+        Returns
+        -------
+        Events
+            The store as it is now.
+
+        Raises
+        ------
+        InputError
+            The events are in memory only.
+        StoreError
+            The store is damaged, or in use by another writer.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import cjm_analytics as cjm
+        >>> def log(day):
+        ...     return cjm.loaders.table({"who": ["ann"], "when": [day], "what": ["search"]},
+        ...         customer="who", timestamp="when", event="what", tz="UTC")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = cjm.ingest(log("2026-03-01"), to=folder)
+        ...     events = cjm.ingest(log("2026-03-02"), to=folder).compact()
+        ...     len(events)
+        2
+        """
+        from cjm_analytics.events.ingest import compact
+
+        if self.path is None:
+            raise InputError(
+                "These events are in memory, there is nothing to compact. A folder is: "
+                "cjm.open_events(path).compact()."
+            )
+        return compact(self.path, n_partitions=n_partitions, progress=progress)
+
     def _by_customer(self) -> NDArray[np.int64]:
         """The rows of all partitions, one after the other, in the order of customers."""
         customers = [partition.customers() for partition in self.partitions]
@@ -165,15 +214,20 @@ def open_folder(folder: Folder) -> Events:
     schema = manifest.schema
     return Events(
         partitions=tuple(
-            EventPartition(
-                EventColumns(
-                    FileColumns(folder.path / file.path), schema, file.rows, str(folder.path / file.path)
-                )
+            merged(
+                [
+                    EventColumns(
+                        FileColumns(folder.path / run.path), schema, run.rows, str(folder.path / run.path)
+                    )
+                    for run in runs
+                ],
+                schema,
+                f"{folder.path}, bucket {number},",
             )
-            for file in manifest.events
+            for number, runs in enumerate(manifest.runs())
         ),
         schema=schema,
-        codebooks=manifest.codebooks,
+        codebooks={name: manifest.codebooks[name] for name in CODED},
         observation_start=manifest.observation_start,
         observation_ends=manifest.observation_ends,
         accounting=IngestReport.from_json(manifest.report),
