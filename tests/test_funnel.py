@@ -327,6 +327,52 @@ def test_a_repeated_step_needs_another_event():
     assert reached(one("AAB"), ["A", "A", "B"]) == [1, 1, 1]
 
 
+@pytest.mark.parametrize("steps", FUNNELS, ids=str)
+@pytest.mark.parametrize("rules", [{}, {"ties": "any"}, {"start": "first"}], ids=str)
+def test_without_a_window_a_unit_may_take_as_long_as_it_likes(steps, rules):
+    journeys, logs = random_logs(31, n_logs=300, span=8, longest=7)
+    analysis = FunnelAnalysis.plan(journeys, steps, within=None, **rules)
+    expect = oracle.ordered_instants if "ties" in rules else oracle.ordered
+    check(
+        journeys, logs, analysis,
+        lambda log: expect(
+            as_events(log, steps), len(steps), 10**6, END, first_only=rules.get("start") == "first"
+        ),
+        rows="ties" not in rules,
+    )  # fmt: skip
+
+
+def test_without_a_window_those_who_stopped_are_open_and_nothing_is_settled():
+    rows = [*one("AB", gap=10_000 * DAY), ("d", 0, "A"), ("e", 0, "A"), ("e", 1, "X")]
+    rows = pd.DataFrame(rows, columns=["customer", "time", "touchpoint"])
+    rows["closed"] = np.where(rows["customer"] == "d", 1, 0)
+    answer = funnel(journeys_of(rows), ["A", "B"], within=None, exclude=["X"])
+    frame = answer.to_frame()
+    assert frame["reached"].tolist() == [3, 1]
+    assert frame["dropped"].tolist() == [2, 0]
+    assert frame["open"].tolist() == [0, 0]
+    assert frame["settled"].tolist() == [0, 0]
+    assert frame[["settled_conversion", "low", "high"]].isna().all(axis=None)
+    assert np.isnan(answer.settled_conversion)
+    assert funnel(journeys_of(rows), ["A", "B"], within=None).to_frame()["open"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("order", ["strict", "any"])
+def test_every_order_goes_without_a_window(order):
+    journeys, _ = random_logs(32)
+    unbounded = funnel(journeys, ["A", "B", "C"], within=None, order=order).to_frame()
+    long = funnel(journeys, ["A", "B", "C"], within="9000 days", order=order).to_frame()
+    pd.testing.assert_frame_equal(unbounded, long)
+
+
+def test_a_funnel_without_a_window_says_so():
+    answer = funnel(journeys_of(one("AB")), ["A", "B"], within=None, by="channel")
+    assert "steps without a window" in answer.plot().layout.title.text
+    assert "without a window no conversion is settled" in answer._repr_html_()
+    with pytest.raises(InputError, match="needs a window"):
+        answer.compare()
+
+
 def test_steps_of_one_name_have_labels_of_their_own():
     assert frame_of(one("AAB"), ["A", "A", "B"])["step"].tolist() == ["A", "A (2)", "B"]
 
@@ -645,6 +691,31 @@ def test_an_unknown_name_gets_a_hint(steps, rules, message):
         (["A", step("B", optional=True)], {"order": "any"}, "needs order='ordered'"),
         (["A", "B"], {"by_at": "last"}, "needs a column by="),
         (["A", [step("B", optional=True), "X"]], {}, "belong to the whole step"),
+        (None, {}, "list of at least one step"),
+        ({"A": "B"}, {}, "list of at least one step"),
+        (["A", None], {}, "None is no step"),
+        (["A", {"event": "B"}], {}, "is no step"),
+        (["A", ""], {}, "neither the name of a touchpoint"),
+        (["A", ["B", ["X"]]], {}, "neither the name of a touchpoint"),
+        (["A", step(where={})], {}, "names no column"),
+        (["A", "B"], {"within": []}, "0 windows for 2 steps"),
+        (["A", "B", "X"], {"within": ["1 day", None]}, "no duration"),
+        (["A", "B"], {"within": pd.Timedelta(-1, "D")}, "longer than nothing"),
+        (["A", "B"], {"exclude": [("X", 2, 2)]}, "between step 2 and step 2"),
+        (["A", "B"], {"exclude": [("X", 0, 2)]}, "between step 0 and step 2"),
+        (["A", "B"], {"exclude": [("X", "1", 2)]}, "must be a name, or"),
+        (["A", "B"], {"exclude": [("X", 1)]}, "must be a name, or"),
+        (["A", "B"], {"exclude": [[]]}, "empty list"),
+        (["A", "B"], {"exclude": [("B", 1, 2)]}, "is step 2 itself"),
+        (["A", "B"], {"exclude": [["X", "B"]]}, "is step 2 itself"),
+        (["A", "B"], {"exclude": [step("X", optional=True)]}, "only a step can be"),
+        (["A", step("B", where={"event": "B"})], {"exclude": ["B"]}, "is step 2 itself"),
+        (
+            ["A", step(where={"event": "B"})],
+            {"exclude": [step(where={"event": "B"})]},
+            "is step 2 itself",
+        ),
+        (["A", step("B", optional=True), "X"], {"exclude": [("B", 1, 2)]}, "steps that are required"),
     ],
 )
 def test_a_definition_that_means_nothing_is_refused(steps, rules, message):
@@ -655,6 +726,19 @@ def test_a_definition_that_means_nothing_is_refused(steps, rules, message):
 def test_a_step_needs_a_name_or_a_condition():
     with pytest.raises(InputError, match="a name, a where="):
         step()
+
+
+@pytest.mark.parametrize("name", ["", [], ["A", ""], [None]], ids=repr)
+def test_a_step_without_a_proper_name_is_refused(name):
+    with pytest.raises(InputError, match="name a touchpoint, or several"):
+        step(name, where={"event": "A"})
+
+
+def test_part_of_what_a_step_is_may_be_excluded():
+    steps = ["A", step("B", where={"plan": "x"})]
+    rows = with_column("ABB", ["x", "y", "x"])
+    assert reached(rows, steps) == [1, 1]
+    assert reached(rows, steps, exclude=[step("B", where={"plan": "y"})]) == [1, 0]
 
 
 def test_results_without_groups_have_nothing_to_compare():

@@ -18,6 +18,9 @@ from cjm_analytics.analysis.funnel import FunnelAnalysis
 from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
 from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
+from cjm_analytics.analysis.lifecycle import LifecycleAnalysis
+from cjm_analytics.analysis.retention import RetentionAnalysis
+from cjm_analytics.analysis.stickiness import StickinessAnalysis
 from cjm_analytics.analysis.time_to import TimeToAnalysis
 from cjm_analytics.analysis.transitions import TransitionsAnalysis
 from cjm_analytics.engine.local import LocalEngine
@@ -37,12 +40,26 @@ PLANS = {
     "funnel strict in sessions": lambda journeys: FunnelAnalysis.plan(
         journeys, ["A", "B"], order="strict", unit="session"
     ),
+    "funnel without a window": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B"], within=None),
     "funnel in any order": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B", "C"], order="any"),
     "journey_map": JourneyMapAnalysis.plan,
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
+    "lifecycle": lambda journeys: LifecycleAnalysis.plan(journeys, of=["A", "B"], period="day", by="channel"),
+    "retention": lambda journeys: RetentionAnalysis.plan(journeys, start="A", period="day"),
+    "retention by group, recurring": lambda journeys: RetentionAnalysis.plan(
+        journeys,
+        start=["A", "B"],
+        returning="C",
+        kind="unbounded",
+        recurring=True,
+        calendar=False,
+        brackets=[1, 2, 3],
+        by=["channel", "phase"],
+    ),
     "satisfaction": SatisfactionAnalysis.plan,
     "satisfaction by touchpoint": lambda journeys: SatisfactionAnalysis.plan(journeys, by="touchpoint"),
+    "stickiness": lambda journeys: StickinessAnalysis.plan(journeys, of=["A", "C"], by="channel"),
     "time_to": lambda journeys: TimeToAnalysis.plan(journeys, "C"),
     "time_to by group, with ends": lambda journeys: TimeToAnalysis.plan(
         journeys, ["C", "D"], start="A", ends="E", by=["channel", "stage"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -37,6 +38,8 @@ PERIODS = {"hour": "h", "day": "D", "week": "W", "month": "M", "quarter": "Q", "
 STATUSES = ("reached", "dropped", "open")
 MOST_BITS = 60
 """Steps and exclusions share the bits of one integer."""
+UNBOUNDED = 2**62
+"""The window of a funnel without one, µs: longer than any log."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def step(
     Raises
     ------
     InputError
-        Neither `of` nor `where` is given.
+        Neither `of` nor `where` is given, or a name is empty.
 
     Examples
     --------
@@ -88,6 +91,8 @@ def step(
     'shoes in the cart'
     """
     names = () if of is None else (of,) if isinstance(of, str) else tuple(of)
+    if (of is not None and not names) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"cjm.step({of!r}): name a touchpoint, or several, or leave the name out.")
     if not names and where is None:
         raise InputError("A step needs a name, a where=, or both: cjm.step('purchase').")
     return Step(names, where, label, optional, first_ever)
@@ -97,7 +102,7 @@ def funnel(  # noqa: PLR0913 - every rule that two analysts may read differently
     journeys: Journeys,
     steps: Sequence[StepLike],
     *,
-    within: Duration | Sequence[Duration] = "30 days",
+    within: Duration | Sequence[Duration] | None = "30 days",
     order: str = "ordered",
     by: str | None = None,
     by_at: str = "first",
@@ -138,10 +143,12 @@ def funnel(  # noqa: PLR0913 - every rule that two analysts may read differently
         conditions. An optional step has its own row, which counts the units that did it in order (between the
         required steps around it); the steps around it do as if it were not there. An event that fits the
         required step after it serves that one first.
-    within : str, Timedelta, or list of these
+    within : str, Timedelta, list of these, or None
         The window, inclusive, counted from the first step; a list gives one per step after the first, each
         counted from the step before (then a step takes its latest event, which leaves most time, and the
-        windows' sum takes the place of `within` in "settled").
+        windows' sum takes the place of `within` in "settled"). None: no window. Then nobody ever had the
+        whole of it: `settled` is 0, the settled figures are missing, and a unit that stopped short is open
+        for as long as it is not over and has a run that nothing made void.
     order : {"ordered", "strict", "any"}
         "strict": besides, no event of the unit lies between consecutive steps. "any": the largest number of
         different steps done inside one window, in whichever order, each by an event of its own; row i then
@@ -290,7 +297,7 @@ class FunnelAnalysis:
         journeys: Journeys,
         steps: Sequence[StepLike],
         *,
-        within: Duration | Sequence[Duration] = "30 days",
+        within: Duration | Sequence[Duration] | None = "30 days",
         order: str = "ordered",
         by: str | None = None,
         by_at: str = "first",
@@ -371,6 +378,11 @@ class FunnelAnalysis:
     def total(self) -> int:
         """The longest that a run can take, µs."""
         return sum(self.windows) if self.stepwise else max(self.windows)
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether there is no window."""
+        return self.windows[-1] == UNBOUNDED
 
     @property
     def required(self) -> list[int]:
@@ -605,7 +617,7 @@ class _Log(NamedTuple):
 
 
 def _planned(journeys: Journeys, steps: Sequence[StepLike]) -> tuple[Place, ...]:
-    if isinstance(steps, (str, Step)) or not len(steps):
+    if isinstance(steps, (str, Step)) or not isinstance(steps, Sequence) or not len(steps):
         raise InputError("steps is a list of at least one step: ['product_view', 'add_to_cart', 'purchase'].")
     places = []
     taken: set[str] = set()
@@ -621,9 +633,16 @@ def _planned(journeys: Journeys, steps: Sequence[StepLike]) -> tuple[Place, ...]
 
 
 def _place(journeys: Journeys, one: StepLike) -> Place:
+    if not isinstance(one, (str, Step, Sequence)):
+        raise InputError(
+            f"{one!r} is no step. A step is a name, a list of names (any of these), or cjm.step(…, where=…)."
+        )
     alternatives = [one] if isinstance(one, (str, Step)) else list(one)
     if not alternatives:
         raise InputError("A step is an empty list: name at least one touchpoint.")
+    for each in alternatives:
+        if not isinstance(each, (str, Step)) or not each:
+            raise InputError(f"{each!r} in a step is neither the name of a touchpoint nor cjm.step(…).")
     written = [each if isinstance(each, Step) else Step((each,)) for each in alternatives]
     if len(written) > 1 and any(each.optional or each.first_ever or each.label for each in written):
         raise InputError(
@@ -643,6 +662,8 @@ def _named(one: Step) -> str:
 
 def _clauses(journeys: Journeys, one: Step) -> list[Clause]:
     match = compile_match(one.where) if one.where is not None else None
+    if match and not match.columns:
+        raise InputError(f"where={one.where!r} names no column: every event fits it.")
     for column in sorted(match.columns) if match else ():
         check_by(journeys, column)
     codebook = journeys.codebook
@@ -659,7 +680,7 @@ def _clauses(journeys: Journeys, one: Step) -> list[Clause]:
     return clauses or [Clause(None, None, match)]
 
 
-def _windows(within: Duration | Sequence[Duration], n_steps: int) -> tuple[int, ...]:
+def _windows(within: Duration | Sequence[Duration] | None, n_steps: int) -> tuple[int, ...]:
     if isinstance(within, Sequence) and not isinstance(within, str):
         if len(within) != n_steps - 1:
             raise InputError(
@@ -667,6 +688,8 @@ def _windows(within: Duration | Sequence[Duration], n_steps: int) -> tuple[int, 
                 f"makes {n_steps - 1}."
             )
         return (0, *(microseconds(one, name="within") for one in within))
+    if within is None:
+        return (UNBOUNDED,) * n_steps
     return (microseconds(within, name="within"),) * n_steps
 
 
@@ -677,10 +700,12 @@ def _exclusions(
         exclude = [exclude]
     found = []
     for one in exclude:
-        what, low, high = one if isinstance(one, tuple) else (one, 1, len(steps))
+        what, low, high = _written_exclusion(one, len(steps))
         if isinstance(one, tuple) and not positions:
             raise InputError("In order='any' steps have no places: exclude=['refund'], without step numbers.")
         place = _place(journeys, what)
+        if place.optional:
+            raise InputError(f"exclude: {place.label!r} is optional, which only a step can be.")
         if len(steps) > 1 and not 1 <= low < high <= len(steps):
             raise InputError(
                 f"exclude: {place.label!r} cannot lie between step {low} and step {high} of {len(steps)}."
@@ -688,12 +713,37 @@ def _exclusions(
         if steps[low - 1].optional or steps[high - 1].optional:
             raise InputError(f"exclude: {place.label!r} must lie between steps that are required.")
         for number in range(low - 1, high):
-            if place.by_code and steps[number].by_code and _codes(place) & _codes(steps[number]):
+            if _overlap(place, steps[number]):
                 raise InputError(
                     f"exclude: {place.label!r} is step {number + 1} itself ({steps[number].label!r})."
                 )
         found.append((place, low, high))
     return tuple(found)
+
+
+def _written_exclusion(one: Exclusion, n_steps: int) -> tuple[str | Step, int, int]:
+    """What must not happen, and between which steps."""
+    if not isinstance(one, tuple):
+        return one, 1, n_steps
+    numbers = [number for number in one[1:] if isinstance(number, Integral) and not isinstance(number, bool)]
+    if len(one) != len(("what", "low", "high")) or len(numbers) < len(one) - 1:
+        raise InputError(f"exclude: {one!r} must be a name, or (name, step number, step number).")
+    return one[0], int(one[1]), int(one[2])
+
+
+def _overlap(excluded: Place, step: Place) -> bool:
+    """Whether what is excluded certainly is a step, as the definitions have it."""
+    if excluded.first_ever or step.first_ever:
+        return excluded.first_ever == step.first_ever and excluded.clauses == step.clauses
+    if excluded.by_code and step.by_code:
+        return bool(_codes(excluded) & _codes(step))
+    return any(clause in step.clauses for clause in excluded.clauses) or (
+        excluded.by_code and all(_within_codes(clause, _codes(excluded)) for clause in step.clauses)
+    )
+
+
+def _within_codes(clause: Clause, codes: set[int]) -> bool:
+    return clause.touchpoints is not None and set(clause.touchpoints) <= codes
 
 
 def _codes(place: Place) -> set[int]:
@@ -867,13 +917,15 @@ class Funnel:
         Raises
         ------
         InputError
-            The funnel has no groups.
+            The funnel has no groups, or no window.
         UnknownNameError
             There is no such step.
         """
         column = self.group_column
         if column is None:
             raise InputError("There are no groups to compare. Ask with by=, for example by='channel'.")
+        if self.analysis.unbounded:
+            raise InputError("Groups are compared by settled conversion, which needs a window: within=.")
         number = self._step_number(step)
         frame = self.to_frame()
         rows = frame[frame["step"] == self.analysis.steps[number].label].reset_index(drop=True)
@@ -1017,6 +1069,8 @@ class Funnel:
     @property
     def _window(self) -> str:
         analysis = self.analysis
+        if analysis.unbounded:
+            return "without a window"
         if analysis.stepwise:
             return "step by step within " + ", ".join(readable(one) for one in analysis.windows[1:])
         return f"within {readable(analysis.total)}"
@@ -1025,10 +1079,12 @@ class Funnel:
         facts = {
             f"{self.analysis.unit}s that started": f"{self.started:,}",
             "got through": f"{self.converted:,}",
-            "window": self._window.removeprefix("within "),
+            "window": "none" if self.analysis.unbounded else self._window.removeprefix("within "),
             "observed until": f"{self.observation_end:%Y-%m-%d %H:%M} UTC",
         }
         note = "settled conversion: of those that had the whole window before the observation end"
+        if self.analysis.unbounded:
+            note = "without a window no conversion is settled"
         if not self.exact_times:
             note += "; times within 0.5 %"
         return card("Funnel", facts, self.to_frame(), note=note)
