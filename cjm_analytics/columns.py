@@ -106,9 +106,10 @@ class _ColumnCache:
                 self._held.move_to_end(keys[name])
         missing = [name for name in keys if name not in found]
         if missing:
-            fresh = pq.read_table(path, columns=missing, partitioning=None)
+            with pq.ParquetFile(path) as file:
+                fresh = file.read(columns=missing)
             for name in missing:
-                found[name] = fresh.column(name)
+                found[name] = _in_one_piece(fresh.column(name))
                 self._hold(keys[name], found[name])
         return pa.table({name: found[name] for name in keys})
 
@@ -124,6 +125,13 @@ class _ColumnCache:
         while self._bytes > self.budget:
             _, forgotten = self._held.popitem(last=False)
             self._bytes -= forgotten.nbytes
+
+
+def _in_one_piece(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers without a seam between row groups, so that `as_numpy` needs no copy each time it is asked."""
+    if column.num_chunks == 1 or not pa.types.is_primitive(column.type):
+        return column
+    return pa.chunked_array([column.combine_chunks()], column.type)
 
 
 _CACHE = _ColumnCache(budget=512 * 2**20)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics._html import card
+from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.analysis.waits import KINDS, tallied
 from cjm_analytics.durations import DAY, microseconds, readable
 from cjm_analytics.engine import run
@@ -205,16 +206,19 @@ class DropOffAnalysis:
         if not partition.n_journeys:
             return DropOffPartial()
         progresses = np.array(self.progress, dtype=bool)[partition.event("touchpoint")]
-        place = partition.event(self.of).astype(np.int16)
+        place = frozen(partition.event(self.of).astype(np.int16, copy=False))
         reached = first_reached(partition.offsets, place, progresses, len(self.places))
         truncated = partition.journey("truncated").astype(bool)
-        reached[truncated] = -1
-        group, names = self._groups(partition)
+        reached[:, truncated] = -1
+        group, names = self._groups(partition) if self.by else (np.zeros(0, dtype=np.int64), [])
         cells: dict[tuple[tuple[str, ...], int], Cell] = {}
         for one in self.asked:
-            if not (reached[:, one] >= 0).any():
+            if not (reached[one] >= 0).any():
                 continue
             entries = self._entries(partition, reached, one)
+            if not self.by:
+                cells[(), one] = Cell.of(entries, slice(None))
+                continue
             of_group = group[entries.row]
             order = np.argsort(of_group, kind="stable")
             found, starts = np.unique(of_group[order], return_index=True)
@@ -236,39 +240,24 @@ class DropOffAnalysis:
 
     def _entries(self, partition: Partition, reached: NDArray[np.int64], place: int) -> Entries:
         """Who entered a place, and what became of them."""
-        from cjm_analytics.kernels.road import last_row_before
+        from cjm_analytics.kernels.road import outcomes
 
-        journey = np.flatnonzero(reached[:, place] >= 0)
-        row = reached[journey, place]
-        time = partition.event("time")
-        entered_at = time[row]
-        if place == self.goal:
-            next_at = partition.journey("goal")[journey]
-        else:
-            following = reached[journey, place + 1]
-            next_at = np.where(following >= 0, time[following], NEVER)
-        explicit = partition.journey("closed")[journey] >= CLOSED.index("new cycle")
-        left_at = np.where(explicit, partition.journey("closed_at")[journey], NEVER)
-
-        to_next, to_end = _after(entered_at, next_at), _after(entered_at, left_at)
-        seen = self.observed_until - entered_at
-        horizon = self.horizons[place]
-        continued = (to_next <= horizon) & (to_next <= to_end)
-        followed = seen >= horizon
-        dropped = ~continued & (followed | (to_end <= horizon))
-
-        # The estimator stops at the observation end; who entered after it was never at risk.
-        first = np.minimum(np.minimum(to_next, to_end), seen)
-        kind = np.where(to_next == first, _CONTINUED, np.where(to_end == first, _LEFT, _CENSORED))
-        unseen = seen < 0
-        duration, kind = np.where(unseen, -1, first), np.where(unseen, _CENSORED, kind)
-
-        last = np.full(len(journey), -1, dtype=np.int64)
-        gone = np.flatnonzero(dropped)
-        until = np.maximum(next_at, entered_at + 1)[gone]
-        last_row = last_row_before(partition.offsets, time, journey[gone], until)
-        last[gone] = partition.event("touchpoint")[last_row]
-        return Entries(row, continued, dropped, followed, duration, kind, last)
+        explicit = partition.journey("closed") >= CLOSED.index("new cycle")
+        left_at = np.where(explicit, partition.journey("closed_at"), NEVER)
+        found = outcomes(
+            partition.offsets,
+            frozen(partition.event("time")),
+            frozen(partition.event("touchpoint")),
+            reached[place],
+            reached[min(place + 1, len(reached) - 1)],
+            frozen(partition.journey("goal")),
+            left_at,
+            place == self.goal,
+            self.horizons[place],
+            self.observed_until,
+            NEVER,
+        )
+        return Entries(*found)
 
     def finalize(self, partial: DropOffPartial) -> DropOff:
         """Estimate the drop-off of every group and place."""
@@ -336,16 +325,9 @@ _COLUMNS = [
     "horizon", "followed", "at_risk", "reliability",
 ]  # fmt: skip
 
-_CENSORED, _CONTINUED, _LEFT = 0, 1, 2
-
 
 def _estimate(*numbers: float) -> Estimate:
     return Estimate(*(np.array(number, dtype=float) for number in numbers))
-
-
-def _after(entered_at: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How long after entering; what happened before counts as at once, what did not happen as never."""
-    return np.where(at == NEVER, NEVER, np.maximum(at - entered_at, 0))
 
 
 def _horizons(
@@ -455,19 +437,19 @@ class Cell:
     resolution: int = 1
 
     @classmethod
-    def of(cls, entries: Entries, mine: NDArray[np.int64]) -> Cell:
+    def of(cls, entries: Entries, mine: NDArray[np.int64] | slice) -> Cell:
         """Some of those who entered a place."""
         last = entries.last[mine]
-        codes, often = np.unique(last[last >= 0], return_counts=True)
-        times, counts, resolution = tallied(
-            entries.duration[mine] * KINDS + entries.kind[mine], np.ones(len(mine), dtype=np.int64), 1
-        )
+        often = np.bincount(last[last >= 0])
+        codes = np.flatnonzero(often)
+        duration, kind = entries.duration[mine], entries.kind[mine]
+        times, counts, resolution = tallied(duration * KINDS + kind, None, 1)
         return cls(
-            len(mine),
+            len(duration),
             int(entries.continued[mine].sum()),
             int(entries.dropped[mine].sum()),
             int(entries.followed[mine].sum()),
-            Counter(dict(zip(codes.tolist(), often.tolist(), strict=True))),
+            Counter(dict(zip(codes.tolist(), often[codes].tolist(), strict=True))),
             times,
             counts,
             resolution,

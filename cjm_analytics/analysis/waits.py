@@ -23,22 +23,26 @@ _MOST_TIMES = 2**20
 
 
 def tallied(
-    times: NDArray[np.int64], counts: NDArray[np.int64], resolution: int
+    times: NDArray[np.int64], counts: NDArray[np.int64] | None, resolution: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Distinct numbers duration · 4 + kind and how often they occur, as fine as the limit allows.
 
-    Durations are whole microseconds; when there are more than 2²⁰ distinct numbers, they are rounded down to
-    the first of second, minute, hour and day with which there are fewer. As these are multiples of each
-    other, the order in which tallies are added does not matter.
+    Without `counts` each of `times` occurs once. Durations are whole microseconds; when there are more than
+    2²⁰ distinct numbers, they are rounded down to the first of second, minute, hour and day with which there
+    are fewer. As these are multiples of each other, the order in which tallies are added does not matter.
     """
     for step in _RESOLUTIONS[_RESOLUTIONS.index(resolution) :]:
         rounded = times if step == 1 else times // (KINDS * step) * (KINDS * step) + times % KINDS
-        found, place = np.unique(rounded, return_inverse=True)
-        if len(found) <= _MOST_TIMES or step == _RESOLUTIONS[-1]:
+        # A stable sort merges tallies, which are sorted already, in one sweep.
+        order = None if counts is None else np.argsort(rounded, kind="stable")
+        ranked = np.sort(rounded) if order is None else rounded[order]
+        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])[: len(ranked)])
+        if len(starts) <= _MOST_TIMES or step == _RESOLUTIONS[-1]:
             break
-    total = np.zeros(len(found), dtype=np.int64)
-    np.add.at(total, place, counts)
-    return found, total, step
+    if counts is None or order is None:
+        return ranked[starts], np.diff(starts, append=len(ranked)), step
+    total = np.add.reduceat(counts[order], starts) if len(starts) else counts
+    return ranked[starts], total, step
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,7 @@ class Waits:
         >>> waits.n, waits.table(1).at_risk.tolist()
         (4, [4, 2])
         """
-        return cls(*tallied(duration * KINDS + kind, np.ones(len(duration), dtype=np.int64), 1))
+        return cls(*tallied(duration * KINDS + kind, None, 1))
 
     @property
     def n(self) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING, Any
 
 from cjm_analytics.errors import InputError
@@ -24,8 +22,8 @@ __all__ = ["LocalEngine"]
 class LocalEngine:
     """Runs analyses in threads; the kernels release the interpreter lock.
 
-    Equal data give equal bits, whatever the number of threads or partitions: partials are added in the
-    order of the partitions.
+    Equal data give equal bits, whatever the number of threads or partitions: partials are added with their
+    neighbours, in an order that only the number of partitions determines.
 
     Parameters
     ----------
@@ -55,11 +53,15 @@ class LocalEngine:
         def ask(partition: Partition) -> list[Any]:
             return [analysis.map(partition) for analysis in analyses]
 
+        def added(pair: tuple[list[Any], list[Any]]) -> list[Any]:
+            return [one + other for one, other in zip(*pair, strict=True)]
+
         threads = min(self.threads or os.cpu_count() or 1, len(journeys.partitions))
-        if threads == 1:
-            partials = [ask(partition) for partition in journeys.partitions]
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                partials = list(pool.map(ask, journeys.partitions))
-        totals = [reduce(add, column) for column in zip(*partials, strict=True)]
-        return [analysis.finalize(total) for analysis, total in zip(analyses, totals, strict=True)]
+        with ThreadPoolExecutor(threads) as pool:
+            in_turn = map if threads == 1 else pool.map
+            partials = list(in_turn(ask, journeys.partitions))
+            # Neighbours are added first: a partial takes part in few sums, and the sums run side by side.
+            while len(partials) > 1:
+                left_over = partials[len(partials) // 2 * 2 :]
+                partials = [*in_turn(added, zip(partials[::2], partials[1::2], strict=False)), *left_over]
+        return [analysis.finalize(total) for analysis, total in zip(analyses, partials[0], strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -10,41 +10,102 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["first_reached", "last_row_before"]
+__all__ = ["first_reached", "outcomes"]
 
 
 @njit(nogil=True, cache=True)
 def first_reached(
     offsets: NDArray[np.int64], place: NDArray[np.int16], progresses: NDArray[np.bool_], n_places: int
 ) -> NDArray[np.int64]:
-    """Row of the first progressing event in place p or later, for each journey and each p; −1 without one.
+    """Row of the first progressing event in place p or later, for each p and each journey; −1 without one.
 
     Places are numbered in the order of the road; −1 is nowhere.
     """
     n_journeys = len(offsets) - 1
-    reached = np.full((n_journeys, n_places), -1, dtype=np.int64)
+    reached = np.full((n_places, n_journeys), -1, dtype=np.int64)
     for journey in range(n_journeys):
         furthest = -1
         for row in range(offsets[journey], offsets[journey + 1]):
             if progresses[row] and place[row] > furthest:
                 for passed in range(furthest + 1, place[row] + 1):
-                    reached[journey, passed] = row
+                    reached[passed, journey] = row
                 furthest = place[row]
     return reached
 
 
+CENSORED, CONTINUED, LEFT = 0, 1, 2
+
+
 @njit(nogil=True, cache=True)
-def last_row_before(
+def outcomes(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],
-    journeys: NDArray[np.int64],
-    until: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Row of the last event of `journeys[i]` before the instant `until[i]`; its first where none is."""
-    rows = np.empty(len(journeys), dtype=np.int64)
-    for i in range(len(journeys)):
-        row = offsets[journeys[i] + 1] - 1
-        while row > offsets[journeys[i]] and time[row] >= until[i]:
-            row -= 1
-        rows[i] = row
-    return rows
+    touchpoint: NDArray[Any],
+    reached: NDArray[np.int64],
+    reached_next: NDArray[np.int64],
+    goal: NDArray[np.int64],
+    left_at: NDArray[np.int64],
+    is_goal: bool,
+    horizon: int,
+    observed_until: int,
+    never: int,
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.bool_],
+    NDArray[np.bool_],
+    NDArray[np.bool_],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+]:
+    """What became of each journey that reached a place (`reached`: the row, −1 if not).
+
+    It goes on at row `reached_next`, or at its goal if the place `is_goal`; `left_at` is an explicit end.
+    What happened before it entered counts as at once. Returns, for those that reached it: the row; whether it
+    continued within the horizon; dropped; was followed for the whole horizon; how long it was at risk and how
+    that ended (no time, censored, if it entered after the observation end); and the touchpoint of a dropped
+    journey's last event before it went on after all, −1 for the others.
+    """
+    n = 0
+    for journey in range(len(reached)):
+        n += reached[journey] >= 0
+    rows = np.empty(n, dtype=np.int64)
+    continued = np.zeros(n, dtype=np.bool_)
+    dropped = np.zeros(n, dtype=np.bool_)
+    followed = np.zeros(n, dtype=np.bool_)
+    duration = np.full(n, -1, dtype=np.int64)
+    kind = np.full(n, CENSORED, dtype=np.int64)
+    last = np.full(n, -1, dtype=np.int64)
+    at = -1
+    for journey in range(len(reached)):
+        row = reached[journey]
+        if row < 0:
+            continue
+        at += 1
+        rows[at] = row
+        entered_at = time[row]
+        next_at = never
+        if is_goal:
+            next_at = goal[journey]
+        elif reached_next[journey] >= 0:
+            next_at = time[reached_next[journey]]
+        to_next = never if next_at == never else max(next_at - entered_at, 0)
+        to_end = never if left_at[journey] == never else max(left_at[journey] - entered_at, 0)
+        seen = observed_until - entered_at
+        continued[at] = to_next <= horizon and to_next <= to_end
+        followed[at] = seen >= horizon
+        dropped[at] = not continued[at] and (followed[at] or to_end <= horizon)
+        # The estimator stops at the observation end; who entered after it was never at risk.
+        if seen >= 0:
+            duration[at] = min(to_next, to_end, seen)
+            if to_next == duration[at]:
+                kind[at] = CONTINUED
+            elif to_end == duration[at]:
+                kind[at] = LEFT
+        if dropped[at]:
+            until = max(next_at, entered_at + 1)
+            final = offsets[journey + 1] - 1
+            while final > offsets[journey] and time[final] >= until:
+                final -= 1
+            last[at] = touchpoint[final]
+    return rows, continued, dropped, followed, duration, kind, last
