@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCALE ?= 20M
+CRASHES ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks bench samples docs clean
+.PHONY: help demo test crash-test lint notebooks bench samples docs clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,9 @@ demo: $(BIN)/cjm ## set up, ingest the samples, write demo/report.html and the f
 
 test: $(VENV)/.dev ## set up, and pass the tests
 	$(BIN)/python -m pytest
+
+crash-test: $(VENV)/.dev ## kill writers of the event store at hundreds of instants (CRASHES=100 of each kind of write)
+	CJM_CRASHES=$(CRASHES) $(BIN)/python -m pytest tests/test_events_crash.py
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .

@@ -6,12 +6,7 @@ import errno
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -202,7 +197,7 @@ class TestFolder:
 
         ingest(Rows([click(f"u{one}", one) for one in range(50)]), to=tmp_path, now=NOW, n_partitions=4)
         files = f"{tmp_path}/events/*/*.parquet"
-        query = f"select count(*), count(distinct customer_id), count(distinct bucket) from '{files}'"  # noqa: S608
+        query = f"select count(*), count(distinct customer_id), count(distinct bucket) from '{files}'"
         assert duckdb.sql(query).fetchall() == [(50, 50, 4)]
 
     def test_whole_customers_are_in_one_file_and_sorted(self, tmp_path):
@@ -303,47 +298,3 @@ class TestWriters:
         (tmp_path / "events" / "bucket=0000").mkdir(parents=True)
         (tmp_path / "events" / "bucket=0000" / "dead.parquet").write_text("half written")
         assert len(ingest(Rows([click("a", 0)]), to=tmp_path, now=NOW)) == 1
-
-    @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-    def test_a_killed_ingest_leaves_the_old_store_or_the_new_one(self, tmp_path):
-        old = ingest(Rows([click("old", one) for one in range(50)]), to=tmp_path, now=NOW).to_frame()
-        whole = _grow(tmp_path, None)
-        new = cjm.open_events(tmp_path).to_frame()
-        shutil.rmtree(tmp_path)
-        ingest(Rows([click("old", one) for one in range(50)]), to=tmp_path, now=NOW)
-        rng = np.random.default_rng(1)
-        seen = set()
-        for share in (0.2, 0.5, 0.8, rng.uniform(0.05, 1.0)):
-            _grow(tmp_path, whole * share)
-            found = cjm.open_events(tmp_path).to_frame()
-            assert found.equals(old) or found.equals(new)
-            seen.add(len(found))
-            if found.equals(new):
-                shutil.rmtree(tmp_path)
-                ingest(Rows([click("old", one) for one in range(50)]), to=tmp_path, now=NOW)
-        assert len(old) in seen
-        _grow(tmp_path, None)
-        pd.testing.assert_frame_equal(cjm.open_events(tmp_path).to_frame(), new)
-
-
-def _grow(store: Path, killed_after: float | None) -> float:
-    """Append to the store in another process, killed so many seconds after it began; how long it took."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from eventlogs import NOW, Rows, click\n"
-        "from cjm_analytics.events.ingest import ingest\n"
-        "rows = [click(f'new{one % 97}', one % 1000, str(one)) for one in range(4000)]\n"
-        "print('ready', flush=True)\n"
-        "ingest(Rows(rows, size=500), to=sys.argv[2], now=NOW, n_partitions=32)\n"
-    )
-    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(store)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        started = time.monotonic()
-        try:
-            process.wait(killed_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    assert process.returncode in {0, -signal.SIGKILL}
-    return time.monotonic() - started

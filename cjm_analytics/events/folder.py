@@ -191,13 +191,31 @@ class Folder:
             The manifest is damaged, foreign or newer than this library, or a file that it lists is missing or
             has another size.
         """
+        while True:
+            text = self._manifest_text()
+            if text is None:
+                return None
+            manifest = self._parsed(text)
+            try:
+                self._check(manifest)
+            except StoreError:
+                if self._manifest_text() == text:
+                    raise
+            else:
+                return manifest
+            # A writer replaced the manifest, and the next one removed its files, since it was read.
+
+    def _manifest_text(self) -> bytes | None:
         path = self.path / _MANIFEST
         try:
-            text = path.read_bytes()
+            return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error}.") from error
+
+    def _parsed(self, text: bytes) -> Manifest:
+        path = self.path / _MANIFEST
         try:
             values = json.loads(text)
         except ValueError as error:
@@ -214,11 +232,9 @@ class Folder:
                 "version of cjm_analytics wrote it. Upgrade with pip install --upgrade cjm_analytics."
             )
         try:
-            manifest = Manifest.from_json(values)
+            return Manifest.from_json(values)
         except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
             raise StoreError(f"{path} is damaged: {error!r}. Restore it from a backup.") from error
-        self._check(manifest)
-        return manifest
 
     def _check(self, manifest: Manifest) -> None:
         for file in manifest.files:
