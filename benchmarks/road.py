@@ -1,8 +1,8 @@
 """The whole road at scale: `python benchmarks/road.py 20M` times every step in a process of its own.
 
-The log comes from `generate.py`. Each step opens what the step before wrote; its time is that of the call alone
-(imports and compiled kernels are warm), its peak memory that of its whole process. The table goes to standard
-output and, with `--to`, into a file.
+The log comes from `generate.py`. Each step opens what the step before wrote; its time is that of the call
+alone (imports and compiled kernels are warm), its peak memory that of its whole process. The table goes to
+standard output and, with `--to`, into a file.
 """
 
 from __future__ import annotations

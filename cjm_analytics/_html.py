@@ -21,8 +21,8 @@ _ROWS = 20
 _FRAME = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.4;color:inherit"
 _CELL = "padding:2px 10px 2px 0;border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)"
 _SHARES = {
-    "share", "cumulative_share", "conversion", "step_conversion", "settled_conversion", "drop_off", "low", "high",
-    "response_rate", "survival", "incidence", "bot_share", "known_share",
+    "share", "cumulative_share", "conversion", "step_conversion", "settled_conversion", "drop_off",
+    "low", "high", "response_rate", "survival", "incidence", "bot_share", "known_share",
 }  # fmt: skip
 
 
@@ -60,11 +60,12 @@ def table(frame: pd.DataFrame, *, percent: bool = True, rows: int = _ROWS) -> st
         f"<th style='{_CELL};text-align:{side};font-weight:600'>{escape(str(name).replace('_', ' '))}</th>"
         for name, side in zip(frame, align, strict=True)
     )
+    shares = [percent and name in _SHARES for name in frame]
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td style='{_CELL};text-align:{side}'>{escape(shown(value, share=percent and name in _SHARES))}</td>"
-            for name, value, side in zip(frame, row, align, strict=True)
+            f"<td style='{_CELL};text-align:{side}'>{escape(shown(value, share=share))}</td>"
+            for value, side, share in zip(row, align, shares, strict=True)
         )
         + "</tr>"
         for row in frame.head(rows).itertuples(index=False, name=None)
@@ -74,8 +75,8 @@ def table(frame: pd.DataFrame, *, percent: bool = True, rows: int = _ROWS) -> st
         f"<div style='opacity:.7'>and {more:,} more rows: <code>to_frame()</code></div>" if more > 0 else ""
     )
     return (
-        f"<table style='border-collapse:collapse;color:inherit;background:none'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>{rest}"
+        "<table style='border-collapse:collapse;color:inherit;background:none'>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{rest}"
     )
 
 
@@ -96,8 +97,11 @@ def shown(value: object, *, share: bool = False) -> str:
         return value.strftime("%Y-%m-%d %H:%M")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{100 * value:.1f} %" if share else f"{value:,.3g}" if abs(value) < 1_000 else f"{value:,.0f}"  # noqa: PLR2004
-    if isinstance(value, int):
-        return f"{value:,}"
-    return str(value)
+    return _number(value, share=share) if isinstance(value, int | float) else str(value)
+
+
+def _number(value: float, *, share: bool) -> str:
+    if share:
+        return f"{100 * value:.1f} %"
+    whole = isinstance(value, int) or abs(value) >= 1_000  # noqa: PLR2004 - beyond, decimals say nothing
+    return f"{value:,.0f}" if whole else f"{value:,.3g}"

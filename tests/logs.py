@@ -25,11 +25,11 @@ def journeys_of(
 ):
     """Journeys from (customer, time, touchpoint[, extra columns]) rows or a frame with those columns.
 
-    Columns of a frame: customer, time (a number of `unit`s), touchpoint; optional: journey (number within the
-    customer, default 0), channel, session, closed (of the journey: a position in CLOSED), and any others, which
-    become columns for `by=` and `where=`. `stages` maps touchpoint -> (stage, phase), in the order of the road.
-    `goal` names the goal touchpoint. `answers`: dicts with keys of ANSWER_COLUMNS (names for codes are allowed:
-    rated_stage='x'), `customer` as name. Rows keep their order inside a customer.
+    Columns of a frame: customer, time (a number of `unit`s), touchpoint; optional: journey (number within
+    the customer, default 0), channel, session, closed (of the journey: a position in CLOSED), and any
+    others, which become columns for `by=` and `where=`. `stages` maps touchpoint -> (stage, phase), in the
+    order of the road. `goal` names the goal touchpoint. `answers`: dicts with keys of ANSWER_COLUMNS (names
+    for codes are allowed: rated_stage='x'), `customer` as name. Rows keep their order inside a customer.
     """
     frame = (
         rows
@@ -204,8 +204,9 @@ def random_rows(rng, *, n_customers=6, n_events=40, alphabet="ABCDE", span=200, 
 def events_of(rows, *, n_partitions=1, ends=None, extra=()):
     """Events from dicts with canonical columns, built without loaders and ingest.
 
-    `timestamp` is text or a number of minutes; `event` defaults to "x", `customer_id` to "a", `source` to "log".
-    Rows of one customer keep their order at equal timestamps (`seq` is their place). `extra`: promoted columns.
+    `timestamp` is text or a number of minutes; `event` defaults to "x", `customer_id` to "a", `source` to
+    "log". Rows of one customer keep their order at equal timestamps (`seq` is their place). `extra`:
+    promoted columns.
     """
     from cjm_analytics.events.partition import EventPartition
     from cjm_analytics.events.store import Events

@@ -24,7 +24,7 @@ def clickhouse_depths(rows, conditions, within, mode, folder):
     tests = ", ".join(f"touchpoint IN ({', '.join(map(repr, names))})" for names in conditions)
     modes = f"{within}, '{mode}'" if mode else str(within)
     answer = chdb.query(
-        f"SELECT windowFunnel({modes})(time, {tests}) AS level FROM file('{path}', Parquet) "  # noqa: S608
+        f"SELECT windowFunnel({modes})(time, {tests}) AS level FROM file('{path}', Parquet) "
         "GROUP BY customer ORDER BY customer",
         "CSV",
     )

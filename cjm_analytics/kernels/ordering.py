@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["hash_texts", "sort_events"]
 
@@ -32,7 +36,7 @@ def hash_texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[n
         for at in range(offsets[text], offsets[text + 1]):
             word = (word << byte) | np.uint64(data[at])
             filled += 1
-            if filled == 8:
+            if filled == 8:  # noqa: PLR2004 - bytes of a word
                 state = (state ^ word) * second
                 state ^= state >> half
                 word = np.uint64(0)
