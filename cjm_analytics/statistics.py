@@ -28,6 +28,7 @@ __all__ = [
     "cluster_variance",
     "compared",
     "csat",
+    "cumulative_incidence",
     "design_effect",
     "difference_interval",
     "gray_test",
@@ -698,7 +699,12 @@ def life_table(
     most = int(ended.max(initial=1)) if n_causes is None else n_causes
     if len(ended) and not 0 <= ended.min() <= ended.max() <= most:
         raise InputError(f"Causes must lie between 0 (censored) and {most}.")
-    time, place = np.unique(lasting, return_inverse=True)
+    changes = lasting[1:] > lasting[:-1]
+    if (changes | (lasting[1:] == lasting[:-1])).all():  # ascending already, as tallies are
+        place = np.concatenate([[0], np.cumsum(changes)])[: len(lasting)]
+        time = lasting[np.flatnonzero(np.concatenate([[True], changes])[: len(lasting)])]
+    else:
+        time, place = np.unique(lasting, return_inverse=True)
     tally = np.zeros((most + 1, len(time)), dtype=np.int64)
     np.add.at(tally, (ended, place), weight)
     at_risk = tally.sum(axis=0)[::-1].cumsum()[::-1]
@@ -839,9 +845,8 @@ def aalen_johansen(table: LifeTable, cause: int = 1, *, confidence: float = 0.95
         raise InputError(f"cause={cause} must lie between 1 and {len(table.events)}.")
     ended, n = table.events.sum(axis=0).astype(float), table.at_risk.astype(float)
     mine = table.events[cause - 1].astype(float)
-    survival = np.cumprod(1 - ended / n)
+    incidence, survival = cumulative_incidence(table, cause)
     before = np.concatenate([[1.0], survival[:-1]]) if len(n) else survival
-    incidence = np.minimum(np.cumsum(before * mine / n), 1.0)
     # Σ (F(t) − Fᵢ)²·aᵢ and Σ (F(t) − Fᵢ)·cᵢ, multiplied out so that one pass over the times is enough.
     # Where all at risk end, F does not move any more and the first sum gets nothing.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -857,6 +862,21 @@ def aalen_johansen(table: LifeTable, cause: int = 1, *, confidence: float = 0.95
     return Incidence(
         table.time, incidence, variance, 1 - high, 1 - low, survival, _median(table.time, 1 - incidence)
     )
+
+
+def cumulative_incidence(table: LifeTable, cause: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Incidence of one cause and survival of all, as `aalen_johansen` has them, without intervals.
+
+    Examples
+    --------
+    >>> incidence, survival = cumulative_incidence(life_table([1, 2, 3, 4], [1, 2, 0, 1]))
+    >>> incidence.tolist(), survival.tolist()
+    ([0.25, 0.25, 0.25, 0.75], [0.75, 0.5, 0.5, 0.0])
+    """
+    n, mine = table.at_risk.astype(float), table.events[cause - 1].astype(float)
+    survival = np.cumprod(1 - table.events.sum(axis=0).astype(float) / n)
+    before = np.concatenate([[1.0], survival[:-1]]) if len(n) else survival
+    return np.minimum(np.cumsum(before * mine / n), 1.0), survival
 
 
 def restricted_mean(curve: Survival, until: float) -> float:

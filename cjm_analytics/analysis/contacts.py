@@ -14,7 +14,7 @@ from cjm_analytics.errors import InputError
 from cjm_analytics.events.identity import ANONYMOUS
 from cjm_analytics.journeys import CLOSED, NEVER
 from cjm_analytics.quantiles import Durations
-from cjm_analytics.statistics import aalen_johansen, life_table
+from cjm_analytics.statistics import cumulative_incidence, life_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -326,12 +326,13 @@ class Contacts:
         lasting = np.concatenate([values for values, _ in points])
         causes = np.repeat([_OPEN, _WENT_ON, _LEFT], [len(values) for values, _ in points])
         counts = np.concatenate([often for _, often in points])
-        curve = aalen_johansen(life_table(lasting, causes, counts, n_causes=2))
-        in_time = curve.incidence[curve.time <= self._analysis.horizons[stage]]
+        table = life_table(lasting, causes, counts, n_causes=2)
+        incidence, _ = cumulative_incidence(table)
+        in_time = incidence[table.time <= self._analysis.horizons[stage]]
         if not len(in_time) or in_time[-1] <= 0:
             return math.nan, math.nan
         at = np.searchsorted(in_time, in_time[-1] * np.array([0.5, 0.9]))
-        return float(curve.time[at[0]]), float(curve.time[at[1]])
+        return float(table.time[at[0]]), float(table.time[at[1]])
 
     def touchpoints(self) -> pd.DataFrame:
         """One row per stage and touchpoint, in each stage the one with most events first.
