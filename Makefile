@@ -9,7 +9,7 @@ CRASHES ?= 100
 .PHONY: help demo test crash-test lint notebooks bench samples docs clean
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/cjm: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
