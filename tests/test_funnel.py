@@ -88,6 +88,14 @@ def check(journeys, logs, analysis, expect, *, rows=True):
                 ends = [int(time[counted.first[place]]) // MINUTE, int(time[counted.last[place]]) // MINUTE]
                 assert ends == [one.first, one.last], log
             assert int(found.void[place]) == one.void, log
+            if isinstance(analysis.by_at, int):
+                at = int(found.served[place])
+                expected_at = one.rows[analysis.by_at - 1] if one.depth >= analysis.by_at else None
+                if rows:
+                    actual_at = at - first_row[number] if at >= 0 else None
+                else:
+                    actual_at = int(time[at]) // MINUTE if at >= 0 else None
+                assert actual_at == expected_at, log
 
 
 @pytest.mark.parametrize("steps", FUNNELS, ids=str)
@@ -545,6 +553,164 @@ def test_the_value_may_be_taken_at_the_furthest_or_at_every_step():
     assert (every["plan"].tolist(), every["reached"].tolist()) == (["x", "x", "y", "y"], [1, 1, 1, 0])
 
 
+@pytest.mark.parametrize("steps", FUNNELS, ids=str)
+@pytest.mark.parametrize("by_at", [2, 3])
+@pytest.mark.parametrize("mode", ["ordered", "attempt", "ties", "stepwise", "strict", "any"])
+def test_the_event_of_each_step_is_known_in_every_mode(steps, by_at, mode):
+    if by_at > len(steps):
+        steps = [*steps, "D"]
+    n, within = len(steps), 10
+    journeys, logs = random_logs(40 + by_at, span=18, longest=7)
+    rules = {
+        "attempt": {"unit": "attempt"},
+        "ties": {"ties": "any"},
+        "strict": {"order": "strict"},
+        "any": {"order": "any"},
+        "stepwise": {"within": [f"{within} min"] * (n - 1)},
+    }.get(mode, {})
+    rules = {"within": f"{within} min", **rules}
+    analysis = FunnelAnalysis.plan(journeys, steps, by="channel", by_at=by_at, **rules)
+    windows = [0, *[within] * (n - 1)]
+    expect = {
+        "ordered": lambda events: oracle.ordered(events, n, within, END),
+        "attempt": lambda events: oracle.attempts(events, n, within, END),
+        "ties": lambda events: oracle.ordered_instants(events, n, within, END),
+        "stepwise": lambda events: oracle.stepwise(events, n, windows, END),
+        "strict": lambda events: oracle.strict(events, n, windows, END),
+        "any": lambda events: oracle.any_order(events, n, within, END),
+    }[mode]
+    check(journeys, logs, analysis, lambda log: expect(as_events(log, steps)), rows=mode != "ties")
+
+
+def test_the_value_may_be_taken_at_a_step_and_is_none_where_that_was_not_reached():
+    rows = with_column("AABBC", ["x", "y", "v", "z", None])
+    rows = pd.concat([rows, rows.iloc[:2].assign(customer="d")])
+    at = {
+        number: frame_of(rows, ["A", "B", "C"], by="plan", by_at=number)[["plan", "reached"]]
+        .to_numpy()
+        .tolist()
+        for number in (1, 2, 3)
+    }
+    assert at[1] == [["x", 1], ["x", 0], ["x", 0], ["y", 1], ["y", 1], ["y", 1]]
+    assert at[2] == [["(none)", 1], ["(none)", 0], ["(none)", 0], ["v", 1], ["v", 1], ["v", 1]]
+    assert at[3] == [["(none)", 2], ["(none)", 1], ["(none)", 1]]
+
+
+def test_the_step_whose_value_counts_is_that_of_the_run_with_optional_steps_between():
+    rows = with_column("AXB", ["x", "y", "z"])
+    frame = frame_of(rows, ["A", step("X", optional=True), "B"], by="plan", by_at=3)
+    assert frame["plan"].unique().tolist() == ["z"]
+
+
+def by_two():
+    rows = [
+        ("a", 0, "A", "phone", "web"), ("a", 1, "B", "tablet", "app"),
+        ("b", 0, "A", "phone", "web"),
+        ("c", 0, "A", "phone", "app"), ("c", 1, "B", "phone", "app"),
+        ("d", 0, "A", None, "app"),
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "device", "channel"])
+
+
+def test_several_columns_make_a_group_of_each_combination():
+    frame = frame_of(by_two(), ["A", "B"], by=["device", "channel"])
+    assert list(frame)[:4] == ["device", "channel", "step", "reached"]
+    assert frame.iloc[:, [0, 1, 3]].to_numpy().tolist() == [
+        ["phone", "web", 2], ["phone", "web", 1],
+        ["(none)", "app", 1], ["(none)", "app", 0],
+        ["phone", "app", 1], ["phone", "app", 1],
+    ]  # fmt: skip
+
+
+def test_several_columns_may_be_taken_at_a_later_step():
+    frame = frame_of(by_two(), ["A", "B"], by=["channel", "device"], by_at=2)
+    assert frame.iloc[::2, [0, 1, 3]].to_numpy().tolist() == [
+        ["(none)", "(none)", 2], ["app", "phone", 1], ["app", "tablet", 1],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("by_at", ["first", "last", "every", 2])
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_of_two_columns_are_those_of_the_pairs_as_one_column(by_at, seed):
+    rng = np.random.default_rng(seed)
+    n = 200
+    rows = pd.DataFrame(
+        {
+            "customer": rng.integers(0, 30, n),
+            "time": np.arange(n),
+            "touchpoint": rng.choice(list("ABC"), n),
+            "one": rng.choice(["x", "y", "z"], n),
+            "two": rng.choice(["u", "v"], n),
+        }
+    )
+    rows["pair"] = rows["one"] + "/" + rows["two"]
+    journeys = journeys_of(rows)
+    rules = {"within": "90 min", "by_at": by_at}
+    pairs = funnel(journeys, ["A", "B", "C"], by=["one", "two"], **rules).to_frame()
+    single = funnel(journeys, ["A", "B", "C"], by="pair", **rules).to_frame()
+    names = pairs.pop("one") + "/" + pairs.pop("two")
+    pairs.insert(0, "pair", names.replace("(none)/(none)", "(none)"))
+    keys = ["pair", "step"]
+    pd.testing.assert_frame_equal(
+        pairs.sort_values(keys, ignore_index=True), single.sort_values(keys, ignore_index=True)
+    )
+
+
+def many_groups():
+    sizes = {"x": 5, "y": 4, "z": 3, "other": 2, "v": 1}
+    rows = [
+        (f"{group}{number}", place, what, group)
+        for group, n in sizes.items()
+        for number in range(n)
+        for place, what in enumerate("AB" if number % 2 else "A")
+    ]
+    return journeys_of(pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"]))
+
+
+def test_the_largest_groups_stay_and_the_others_are_summed_into_one():
+    frame = funnel(many_groups(), ["A", "B"], by="plan", top=2).to_frame()
+    assert frame["plan"].tolist() == ["x", "x", "y", "y", "other", "other"]
+    assert frame["reached"].tolist() == [5, 2, 4, 2, 6, 2]
+    assert frame["started"].tolist() == [5, 5, 4, 4, 6, 6]
+
+
+def test_as_many_groups_as_there_are_need_no_other():
+    frame = funnel(many_groups(), ["A", "B"], by="plan", top=5).to_frame()
+    whole = funnel(many_groups(), ["A", "B"], by="plan").to_frame()
+    pd.testing.assert_frame_equal(frame, whole)
+
+
+def test_a_group_that_is_called_other_is_not_mixed_with_the_rest():
+    frame = funnel(many_groups(), ["A", "B"], by="plan", top=4).to_frame()
+    assert frame["plan"].tolist()[::2] == ["x", "y", "z", "other", "(other)"]
+    assert frame["reached"].tolist()[::2] == [5, 4, 3, 2, 1]
+
+
+def test_the_other_group_goes_on_with_every_door():
+    answer = funnel(many_groups(), ["A", "B"], by=["plan", "channel"], top=2)
+    whole = funnel(many_groups(), ["A", "B"])
+    assert answer.to_frame().groupby("step")["reached"].sum().tolist() == [15, 6]
+    assert answer.started == whole.started
+    rest = answer.units("A", "reached", group=("other", "other"))
+    assert sorted(rest["plan"].unique()) == ["other", "v", "z"]
+    assert len(rest) == 6
+    assert len(answer.units("A", "reached", group=("x", "web"))) == 5
+    compared = answer.compare()
+    assert list(compared)[:4] == ["plan", "channel", "other_plan", "other_channel"]
+    assert compared["other_plan"].tolist() == ["y", "other", "other"]
+    assert answer.plot().layout.title.text
+
+
+def test_the_chart_of_many_groups_says_how_many_it_leaves_out():
+    sizes = {f"g{number}": 20 - number for number in range(9)}
+    rows = [(f"{group}{number}", 0, "A", group) for group, n in sizes.items() for number in range(n)]
+    journeys = journeys_of(pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"]))
+    figure = funnel(journeys, ["A"], by=["plan", "channel"], top=7).plot()
+    names = list(dict.fromkeys(trace.name for trace in figure.data if trace.type == "bar"))
+    assert names == [f"g{number} · web (few)" for number in range(6)] + ["other (few)"]
+    assert "1 more groups" in figure.layout.title.text
+
+
 @pytest.mark.parametrize("by_at", ["first", "last"])
 def test_groups_add_up_to_the_whole(by_at):
     rows = pd.DataFrame([(f"c{n % 7}", n, "ABC"[n * 5 % 3], "xyz"[n % 3]) for n in range(60)],
@@ -656,6 +822,9 @@ def test_no_group_gives_no_rows_but_the_columns():
         (["A", "B"], {"order": "sorted"}, "No order named 'sorted'"),
         (["A", "B"], {"unit": "visit"}, "No unit named 'visit'"),
         (["A", "B"], {"by": "devise"}, "No column named 'devise'. Did you mean 'device'?"),
+        (["A", "B"], {"by": ["channel", "devise"]}, "No column named 'devise'. Did you mean 'device'?"),
+        (["A", "B"], {"by": "device", "by_at": "frist"}, "No by_at named 'frist'. Did you mean 'first'?"),
+        (["A", "B"], {"by": "device", "by_at": True}, "No by_at named 'True'"),
         (["A", "B"], {"hold": "ordr"}, "No column named 'ordr'"),
         (["A", step("B", where={"devise": "x"})], {}, "No column named 'devise'. Did you mean 'device'?"),
     ],
@@ -690,6 +859,13 @@ def test_an_unknown_name_gets_a_hint(steps, rules, message):
         ([step("A", optional=True), "B"], {}, "first step cannot be optional"),
         (["A", step("B", optional=True)], {"order": "any"}, "needs order='ordered'"),
         (["A", "B"], {"by_at": "last"}, "needs a column by="),
+        (["A", "B"], {"by_at": 2}, "needs a column by="),
+        (["A", "B"], {"by": "channel", "by_at": 3}, "numbers 1 to 2"),
+        (["A", "B"], {"by": "channel", "by_at": 0}, "numbers 1 to 2"),
+        (["A", step("B", optional=True)], {"by": "channel", "by_at": 2}, "is optional"),
+        (["A", "B"], {"top": 2}, "needs a column by="),
+        (["A", "B"], {"by": "channel", "top": 0}, "at least 1"),
+        (["A", "B"], {"by": ["channel", "channel"]}, "a column twice"),
         (["A", [step("B", optional=True), "X"]], {}, "belong to the whole step"),
         (None, {}, "list of at least one step"),
         ({"A": "B"}, {}, "list of at least one step"),

@@ -16,10 +16,10 @@ from cjm_analytics.analysis.dropoff import DropOffAnalysis
 from cjm_analytics.analysis.flow import FlowAnalysis
 from cjm_analytics.analysis.funnel import FunnelAnalysis
 from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
-from cjm_analytics.analysis.paths import PathsAnalysis
-from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
 from cjm_analytics.analysis.lifecycle import LifecycleAnalysis
+from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.retention import RetentionAnalysis
+from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
 from cjm_analytics.analysis.stickiness import StickinessAnalysis
 from cjm_analytics.analysis.time_to import TimeToAnalysis
 from cjm_analytics.analysis.transitions import TransitionsAnalysis
@@ -36,6 +36,9 @@ PLANS = {
     "funnel": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B"], within="1 hour"),
     "funnel by group": lambda journeys: FunnelAnalysis.plan(
         journeys, ["A", ["B", "C"], "D"], by="channel", unit="customer"
+    ),
+    "funnel by the largest pairs at a step": lambda journeys: FunnelAnalysis.plan(
+        journeys, ["A", "B", "C"], by=["channel", "stage"], by_at=2, top=3
     ),
     "funnel strict in sessions": lambda journeys: FunnelAnalysis.plan(
         journeys, ["A", "B"], order="strict", unit="session"

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from cjm_analytics._html import card
-from cjm_analytics.analysis.sequences import ALL, aligned, check_by, frozen
+from cjm_analytics.analysis.named import Group, columns
+from cjm_analytics.analysis.sequences import OTHER, aligned, check_by, check_count, frozen
 from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND, Duration, microseconds, readable
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -104,8 +105,9 @@ def funnel(  # noqa: PLR0913 - every rule that two analysts may read differently
     *,
     within: Duration | Sequence[Duration] | None = "30 days",
     order: str = "ordered",
-    by: str | None = None,
-    by_at: str = "first",
+    by: str | Sequence[str] | None = None,
+    by_at: str | int = "first",
+    top: int | None = None,
     unit: str = "journey",
     start: str = "any",
     ties: str = "order",
@@ -153,11 +155,16 @@ def funnel(  # noqa: PLR0913 - every rule that two analysts may read differently
         "strict": besides, no event of the unit lies between consecutive steps. "any": the largest number of
         different steps done inside one window, in whichever order, each by an event of its own; row i then
         means "i steps done", and the steps take their latest events.
-    by : str, optional
-        A column whose values form groups. Groups are sorted by size, then name.
-    by_at : {"first", "last", "every"}
-        Where in the run the value is taken: at its first step, at its furthest, or at every step, which must
-        then share the value (the unit becomes unit × value).
+    by : str or sequence of str, optional
+        A column whose values form groups; of several, each combination of values that occurs. Groups are
+        sorted by size (units that started), then name.
+    by_at : {"first", "last", "every"} or int
+        Where in the run the value is taken: at its first step, at its furthest, at the step of that number
+        (from 1; units that did not reach it have `(none)`), or at every step, which must then share the value
+        (the unit becomes unit × value).
+    top : int, optional
+        Keep only so many groups, the largest; all others are one group, "other" (`(other)` if one of those
+        kept is called so), which comes last. Default: all groups.
     unit : {"journey", "customer", "session", "attempt"}
         What is counted. An attempt is a run in a journey that no later run overtook while it could still go
         on; each that was completed counts.
@@ -211,8 +218,8 @@ def funnel(  # noqa: PLR0913 - every rule that two analysts may read differently
     1    B        1        0     0         0.5      3 days
     """
     analysis = FunnelAnalysis.plan(
-        journeys, steps, within=within, order=order, by=by, by_at=by_at, unit=unit, start=start, ties=ties,
-        exclude=exclude, exclude_mode=exclude_mode, hold=hold,
+        journeys, steps, within=within, order=order, by=by, by_at=by_at, top=top, unit=unit, start=start,
+        ties=ties, exclude=exclude, exclude_mode=exclude_mode, hold=hold,
     )  # fmt: skip
     return replace(run(analysis, journeys, engine), _asked=(journeys, engine))
 
@@ -260,7 +267,7 @@ class Counted(NamedTuple):
     going: NDArray[np.bool_]
     settled: NDArray[np.bool_]
     group: NDArray[np.int64]
-    groups: tuple[str, ...]
+    groups: tuple[Group, ...]
 
     def did(self, step: int) -> NDArray[np.bool_]:
         """Which units did an optional step."""
@@ -276,8 +283,9 @@ class FunnelAnalysis:
     windows: tuple[int, ...]
     stepwise: bool
     order: str
-    by: str | None
-    by_at: str
+    by: tuple[str, ...]
+    by_at: str | int
+    top: int | None
     unit: str
     first_only: bool
     together: bool
@@ -292,15 +300,16 @@ class FunnelAnalysis:
     period: str | None = None
 
     @classmethod
-    def plan(
+    def plan(  # noqa: PLR0913 - those of `funnel`
         cls,
         journeys: Journeys,
         steps: Sequence[StepLike],
         *,
         within: Duration | Sequence[Duration] | None = "30 days",
         order: str = "ordered",
-        by: str | None = None,
-        by_at: str = "first",
+        by: str | Sequence[str] | None = None,
+        by_at: str | int = "first",
+        top: int | None = None,
         unit: str = "journey",
         start: str = "any",
         ties: str = "order",
@@ -312,15 +321,14 @@ class FunnelAnalysis:
         for name, value, known in (
             ("order", order, ORDERS),
             ("unit", unit, UNITS),
-            ("by_at", by_at, ("first", "last", "every")),
             ("start", start, ("any", "first")),
             ("ties", ties, ("order", "any")),
             ("exclude_mode", exclude_mode, ("stop", "remove")),
         ):
             if value not in known:
                 raise UnknownNameError(name, value, known)
-        check_by(journeys, by)
         check_by(journeys, hold)
+        check_count("top", top, none="for all groups")
         places = _planned(journeys, steps)
         stepwise = isinstance(within, Sequence) and not isinstance(within, str)
         rules = journeys.model.report if journeys.model else None
@@ -329,8 +337,9 @@ class FunnelAnalysis:
             windows=_windows(within, len(places)),
             stepwise=stepwise,
             order=order,
-            by=by,
-            by_at=by_at,
+            by=columns(journeys, by),
+            by_at=_taken_at(by_at, places),
+            top=top,
             unit=unit,
             first_only=start == "first",
             together=ties == "any",
@@ -369,7 +378,9 @@ class FunnelAnalysis:
             (excluded and len(self.steps) == 1, "exclude needs two steps, for the event to lie between."),
             (attempts and self.together, "unit='attempt' needs ties='order'."),
             (attempts and self.stepwise, f"unit='attempt' needs {one_window}."),
-            (self.by_at != "first" and self.by is None, f"by_at={self.by_at!r} needs a column by=."),
+            (self.by_at != "first" and not self.by, f"by_at={self.by_at!r} needs a column by=."),
+            (self.top is not None and not self.by, f"top={self.top} needs a column by=."),
+            (len(set(self.by)) < len(self.by), f"by={list(self.by)} has a column twice."),
         ):
             if wrong:
                 raise InputError(why)
@@ -378,6 +389,11 @@ class FunnelAnalysis:
     def total(self) -> int:
         """The longest that a run can take, µs."""
         return sum(self.windows) if self.stepwise else max(self.windows)
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Names of the columns of groups."""
+        return self.by if self.period is None else ("period",)
 
     @property
     def unbounded(self) -> bool:
@@ -401,7 +417,7 @@ class FunnelAnalysis:
                 keys.append(key)
         n_steps = len(self.steps)
         times = Durations.of(np.concatenate(lags), np.concatenate(keys))
-        if self.by is None and self.period is None:
+        if not self.by and self.period is None:
             return FunnelPartial(log.groups, counts, times)
         used = np.flatnonzero(counts.any(axis=(1, 2)))
         number = np.zeros(len(log.groups), np.int64)
@@ -416,21 +432,31 @@ class FunnelAnalysis:
 
     def finalize(self, partial: FunnelPartial) -> Funnel:
         """The funnel from the grand total."""
-        return Funnel(analysis=self, partial=partial)
+        order = _sorted_groups(self, partial)
+        if self.top is None or len(order) <= self.top:
+            return Funnel(self, partial)
+        kept = order[: self.top]
+        names = [partial.groups[group] for group in kept]
+        rest = (OTHER,) * len(self.by)
+        while rest in names:
+            rest = (f"({rest[0]})",) * len(self.by)
+        place = np.full(len(order), self.top)
+        place[kept] = np.arange(self.top)
+        return Funnel(self, partial.regrouped((*names, rest), place), rest)
 
     def _read(self, partition: Partition) -> _Log:
         """What the partition has to say about the funnel."""
         units = partition.units("journey" if self.unit == "attempt" else self.unit)
         owned = _Owned(units, np.arange(len(units.offsets) - 1))
         group = starts = np.zeros(0, np.int64)
-        groups: tuple[str, ...] = (ALL,)
+        groups: tuple[Group, ...] = ((),)
         if self.hold is not None:
             owned = owned.divided(partition.labels(self.hold).codes)
         time = partition.event("time")
         if self.period is not None:
             starts, groups = _periods(time, self.period, self.timezone)
-        elif self.by is not None:
-            group, groups = _with_none(partition.labels(self.by))
+        elif self.by:
+            group, groups = _grouped(partition, self.by)
             if self.by_at == "every":
                 owned = owned.divided(group)
         code, table = self._masks(partition)
@@ -469,7 +495,10 @@ class FunnelAnalysis:
         settled = self.end - found.started >= self.total
         if self.period is not None:
             group = np.searchsorted(log.period_starts, found.started, side="right") - 1
-        elif self.by is not None:
+        elif isinstance(self.by_at, int):
+            at = found.served if order is None else order[found.served]
+            group = np.where(found.served < 0, log.groups.index((NONE,) * len(self.by)), log.group[at])
+        elif self.by:
             group = log.group[last if self.by_at == "last" else first]
         else:
             group = np.zeros(len(owner), np.int64)
@@ -510,17 +539,19 @@ class FunnelAnalysis:
         windows = np.array(self.windows, np.int64)
         void_from = np.array([low for _, low, _ in self.excluded], np.int64)
         void_to = np.array([high for _, _, high in self.excluded], np.int64)
+        noted = self.by_at - 1 if isinstance(self.by_at, int) else -1
         if self.order == "strict":
-            return kernels.strict_runs(*events, windows, self.stepwise, self.first_only, self.end)
+            return kernels.strict_runs(*events, windows, self.stepwise, self.first_only, self.end, noted)
         if self.order == "any":
-            return kernels.any_order_runs(*events, len(windows), self.total, self.first_only, self.end)
+            return kernels.any_order_runs(*events, len(windows), self.total, self.first_only, self.end, noted)
         if self.together or self.stepwise:
             return kernels.ordered_instants(
-                *events, windows, self.stepwise, self.together, void_from, void_to, self.first_only, self.end
-            )
+                *events, windows, self.stepwise, self.together, void_from, void_to,
+                self.first_only, self.end, noted,
+            )  # fmt: skip
         return kernels.ordered_runs(
             *events, self.total, self._sequence(), void_from, void_to,
-            self.first_only, self.unit == "attempt", self.end,
+            self.first_only, self.unit == "attempt", self.end, noted,
         )  # fmt: skip
 
     def _sequence(self) -> Any:  # noqa: ANN401 - the kernel's own type, imported lazily
@@ -612,7 +643,7 @@ class _Log(NamedTuple):
     time: NDArray[np.int64]
     group: NDArray[np.int64]
     period_starts: NDArray[np.int64]
-    groups: tuple[str, ...]
+    groups: tuple[Group, ...]
     can_go_on: NDArray[np.bool_]
 
 
@@ -786,7 +817,7 @@ def _rows_that_fit(partition: Partition, place: Place) -> NDArray[np.int64]:
 
 def _periods(
     time: NDArray[np.int64], period: str, timezone: str
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+) -> tuple[NDArray[np.int64], tuple[Group, ...]]:
     """When each calendar period of the log begins, and its name: the date (and hour) of that."""
     if not len(time):
         return time, ()
@@ -795,7 +826,45 @@ def _periods(
     local = pd.period_range(first, last, freq=PERIODS[period]).start_time
     starts = local.tz_localize(timezone, ambiguous=np.ones(len(local), bool), nonexistent="shift_forward")
     pattern = "%Y-%m-%d %H:%M" if period == "hour" else "%Y-%m-%d"
-    return starts.as_unit("us").asi8, tuple(local.strftime(pattern))
+    return starts.as_unit("us").asi8, tuple((name,) for name in local.strftime(pattern))
+
+
+def _taken_at(by_at: object, steps: tuple[Place, ...]) -> str | int:
+    """Where the value of a group is taken: a word, or the number of a step after the first."""
+    if isinstance(by_at, str) or not isinstance(by_at, Integral) or isinstance(by_at, bool):
+        if by_at not in {"first", "last", "every"}:
+            raise UnknownNameError("by_at", str(by_at), ["first", "last", "every", "the number of a step"])
+        return str(by_at)
+    number = int(by_at)
+    if not 1 <= number <= len(steps):
+        raise InputError(f"by_at={number}: the steps have the numbers 1 to {len(steps)}.")
+    if steps[number - 1].optional:
+        raise InputError(
+            f"by_at={number}: {steps[number - 1].label!r} is optional, so a run may not have it."
+        )
+    return "first" if number == 1 else number
+
+
+def _grouped(partition: Partition, by: Sequence[str]) -> tuple[NDArray[np.int64], tuple[Group, ...]]:
+    """The group of each event, as a position in the groups that there are; all missing is always one."""
+    group, names = _with_none(partition.labels(by[0]))
+    groups: list[Group] = [(name,) for name in names]
+    for column in by[1:]:
+        codes, names = _with_none(partition.labels(column))
+        pairs, group = _numbered(group * len(names) + codes, len(groups) * len(names))
+        groups = [(*groups[pair // len(names)], names[pair % len(names)]) for pair in pairs.tolist()]
+    missing = (NONE,) * len(by)
+    return group, tuple(groups) if missing in groups else (*groups, missing)
+
+
+def _numbered(codes: NDArray[np.int64], n_codes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The codes that occur, rising, and the place of each code among them."""
+    if n_codes > 2 * len(codes):
+        return np.unique(codes, return_inverse=True)
+    used = np.flatnonzero(np.bincount(codes, minlength=n_codes))
+    place = np.zeros(n_codes, np.int64)
+    place[used] = np.arange(len(used))
+    return used, place[codes]
 
 
 def _with_none(labels: Labels) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -810,7 +879,7 @@ class FunnelPartial:
 
     Attributes
     ----------
-    groups : tuple of str
+    groups : tuple of Group
     counts : int64, groups × kinds × (steps + 1)
         Units by their furthest step (0 to n): all, open ones, settled ones; and, by step, those that did an
         optional one: all, settled ones.
@@ -818,22 +887,21 @@ class FunnelPartial:
         From the step before; group number × steps + step. Step 0: from first to last, of completed runs.
     """
 
-    groups: tuple[str, ...]
+    groups: tuple[Group, ...]
     counts: NDArray[np.int64]
     times: Durations
 
     def __add__(self, other: FunnelPartial) -> FunnelPartial:
         groups, mine, others = aligned(self.groups, other.groups)
+        one, more = self.regrouped(groups, mine), other.regrouped(groups, others)
+        return FunnelPartial(groups, one.counts + more.counts, one.times + more.times)
+
+    def regrouped(self, groups: tuple[Group, ...], place: NDArray[np.int64]) -> FunnelPartial:
+        """The same units, those of group g now in `groups[place[g]]`."""
         n_steps = self.counts.shape[2] - 1
         counts = np.zeros((len(groups), *self.counts.shape[1:]), np.int64)
-        np.add.at(counts, mine, self.counts)
-        np.add.at(counts, others, other.counts)
-
-        def keys(place: NDArray[np.int64]) -> NDArray[np.int64]:
-            numbers: NDArray[np.int64] = place[:, None] * n_steps + np.arange(n_steps)
-            return numbers.ravel()
-
-        times = self.times.regrouped(keys(mine)) + other.times.regrouped(keys(others))
+        np.add.at(counts, place, self.counts)
+        times = self.times.regrouped((place[:, None] * n_steps + np.arange(n_steps)).ravel())
         return FunnelPartial(groups, counts, times)
 
 
@@ -856,24 +924,21 @@ class Funnel:
 
     analysis: FunnelAnalysis
     partial: FunnelPartial
+    _rest: Group | None = None
     _asked: tuple[Journeys, Engine | None] | None = field(default=None, repr=False)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per step (and group); columns as `cjm.funnel` describes them."""
-        order = _sorted_groups(self.analysis, self.partial)
+        order = self._order()
         tables = [_table(self.analysis, self.partial, group) for group in order]
         frame = pd.concat(tables, ignore_index=True) if tables else _no_rows(self.analysis)
-        column = self.group_column
-        if column is None:
-            return frame
-        names = [self.partial.groups[group] for group in order]
-        frame.insert(0, column, np.repeat(np.array(names, dtype=object), len(self.analysis.steps)))
-        return frame
+        groups = [self.partial.groups[group] for group in order for _ in self.analysis.steps]
+        return _with_groups(frame, self.analysis.group_columns, groups)
 
-    @property
-    def group_column(self) -> str | None:
-        """Name of the column of groups, if there are any."""
-        return "period" if self.analysis.period is not None else self.analysis.by
+    def _order(self) -> list[int]:
+        """The groups as the frame has them."""
+        order = _sorted_groups(self.analysis, self.partial)
+        return sorted(order, key=lambda group: self.partial.groups[group] == self._rest)
 
     @property
     def started(self) -> int:
@@ -921,8 +986,8 @@ class Funnel:
         UnknownNameError
             There is no such step.
         """
-        column = self.group_column
-        if column is None:
+        columns = self.analysis.group_columns
+        if not columns:
             raise InputError("There are no groups to compare. Ask with by=, for example by='channel'.")
         if self.analysis.unbounded:
             raise InputError("Groups are compared by settled conversion, which needs a window: within=.")
@@ -937,12 +1002,10 @@ class Funnel:
         low, high = newcombe(*tables, confidence=self.analysis.confidence)
         p_value = two_proportion_test(*tables)[1]
         q_value = benjamini_hochberg(p_value)
-        names = rows[column].to_numpy(dtype=object)
+        groups = [tuple(group) for group in rows[list(columns)].to_numpy(dtype=object)]
         clear = q_value < 1 - self.analysis.confidence
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
-                column: names[one],
-                f"other_{column}": names[other],
                 "step": self.analysis.steps[number].label,
                 "settled_conversion": share[one],
                 "other_settled_conversion": share[other],
@@ -959,8 +1022,12 @@ class Funnel:
                 ),
             }
         )
+        frame = _with_groups(frame, [f"other_{column}" for column in columns], [groups[two] for two in other])
+        return _with_groups(frame, columns, [groups[two] for two in one])
 
-    def units(self, step: int | str, status: str = "dropped", *, group: str | None = None) -> pd.DataFrame:
+    def units(
+        self, step: int | str, status: str = "dropped", *, group: str | Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Who is behind a number: the units that reached a step, or stopped there.
 
         Parameters
@@ -968,8 +1035,8 @@ class Funnel:
         step : int or str
             Number (from 1) or label of the step.
         status : {"dropped", "open", "reached"}
-        group : str, optional
-            Only the units of this group.
+        group : str or sequence of str, optional
+            Only the units of this group: its name, one per column of `by`.
 
         Returns
         -------
@@ -987,10 +1054,21 @@ class Funnel:
         """
         if status not in STATUSES:
             raise UnknownNameError("status", status, STATUSES)
-        if group is not None and (self.group_column is None or group not in self.partial.groups):
-            raise UnknownNameError("group", group, self.partial.groups if self.group_column else ())
         journeys, engine = self._question()
-        return run(_Listing(self.analysis, self._step_number(step), status, group), journeys, engine)
+        listing = _Listing(self.analysis, self._step_number(step), status, *self._chosen(group))
+        return run(listing, journeys, engine)
+
+    def _chosen(self, group: str | Sequence[str] | None) -> tuple[frozenset[Group] | None, bool]:
+        """Groups by name, and whether all but these are meant."""
+        if group is None:
+            return None, False
+        name = (group,) if isinstance(group, str) else tuple(group)
+        known = self.partial.groups if self.analysis.group_columns else ()
+        if name not in known:
+            raise UnknownNameError("group", " · ".join(name), [" · ".join(one) for one in known])
+        if name == self._rest:
+            return frozenset(known) - {name}, True
+        return frozenset({name}), False
 
     def over(self, period: str) -> Funnel:
         """The same funnel per period: units by the day, week, month … of their first visit to the first step.
@@ -1014,8 +1092,9 @@ class Funnel:
         """
         if period not in PERIODS:
             raise UnknownNameError("period", period, PERIODS)
-        if self.group_column is not None:
-            raise InputError(f"This funnel is grouped by {self.group_column!r} already: ask without by=.")
+        if self.analysis.group_columns:
+            already = " and ".join(map(repr, self.analysis.group_columns))
+            raise InputError(f"This funnel is grouped by {already} already: ask without by=.")
         journeys, engine = self._question()
         return replace(
             run(replace(self.analysis, period=period), journeys, engine), _asked=(journeys, engine)
@@ -1032,7 +1111,7 @@ class Funnel:
             `of`). Those that have not got through yet are not in it.
         """
         n_steps = len(self.analysis.steps)
-        order = _sorted_groups(self.analysis, self.partial)
+        order = self._order()
         points = [self.partial.times.points(group * n_steps) for group in order]
         longest = max((lengths[-1] for lengths, _ in points if len(lengths)), default=0.0)
         width = next((one for one in _WIDTHS if longest <= _BARS * one), _WIDTHS[-1])
@@ -1053,9 +1132,8 @@ class Funnel:
                     "of": total,
                 }
             )
-            if self.group_column is not None:
-                table.insert(0, self.group_column, self.partial.groups[group])
-            tables.append(table)
+            groups = [self.partial.groups[group]] * len(table)
+            tables.append(_with_groups(table, self.analysis.group_columns, groups))
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def plot(self) -> go.Figure:
@@ -1063,7 +1141,11 @@ class Funnel:
         from cjm_analytics.charts.funnel import funnel_chart
 
         return funnel_chart(
-            self.to_frame(), by=self.group_column, unit=self.analysis.unit, window=self._window
+            self.to_frame(),
+            by=self.analysis.group_columns,
+            unit=self.analysis.unit,
+            window=self._window,
+            rest=self._rest,
         )
 
     @property
@@ -1121,7 +1203,8 @@ class _Listing:
     analysis: FunnelAnalysis
     step: int
     status: str
-    group: str | None
+    groups: frozenset[Group] | None
+    but: bool
 
     def map(self, partition: Partition) -> _Rows:
         counted = self.analysis.count(partition)
@@ -1134,9 +1217,9 @@ class _Listing:
         else:
             chosen = (found.depth == self.step + 1) & ~complete
             chosen &= counted.going if self.status == "open" else ~counted.going
-        groups = np.array([*counted.groups, ""], dtype=object)[counted.group]
-        if self.group is not None:
-            chosen &= groups == self.group
+        if self.groups is not None:
+            wanted = np.array([(group in self.groups) != self.but for group in counted.groups], np.bool_)
+            chosen &= wanted[counted.group]
         rows = np.flatnonzero(chosen)
         time = partition.event("time")
         units = partition.units("journey" if analysis.unit == "attempt" else analysis.unit)
@@ -1153,8 +1236,9 @@ class _Listing:
             started=pd.to_datetime(time[counted.first[rows]], unit="us", utc=True),
             last=pd.to_datetime(time[counted.last[rows]], unit="us", utc=True),
         )
-        if analysis.period is not None or analysis.by is not None:
-            frame[analysis.by or "period"] = groups[rows]
+        for place, column in enumerate(analysis.group_columns):
+            names = np.array([group[place] for group in counted.groups], dtype=object)
+            frame[column] = names[counted.group[rows]]
         return _Rows((frame,))
 
     def finalize(self, partial: _Rows) -> pd.DataFrame:
@@ -1228,6 +1312,13 @@ def _table(analysis: FunnelAnalysis, partial: FunnelPartial, group: int) -> pd.D
     )
 
 
+def _with_groups(frame: pd.DataFrame, names: Sequence[str], groups: Sequence[Group]) -> pd.DataFrame:
+    """The frame with the columns of groups at its front."""
+    for place, name in enumerate(names):
+        frame.insert(place, name, np.array([group[place] for group in groups], dtype=object))
+    return frame
+
+
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         share: NDArray[np.float64] = np.where(whole > 0, part / whole, np.nan)
@@ -1237,5 +1328,5 @@ def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 def _no_rows(analysis: FunnelAnalysis) -> pd.DataFrame:
     """The table of no group: columns and types without a row."""
     n = len(analysis.steps)
-    nothing = FunnelPartial((ALL,), np.zeros((1, len(_KINDS), n + 1), np.int64), Durations.empty())
+    nothing = FunnelPartial(((),), np.zeros((1, len(_KINDS), n + 1), np.int64), Durations.empty())
     return _table(analysis, nothing, 0).iloc[:0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -180,9 +180,12 @@ def frozen(column: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
+_Name = TypeVar("_Name", str, tuple[str, ...])
+
+
 def aligned(
-    names: Sequence[str], other: Sequence[str]
-) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray[np.int64]]:
+    names: Sequence[_Name], other: Sequence[_Name]
+) -> tuple[tuple[_Name, ...], NDArray[np.int64], NDArray[np.int64]]:
     """The sorted union of two lists of names, and the place of each name of either in it.
 
     Examples
@@ -190,8 +193,8 @@ def aligned(
     >>> aligned(["a", "c"], ["b", "c"])
     (('a', 'b', 'c'), array([0, 2]), array([1, 2]))
     """
-    union = tuple(sorted({*names, *other}))
-    place = {name: number for number, name in enumerate(union)}
+    union: tuple[_Name, ...] = tuple(sorted(set(names).union(other)))
+    place: dict[_Name, int] = {name: number for number, name in enumerate(union)}
     return (
         union,
         np.array([place[name] for name in names], dtype=np.int64),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, wrapped
+from cjm_analytics.charts.text import fitted, plain, text_width, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -20,7 +20,11 @@ __all__ = ["funnel_chart", "trend_chart"]
 MOST_GROUPS = 6
 """More groups than this cannot be told apart."""
 
+_JOINT = " · "
 _NAME_ROOM = 200
+_LEGEND_KEY, _LEGEND_WIDTH, _LEGEND_LINE = 56, 560, 30
+"""Pixels of the legend: besides a name, across on a narrow page, and from line to line."""
+
 _GAP = 2 * theme.NBSP
 _ROOM_FOR_NUMBERS = 1.3
 """Right end of the axis: beyond 100 % stand the numbers of the longest bars."""
@@ -32,23 +36,38 @@ _PARTS = (
 )
 
 
-def funnel_chart(frame: pd.DataFrame, *, by: str | None, unit: str, window: str) -> go.Figure:
+def funnel_chart(
+    frame: pd.DataFrame,
+    *,
+    by: Sequence[str],
+    unit: str,
+    window: str,
+    rest: Sequence[str] | None = None,
+) -> go.Figure:
     """Bars per step, as long as the share of all starts that reached it, in the parts that became of them.
 
     Parameters
     ----------
     frame : DataFrame
         As `Funnel.to_frame` gives it.
-    by : str or None
-        The column of groups; those that are too small are left out, and so are all but the largest six.
+    by : sequence of str
+        The columns of groups; those that are too small are left out, and so are all but the largest six.
     unit : str
         What is counted, for the title.
     window : str
         The window in words.
+    rest : sequence of str, optional
+        The group of all that are none of the largest: drawn last, in grey.
     """
-    if by == "period":
+    if tuple(by) == ("period",):
         return trend_chart(frame, unit=unit, window=window)
-    return _single(frame, unit, window) if by is None else _grouped(frame, by, unit, window)
+    if not by:
+        return _single(frame, unit, window)
+    groups = frame[list(by)].itertuples(index=False, name=None)
+    last = None if rest is None else rest[0]
+    names = [last if last and group == tuple(rest or ()) else _JOINT.join(group) for group in groups]
+    title = f"{unit.capitalize()}s by step reached, by {' and '.join(map(plain, by))}"
+    return _grouped(frame.assign(group=names), title, window, last)
 
 
 def _single(frame: pd.DataFrame, unit: str, window: str) -> go.Figure:
@@ -93,23 +112,25 @@ def _bold(name: str, *, lines: int) -> str:
     return "<b>" + "<br>".join(map(plain, wrapped(name, _NAME_ROOM, 13, bold=True, lines=lines))) + "</b>"
 
 
-def _grouped(frame: pd.DataFrame, by: str, unit: str, window: str) -> go.Figure:
+def _grouped(frame: pd.DataFrame, title: str, window: str, rest: str | None) -> go.Figure:
     shown = frame[frame["reliability"] != "hidden"]
-    groups = list(dict.fromkeys(shown[by]))[:MOST_GROUPS]
-    shown = shown[shown[by].isin(groups)]
+    large = [group for group in dict.fromkeys(shown["group"]) if group != rest][:MOST_GROUPS]
+    groups = large + [group for group in shown["group"].unique() if group == rest]
+    shown = shown[shown["group"].isin(groups)]
     steps = list(dict.fromkeys(frame["step"]))
     pitch = len(groups) + 1.1
-    left_out = frame[by].nunique() - len(groups)
+    left_out = frame["group"].nunique() - len(groups)
     note = f"{left_out} more groups, smaller or under the minimum, are in the table" if left_out else ""
     figure = theme.figure(
-        f"{unit.capitalize()}s by step reached, by {plain(by)}",
+        title,
         subtitle=" · ".join(
             filter(None, [f"steps {window}", "solid: went on, hatched: open, pale: dropped", note])
         ),
         height=round(150 + 21 * pitch * max(len(steps), 1)),
     )
-    for place, (group, colour) in enumerate(theme.colours(groups).items()):
-        mine = shown[shown[by] == group].reset_index(drop=True)
+    grey = {group: theme.UNASSIGNED for group in groups if group == rest}
+    for place, (group, colour) in enumerate((theme.colours(groups) | grey).items()):
+        mine = shown[shown["group"] == group].reset_index(drop=True)
         mine = mine.assign(y=np.arange(len(mine)) * pitch + place)
         colours = {part: theme.tint(colour, strength) for part, _, _, strength in _PARTS}
         weak = mine["reliability"].eq("weak").any()
@@ -133,6 +154,13 @@ def _grouped(frame: pd.DataFrame, by: str, unit: str, window: str) -> go.Figure:
     centres = np.arange(len(steps)) * pitch + (len(groups) - 1) / 2
     names = [_bold(str(step), lines=3) for step in steps]
     _finish(figure, centres.tolist(), names, len(steps) * pitch - 1.1)
+    entries = sum(_LEGEND_KEY + min(text_width(str(group), 12), 150) for group in [*groups, "settled" * 5])
+    more_lines = _LEGEND_LINE * int(entries // _LEGEND_WIDTH)
+    figure.update_layout(
+        margin_t=104 + more_lines,
+        height=figure.layout.height + more_lines,
+        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 22}},
+    )
     return figure
 
 

@@ -64,6 +64,8 @@ class Outcomes(NamedTuple):
         Could a run still go on when observation ended?
     void : int8
         Number of the step that an exclusion kept a run from, the furthest; 0: none.
+    served : int64
+        Row that served the step `noted` (from 0) in the same run; −1: it did not get there, or none is noted.
     lag : int64, shape (n, n_steps)
         Time from the required step before to each step that was reached; else, and at 0, without meaning.
     """
@@ -76,6 +78,7 @@ class Outcomes(NamedTuple):
     started: NDArray[np.int64]
     going: NDArray[np.bool_]
     void: NDArray[np.int8]
+    served: NDArray[np.int64]
     lag: NDArray[np.int64]
 
 
@@ -90,6 +93,7 @@ def room(n: int, n_steps: int) -> Outcomes:
         np.empty(n, np.int64),
         np.empty(n, np.bool_),
         np.empty(n, np.int8),
+        np.empty(n, np.int64),
         np.empty((n, n_steps), np.int64),
     )
 
@@ -99,7 +103,7 @@ def _note(
     found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, first: int | np.int64,
     last: int | np.int64, going: bool, void: int | np.int64,
 ) -> int:  # fmt: skip
-    """Write down what became of a unit as outcome n, the lags apart; returns n + 1."""
+    """Write down what became of a unit as outcome n, lags and `served` apart; returns n + 1."""
     found.unit[n] = unit
     found.depth[n] = furthest + 1
     found.optional[n] = 0
@@ -108,31 +112,36 @@ def _note(
     found.started[n] = started
     found.going[n] = going
     found.void[n] = void
+    found.served[n] = -1
     return n + 1
 
 
 @njit(nogil=True, cache=True)
-def _note_lags(
-    lag: NDArray[np.int64], rows: NDArray[np.int64], furthest: int, time: NDArray[np.int64]
+def _note_rows(
+    found: Outcomes, n: int, rows: NDArray[np.int64], furthest: int, time: NDArray[np.int64], noted: int
 ) -> None:
-    """The lags of a run in which `rows[i]` served step i."""
+    """The lags and `served` of outcome n, a run in which `rows[i]` served step i."""
     for step in range(1, furthest + 1):
-        lag[step] = time[rows[step]] - time[rows[step - 1]]
+        found.lag[n, step] = time[rows[step]] - time[rows[step - 1]]
+    if 0 <= noted <= furthest:
+        found.served[n] = rows[noted]
 
 
 @njit(nogil=True, cache=True)
 def _walk(
-    lag: NDArray[np.int64], first: np.int64, last: np.int64, code: NDArray[Any], table: NDArray[np.int64],
-    time: NDArray[np.int64], after: NDArray[np.int64],
+    found: Outcomes, n: int, first: np.int64, last: np.int64, code: NDArray[Any], table: NDArray[np.int64],
+    time: NDArray[np.int64], after: NDArray[np.int64], noted: int,
 ) -> None:  # fmt: skip
-    """The lags of a run between two rows: each required step is served by its earliest event."""
+    """The lags and `served` of outcome n, a run between two rows: each step takes its earliest event."""
     before = np.int64(first)
     step = after[0]
     for row in range(first + 1, last + 1):
         mask = table[code[row]] if len(table) else np.int64(code[row])
         if (mask >> step) & 1:
-            lag[step] = time[row] - time[before]
+            found.lag[n, step] = time[row] - time[before]
             before = np.int64(row)
+            if step == noted:
+                found.served[n] = row
             step = after[step]
             if step == len(after):
                 break
@@ -152,7 +161,7 @@ def ordered_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
     within: int, steps: Sequence, void_from: NDArray[np.int64], void_to: NDArray[np.int64],
-    first_only: bool, attempts: bool, end: int,
+    first_only: bool, attempts: bool, end: int, noted: int,
 ) -> int:  # fmt: skip
     """Steps in order within one window from the first; other events may lie between.
 
@@ -195,7 +204,7 @@ def ordered_runs(
                     void = max(void, void_to[exclusion])
                     if attempts:
                         n = _note(found, n, unit, time[one], step, one, done[step], False, void_to[exclusion])
-                        _walk(found.lag[n - 1], one, done[step], code, table, time, steps.after)
+                        _walk(found, n - 1, one, done[step], code, table, time, steps.after, noted)
                     for other in range(n_steps):
                         if run[other] == one:
                             run[other] = -1
@@ -228,12 +237,12 @@ def ordered_runs(
                     old = run[step]
                     if old >= 0 and run[steps.after[step]] != old and now - time[old] > within:
                         n = _note(found, n, unit, time[old], step, old, done[step], False, 0)
-                        _walk(found.lag[n - 1], old, done[step], code, table, time, steps.after)
+                        _walk(found, n - 1, old, done[step], code, table, time, steps.after, noted)
                 run[step] = one
                 done[step] = row
                 if attempts and step == steps.final:
                     n = _note(found, n, unit, time[one], step, one, row, False, 0)
-                    _walk(found.lag[n - 1], one, np.int64(row), code, table, time, steps.after)
+                    _walk(found, n - 1, one, np.int64(row), code, table, time, steps.after, noted)
         if furthest < 0:
             continue
         going = False
@@ -246,12 +255,12 @@ def ordered_runs(
                 going |= alive
                 if attempts and run[steps.after[step]] != one:
                     n = _note(found, n, unit, time[one], step, one, done[step], alive, 0)
-                    _walk(found.lag[n - 1], one, done[step], code, table, time, steps.after)
+                    _walk(found, n - 1, one, done[step], code, table, time, steps.after, noted)
         if attempts:
             continue
         n = _note(found, n, unit, started, furthest, first, last, going, void)
         if furthest > 0:
-            _walk(found.lag[n - 1], first, last, code, table, time, steps.after)
+            _walk(found, n - 1, first, last, code, table, time, steps.after, noted)
         if optional:
             found.optional[n - 1] = optional
             for step in range(n_steps):
@@ -297,7 +306,7 @@ def ordered_instants(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
     window: NDArray[np.int64], stepwise: bool, together: bool,
-    void_from: NDArray[np.int64], void_to: NDArray[np.int64], first_only: bool, end: int,
+    void_from: NDArray[np.int64], void_to: NDArray[np.int64], first_only: bool, end: int, noted: int,
 ) -> int:  # fmt: skip
     """Steps in order, instant by instant: with `together`, simultaneous events count in either order.
 
@@ -418,7 +427,7 @@ def ordered_instants(
                 since = rows[step, step] if stepwise else run[step]
                 going |= end - time[since] < window[step + 1]
         n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, void)
-        _note_lags(found.lag[n - 1], best, furthest, time)
+        _note_rows(found, n - 1, best, furthest, time, noted)
     return n
 
 
@@ -426,7 +435,7 @@ def ordered_instants(
 def strict_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
-    window: NDArray[np.int64], stepwise: bool, first_only: bool, end: int,
+    window: NDArray[np.int64], stepwise: bool, first_only: bool, end: int, noted: int,
 ) -> int:  # fmt: skip
     """Steps in order with no event of the unit between: a run is a stretch of neighbouring rows.
 
@@ -469,7 +478,7 @@ def strict_runs(
                 since = last if stepwise else last - step
                 going |= end - time[since] < window[step + 1]
         n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, 0)
-        _note_lags(found.lag[n - 1], best, furthest, time)
+        _note_rows(found, n - 1, best, furthest, time, noted)
     return n
 
 
@@ -477,7 +486,7 @@ def strict_runs(
 def any_order_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
-    n_steps: int, within: int, first_only: bool, end: int,
+    n_steps: int, within: int, first_only: bool, end: int, noted: int,
 ) -> int:  # fmt: skip
     """The most different steps done inside one window, whichever; each with an event of its own.
 
@@ -557,7 +566,7 @@ def any_order_runs(
         since = started if first_only or n_recent == 0 else time[recent[n_recent - 1]]
         going = n_recent > 0 and bool(end - since < within)
         n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, void)
-        _note_lags(found.lag[n - 1], best, furthest, time)
+        _note_rows(found, n - 1, best, furthest, time, noted)
     return n
 
 

@@ -11,7 +11,10 @@ from itertools import combinations, pairwise, permutations
 
 @dataclass
 class Expected:
-    """What became of a unit: steps done, start, last event, times between steps, can it go on, void up to."""
+    """What became of a unit: steps done, start, last event, times between steps, can it go on, void up to.
+
+    `rows`: the events that served the steps (by instants: their times).
+    """
 
     depth: int
     first: int
@@ -20,6 +23,7 @@ class Expected:
     started: int
     going: bool
     void: int = 0
+    rows: tuple = ()
 
 
 def furthest_chain(events, n_steps, within, *, ties=False):
@@ -104,7 +108,7 @@ def ordered(events, n_steps, within, end, *, exclusions=(), first_only=False):
     )
     return Expected(
         depth, best.rows[0], best.rows[-1], lags_of(events, best.rows), events[starts[0]][0], going,
-        max(run.void for run in runs),
+        max(run.void for run in runs), tuple(best.rows),
     )  # fmt: skip
 
 
@@ -131,6 +135,7 @@ def attempts(events, n_steps, within, end, *, exclusions=()):
         Expected(
             len(run.rows), run.rows[0], run.rows[-1], lags_of(events, run.rows), events[run.rows[0]][0],
             not run.void and len(run.rows) < n_steps and end - events[run.rows[0]][0] < within, run.void,
+            tuple(run.rows),
         )
         for run in runs
         if not overtaken(run)
@@ -188,7 +193,7 @@ def ordered_instants(events, n_steps, within, end, *, exclusions=(), first_only=
 
     void = max((run[1] for run in runs if run[1] and not overtaken(run)), default=0)
     lags = [None, *(b - a for a, b in pairwise(best))]
-    return Expected(depth, best[0], best[-1], lags, starts[0], going, void)
+    return Expected(depth, best[0], best[-1], lags, starts[0], going, void, tuple(best))
 
 
 def stepwise(events, n_steps, windows, end):
@@ -213,7 +218,7 @@ def stepwise(events, n_steps, windows, end):
         end - events[chain[-1]][0] < windows[step + 1] for step, chain in chains.items() if step + 1 < n_steps
     )
     started = next(time for time, fits, _ in events if 0 in fits)
-    return Expected(len(best), best[0], best[-1], lags_of(events, best), started, going)
+    return Expected(len(best), best[0], best[-1], lags_of(events, best), started, going, 0, tuple(best))
 
 
 def strict(events, n_steps, windows, end, *, stepwise=False, first_only=False):
@@ -241,7 +246,8 @@ def strict(events, n_steps, windows, end, *, stepwise=False, first_only=False):
         and end - events[rows[-1] if stepwise else rows[0]][0] < windows[len(rows)]
         for rows in runs
     )
-    return Expected(depth, best[0], best[-1], lags_of(events, best), events[starts[0]][0], going)
+    lags = lags_of(events, best)
+    return Expected(depth, best[0], best[-1], lags, events[starts[0]][0], going, 0, tuple(best))
 
 
 def any_order(events, n_steps, within, end, *, first_only=False, excludes=False):
@@ -279,7 +285,7 @@ def any_order(events, n_steps, within, end, *, first_only=False, excludes=False)
         return None
     since = started if first_only else events[collected[-1]][0] if collected else None
     going = bool(collected) and end - since < within
-    return Expected(len(best), best[0], best[-1], lags_of(events, best), started, going, void)
+    return Expected(len(best), best[0], best[-1], lags_of(events, best), started, going, void, tuple(best))
 
 
 def lags_of(events, rows):
