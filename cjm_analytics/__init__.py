@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.flow import Flow, flow
     from cjm_analytics.analysis.funnel import Funnel, funnel, step
     from cjm_analytics.analysis.journey_map import JourneyMap, journey_map
+    from cjm_analytics.analysis.lifecycle import Lifecycle, lifecycle
     from cjm_analytics.analysis.paths import Paths, paths
+    from cjm_analytics.analysis.retention import Retention, retention
     from cjm_analytics.analysis.satisfaction import Satisfaction, satisfaction
+    from cjm_analytics.analysis.stickiness import Stickiness, stickiness
     from cjm_analytics.analysis.time_to import TimeTo, time_to
     from cjm_analytics.analysis.transitions import Transitions, transitions
     from cjm_analytics.columns import set_memory_budget
@@ -46,11 +49,14 @@ _HOME = {
     "JourneyMap": "analysis.journey_map",
     "JourneyModel": "model",
     "Journeys": "journeys",
+    "Lifecycle": "analysis.lifecycle",
     "LocalEngine": "engine.local",
     "ModelError": "errors",
     "ModelWarning": "errors",
     "Paths": "analysis.paths",
+    "Retention": "analysis.retention",
     "Satisfaction": "analysis.satisfaction",
+    "Stickiness": "analysis.stickiness",
     "StoreError": "errors",
     "TimeTo": "analysis.time_to",
     "Transitions": "analysis.transitions",
@@ -60,14 +66,17 @@ _HOME = {
     "funnel": "analysis.funnel",
     "ingest": "events.ingest",
     "journey_map": "analysis.journey_map",
+    "lifecycle": "analysis.lifecycle",
     "open_events": "events.store",
     "open_journeys": "journeys",
     "paths": "analysis.paths",
     "report": "report",
+    "retention": "analysis.retention",
     "satisfaction": "analysis.satisfaction",
     "sessionize": "sessionizer",
     "set_memory_budget": "columns",
     "step": "analysis.funnel",
+    "stickiness": "analysis.stickiness",
     "time_to": "analysis.time_to",
     "transitions": "analysis.transitions",
 }
@@ -83,11 +92,14 @@ __all__ = [
     "JourneyMap",
     "JourneyModel",
     "Journeys",
+    "Lifecycle",
     "LocalEngine",
     "ModelError",
     "ModelWarning",
     "Paths",
+    "Retention",
     "Satisfaction",
+    "Stickiness",
     "StoreError",
     "TimeTo",
     "Transitions",
@@ -97,15 +109,18 @@ __all__ = [
     "funnel",
     "ingest",
     "journey_map",
+    "lifecycle",
     "loaders",
     "open_events",
     "open_journeys",
     "paths",
     "report",
+    "retention",
     "satisfaction",
     "sessionize",
     "set_memory_budget",
     "step",
+    "stickiness",
     "time_to",
     "transitions",
 ]

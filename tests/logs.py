@@ -76,7 +76,7 @@ def journeys_of(
     return Journeys(
         partitions=partitions,
         codebook=codebook,
-        observation_start=int(times.min(initial=0)),
+        observation_start=int(times.min() if len(times) else 0),
         observation_ends={"log": end},
     )
 

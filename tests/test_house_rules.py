@@ -14,7 +14,19 @@ import cjm_analytics as cjm
 
 FUNCTIONS = [name for name in cjm.__all__ if inspect.isfunction(getattr(cjm, name))]
 CLASSES = [name for name in cjm.__all__ if inspect.isclass(getattr(cjm, name))]
-RESULTS = ["DropOff", "Flow", "Funnel", "JourneyMap", "Paths", "Satisfaction", "TimeTo", "Transitions"]
+RESULTS = [
+    "DropOff",
+    "Flow",
+    "Funnel",
+    "JourneyMap",
+    "Lifecycle",
+    "Paths",
+    "Retention",
+    "Satisfaction",
+    "Stickiness",
+    "TimeTo",
+    "Transitions",
+]
 LOADERS = [name for name in cjm.loaders.__all__ if inspect.isfunction(getattr(cjm.loaders, name))]
 
 

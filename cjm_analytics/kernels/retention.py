@@ -1,0 +1,171 @@
+"""Who came back, and when: returns after a start, runs of active periods, active days per period."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["count_active_days", "count_lifecycle", "list_returns", "number_periods"]
+
+EACH, LATEST, RUN, FIRST = range(4)
+
+
+@njit(nogil=True, cache=True)
+def number_periods(time: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The period of each time: i where bounds[i] <= time < bounds[i + 1]; −1 before all, the last beyond.
+
+    Periods are nearly equally long, so that the proportional guess is almost always right.
+    """
+    n_periods = len(bounds) - 1
+    mean = max((bounds[-1] - bounds[0]) / n_periods, 1.0)
+    numbers = np.empty(len(time), dtype=np.int32)
+    for row in range(len(time)):
+        number = int((time[row] - bounds[0]) / mean)
+        number = min(max(number, 0), n_periods)
+        while number > 0 and time[row] < bounds[number]:
+            number -= 1
+        while number < n_periods and time[row] >= bounds[number + 1]:
+            number += 1
+        numbers[row] = number if time[row] >= bounds[0] else -1
+    return numbers
+
+
+@njit(nogil=True, cache=True)
+def list_returns(
+    offsets: NDArray[np.int64],
+    starts: NDArray[np.bool_],
+    returns: NDArray[np.bool_],
+    cohort: NDArray[np.int32],
+    tick: NDArray[np.int64],
+    length: int,
+    slot_of: NDArray[np.int64],
+    n_slots: int,
+    recurring: bool,
+    kind: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts of customers and their returns: the row of the start, and the slot after it.
+
+    A customer belongs to the cohort of the first start; if `recurring`, of every period with a start, counted
+    from the first start in it. A later event lies (tick − tick of the start) // length ticks after the start,
+    and `slot_of` says which slot that is; beyond the table lies slot `n_slots`. Slot 0 is the start itself,
+    and always told.
+
+    `kind` says what is told of one customer and start: EACH slot with a return, the LATEST one (at most the
+    last slot), the last of an unbroken RUN from slot 1, or the FIRST.
+    """
+    rows = np.empty(1024, dtype=np.int64)
+    slots = np.empty(1024, dtype=np.int64)
+    n = 0
+    for customer in range(len(offsets) - 1):
+        row, end = offsets[customer], offsets[customer + 1]
+        while row < end:
+            if not starts[row]:
+                row += 1
+                continue
+            if n + n_slots >= len(rows):
+                # One start tells at most n_slots slots.
+                rows = np.concatenate((rows, np.empty(len(rows) + n_slots, dtype=np.int64)))
+                slots = np.concatenate((slots, np.empty(len(slots) + n_slots, dtype=np.int64)))
+            rows[n], slots[n] = row, 0
+            n += 1
+            slot = 0
+            run = 0
+            for later in range(row + 1, end):
+                if not returns[later]:
+                    continue
+                after = (tick[later] - tick[row]) // length
+                reached = slot_of[after] if after < len(slot_of) else n_slots
+                if reached <= slot:
+                    continue
+                if reached < n_slots and (kind == EACH or (kind == FIRST and slot == 0)):
+                    rows[n], slots[n] = row, reached
+                    n += 1
+                if reached == run + 1 and reached < n_slots:
+                    run = reached
+                slot = reached
+            told = min(slot, n_slots - 1) if kind == LATEST else run if kind == RUN else 0
+            if told > 0:
+                rows[n], slots[n] = row, told
+                n += 1
+            if not recurring:
+                break
+            began = cohort[row]
+            while row < end and (cohort[row] == began or not starts[row]):
+                row += 1
+    return rows[:n], slots[:n]
+
+
+@njit(nogil=True, cache=True)
+def count_lifecycle(
+    offsets: NDArray[np.int64],
+    active: NDArray[np.bool_],
+    period: NDArray[np.int32],
+    n_periods: int,
+    group: NDArray[np.int64],
+    n_groups: int,
+) -> NDArray[np.int64]:
+    """Customers that are new, returning, resurrected and dormant, by group, state and period.
+
+    A customer is in the group of the first active event.
+    """
+    counts = np.zeros((n_groups, 4, n_periods), dtype=np.int64)
+    for customer in range(len(offsets) - 1):
+        last = -1
+        where = 0
+        for row in range(offsets[customer], offsets[customer + 1]):
+            now = period[row]
+            if not active[row] or now == last:
+                continue
+            if last < 0:
+                where = group[row]
+                counts[where, 0, now] += 1
+            elif now == last + 1:
+                counts[where, 1, now] += 1
+            else:
+                counts[where, 2, now] += 1
+                counts[where, 3, last + 1] += 1
+            last = now
+        if 0 <= last < n_periods - 1:
+            counts[where, 3, last + 1] += 1
+    return counts
+
+
+@njit(nogil=True, cache=True)
+def count_active_days(
+    offsets: NDArray[np.int64],
+    active: NDArray[np.bool_],
+    period: NDArray[np.int32],
+    day: NDArray[np.int32],
+    n_periods: int,
+    most: int,
+    group: NDArray[np.int64],
+    n_groups: int,
+) -> NDArray[np.int64]:
+    """Customers by group, period and on how many days of it they were active (1 to `most`).
+
+    A customer is, in each period, in the group of the first active event of that period.
+    """
+    counts = np.zeros((n_groups, n_periods, most + 1), dtype=np.int64)
+    for customer in range(len(offsets) - 1):
+        current = -1
+        latest = -1
+        days = 0
+        where = 0
+        for row in range(offsets[customer], offsets[customer + 1]):
+            if not active[row]:
+                continue
+            if period[row] != current:
+                if current >= 0:
+                    counts[where, current, days] += 1
+                current, latest, days, where = period[row], -1, 0, group[row]
+            if day[row] != latest:
+                latest = day[row]
+                days += 1
+        if current >= 0:
+            counts[where, current, days] += 1
+    return counts
