@@ -51,7 +51,6 @@ def duckdb(place, pattern, reader):
 
     def ask():
         with peer.connect() as connection:
-            connection.execute("SET preserve_insertion_order = false")
             connection.execute(
                 f"COPY (SELECT * FROM {reader}('{pattern}') ORDER BY customer, timestamp) "
                 f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"

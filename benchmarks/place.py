@@ -112,7 +112,6 @@ def _duckdb(place: Place) -> None:
     import duckdb
 
     with duckdb.connect(str(place.duckdb)) as connection:
-        connection.execute("SET preserve_insertion_order = false")
         connection.execute(
             f"CREATE TABLE log AS SELECT customer, timestamp, event::ENUM ({_names('event', place)}) "
             f"AS event, channel FROM '{place.parquet}' ORDER BY customer, timestamp"

@@ -216,12 +216,15 @@ def main(
         )
         found = subprocess.run([peers, "-c", code], check=True, capture_output=True, text=True)
         foreign = found.stdout.strip()
+    method = (
+        f"`python benchmarks/run.py {size}`: {rounds} alternating runs each (ingest 3), after one to warm up "
+        "whose answers were asserted equal. Seconds are medians, memory the peak of each way's process."
+    )
     text = "\n".join(
         [
             "# Measured",
             "",
-            f"`python benchmarks/run.py {size}`: {rounds} alternating runs each (ingest 3), after one to warm",
-            "up whose answers were asserted equal. Seconds are medians, memory the peak of each way's process.",
+            method,
             "",
             f"Machine: {machine()}.",
             f"Versions: Python {platform.python_version()}, {', '.join(map(version, PACKAGES))}; {foreign}",

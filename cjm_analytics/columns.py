@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Columns", "FileColumns", "MemoryColumns", "as_numpy", "dotted", "set_memory_budget"]
+__all__ = [
+    "Columns",
+    "FileColumns",
+    "HeldColumns",
+    "MemoryColumns",
+    "as_numpy",
+    "dotted",
+    "set_memory_budget",
+]
 
 
 class Columns(Protocol):
@@ -87,6 +95,32 @@ class FileColumns:
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         return FileColumns(self.path, rows if self.rows is None else self.rows[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class HeldColumns:
+    """Columns that are read once and kept for as long as somebody works on them; for one thread."""
+
+    source: Columns
+    held: dict[str, pa.ChunkedArray] = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        return self.source.n_rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.source.names
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        missing = [name for name in dict.fromkeys(names) if name not in self.held]
+        if missing:
+            fresh = self.source.read(missing)
+            self.held.update((name, fresh.column(name)) for name in missing)
+        return pa.table({name: self.held[name] for name in names})
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        return self.source.take(rows)
 
 
 class _ColumnCache:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics._html import card
-from cjm_analytics.columns import Columns, MemoryColumns, as_numpy, dotted
+from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -231,6 +231,20 @@ class Partition:
     def customer_offsets(self) -> NDArray[np.int64]:
         """Customer c is the journeys `customer_offsets[c]:customer_offsets[c + 1]`."""
         return _offsets(np.bincount(self.journey("customer"), minlength=self.n_customers))
+
+    def held(self) -> Partition:
+        """The same partition, which reads each of its coded columns only once.
+
+        For the time of one pass: what it has read is kept, whatever the memory budget says.
+        """
+        if isinstance(self.events, MemoryColumns):
+            return self
+        return replace(
+            self,
+            events=HeldColumns(self.events),
+            cases=HeldColumns(self.cases),
+            answers=HeldColumns(self.answers),
+        )
 
     def units(self, unit: str) -> Units:
         """The runs of events that an analysis counts: `journey`, `customer` or `session`.

@@ -51,7 +51,8 @@ class LocalEngine:
         """The results of several analyses, computed in one pass over the data."""
 
         def ask(partition: Partition) -> list[Any]:
-            return [analysis.map(partition) for analysis in analyses]
+            held = partition.held()
+            return [analysis.map(held) for analysis in analyses]
 
         def added(pair: tuple[list[Any], list[Any]]) -> list[Any]:
             return [one + other for one, other in zip(*pair, strict=True)]
