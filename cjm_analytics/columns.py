@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.far_path import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from cjm_analytics.far_path import FarPath
 
 __all__ = [
     "Columns",
@@ -72,7 +75,7 @@ class MemoryColumns:
 class FileColumns:
     """Columns of one Parquet file, perhaps only some of its rows; cached within the memory budget."""
 
-    path: Path
+    path: Path | FarPath
     rows: NDArray[np.int64] | None = None
 
     @property
@@ -86,7 +89,7 @@ class FileColumns:
     @cached_property
     def _footer(self) -> tuple[int, tuple[str, ...]]:
         """Number of rows, and names; files never change once written."""
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(opened(self.path)) as file:
             return int(file.metadata.num_rows), tuple(file.schema_arrow.names)
 
     def read(self, names: Sequence[str]) -> pa.Table:
@@ -132,7 +135,7 @@ class _ColumnCache:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def read(self, path: Path, names: Sequence[str]) -> pa.Table:
+    def read(self, path: Path | FarPath, names: Sequence[str]) -> pa.Table:
         keys = {name: (str(path), name) for name in names}
         with self._lock:
             found = {name: self._held[key] for name, key in keys.items() if key in self._held}
@@ -140,7 +143,7 @@ class _ColumnCache:
                 self._held.move_to_end(keys[name])
         missing = [name for name in keys if name not in found]
         if missing:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(opened(path)) as file:
                 fresh = file.read(columns=missing)
             for name in missing:
                 found[name] = _in_one_piece(fresh.column(name))

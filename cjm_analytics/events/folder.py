@@ -12,27 +12,28 @@ import shutil
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cjm_analytics.errors import StoreError
+from cjm_analytics.far_path import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["FORMAT", "VERSION", "File", "Folder", "Manifest"]
+__all__ = ["FORMAT", "LOCK", "MANIFEST", "PARTS", "VERSION", "File", "Folder", "Manifest"]
 
 FORMAT = "cjm_analytics events"
 VERSION = 1
 
-_MANIFEST = "manifest.json"
-_LOCK = ".lock"
+MANIFEST = "manifest.json"
+LOCK = ".lock"
 _LISTED = ("events", "rejects", "customers", "identity", "owners")
-_PARTS = (*_LISTED, "spill")
+PARTS = (*_LISTED, "spill")
 """The folders inside a store; anything else in it was not written by this library."""
 
 
@@ -178,7 +179,7 @@ def _file_from_json(values: Mapping[str, Any], codebooks: Mapping[str, Sequence[
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that is, or becomes, an event store."""
+    """A folder on disk that is, or becomes, an event store."""
 
     path: Path
 
@@ -206,7 +207,7 @@ class Folder:
             # A writer replaced the manifest, and the next one removed its files, since it was read.
 
     def _manifest_text(self) -> bytes | None:
-        path = self.path / _MANIFEST
+        path = self.path / MANIFEST
         try:
             return path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -215,7 +216,7 @@ class Folder:
             raise StoreError(f"{path} cannot be read: {error}.") from error
 
     def _parsed(self, text: bytes) -> Manifest:
-        path = self.path / _MANIFEST
+        path = self.path / MANIFEST
         try:
             values = json.loads(text)
         except ValueError as error:
@@ -237,20 +238,27 @@ class Folder:
             raise StoreError(f"{path} is damaged: {error!r}. Restore it from a backup.") from error
 
     def _check(self, manifest: Manifest) -> None:
+        sizes = self._sizes(manifest.files)
         for file in manifest.files:
-            path = self.path / file.path
-            try:
-                size = path.stat().st_size
-            except OSError as error:
+            path, size = self.path / file.path, sizes.get(file.path)
+            if size is None:
                 raise StoreError(
                     f"{path} is missing, but the manifest lists it with {file.rows:,} rows. Restore it from "
                     "a backup, or ingest the sources again into an empty folder."
-                ) from error
+                )
             if size != file.size:
                 raise StoreError(
                     f"{path} is damaged: it has {size:,} bytes, the manifest says {file.size:,}. Restore it "
                     "from a backup, or ingest the sources again into an empty folder."
                 )
+
+    def _sizes(self, files: Iterable[File]) -> dict[str, int]:
+        """The sizes of those files that are there."""
+        found = {}
+        for file in files:
+            with suppress(OSError):
+                found[file.path] = (self.path / file.path).stat().st_size
+        return found
 
     def refuse_foreign(self) -> None:
         """Make sure that the folder is absent, empty, a store, or what is left of a first ingest.
@@ -262,7 +270,7 @@ class Folder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise StoreError(f"{self.path} is a file. Give a folder for the event store.")
-        if not self.path.exists() or (self.path / _MANIFEST).exists() or (self.path / _LOCK).exists():
+        if not self.path.exists() or (self.path / MANIFEST).exists() or (self.path / LOCK).exists():
             return
         strange = sorted(one.name for one in self.path.iterdir())
         if strange:
@@ -281,7 +289,7 @@ class Folder:
             Somebody else is writing.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / _LOCK).open("a+") as file:
+        with (self.path / LOCK).open("a+") as file:
             if not (_try_lock(file.fileno()) and self._holds(file.fileno())):
                 file.seek(0)
                 raise StoreError(
@@ -296,21 +304,21 @@ class Folder:
     def _holds(self, file: int) -> bool:
         """Whether the open lock is still the folder's: a writer that failed may have taken it away."""
         try:
-            return os.path.samestat(os.fstat(file), (self.path / _LOCK).stat())
+            return os.path.samestat(os.fstat(file), (self.path / LOCK).stat())
         except FileNotFoundError:
             return False
 
     def clean(self, manifest: Manifest | None) -> None:
         """Remove what no manifest lists: the leavings of killed runs and the files of former versions."""
         listed = {self.path / file.path for file in manifest.files} if manifest else set()
-        for part in _PARTS:
+        for part in PARTS:
             for path in sorted((self.path / part).rglob("*"), reverse=True):
                 if path.is_dir():
                     if not any(path.iterdir()):
                         path.rmdir()
                 elif path not in listed:
                     path.unlink()
-        for path in self.path.glob(f"{_MANIFEST}.*"):
+        for path in self.path.glob(f"{MANIFEST}.*"):
             path.unlink()
 
     @contextmanager
@@ -324,17 +332,24 @@ class Folder:
 
     def write(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema, **options: Any) -> File:  # noqa: ANN401
         """Write one durable Parquet file; each table becomes a row group."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         rows = 0
-        with path.open("wb") as file:
+        with self._new_file(name) as file:
             with pq.ParquetWriter(file, schema, **options) as writer:
                 for table in tables:
                     writer.write_table(table, row_group_size=max(table.num_rows, 1))
                     rows += table.num_rows
+            size = file.tell()
+        return File(name, rows, size)
+
+    @contextmanager
+    def _new_file(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write, durable afterwards."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        return File(name, rows, path.stat().st_size)
 
     def read(self, file: File) -> pa.Table:
         """A whole file.
@@ -345,7 +360,7 @@ class Folder:
             It is damaged.
         """
         with self._told_if_damaged(file):
-            return pq.read_table(self.path / file.path, partitioning=None)
+            return pq.read_table(opened(self.path / file.path), partitioning=None)
 
     def row_groups(self, file: File, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """A file, piece by piece; all columns, or those of some that it has.
@@ -355,7 +370,7 @@ class Folder:
         StoreError
             It is damaged.
         """
-        with self._told_if_damaged(file), pq.ParquetFile(self.path / file.path) as parquet:
+        with self._told_if_damaged(file), pq.ParquetFile(opened(self.path / file.path)) as parquet:
             there = columns and [name for name in columns if name in parquet.schema_arrow.names]
             for number in range(parquet.num_row_groups):
                 group = parquet.read_row_group(number, columns=there)
@@ -372,7 +387,7 @@ class Folder:
         StoreError
             It is damaged.
         """
-        with self._told_if_damaged(file), pq.ParquetFile(self.path / file.path) as parquet:
+        with self._told_if_damaged(file), pq.ParquetFile(opened(self.path / file.path)) as parquet:
             there = [name for name in columns if name in parquet.schema_arrow.names]
             for number in range(parquet.num_row_groups):
                 rows = wanted(parquet.read_row_group(number, columns=there))
@@ -396,23 +411,23 @@ class Folder:
         for folder in sorted(folders):
             if folder.is_relative_to(self.path):
                 _sync_folder(folder)
-        temporary = self.path / f"{_MANIFEST}.{uuid.uuid4().hex[:12]}"
+        temporary = self.path / f"{MANIFEST}.{uuid.uuid4().hex[:12]}"
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(manifest.to_json(), file, ensure_ascii=False, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self.path / _MANIFEST)
+        temporary.replace(self.path / MANIFEST)
         _sync_folder(self.path)
 
     def remove_if_new(self) -> None:
         """Take away a folder in which nothing was ever committed."""
-        if not (self.path / _MANIFEST).exists():
+        if not (self.path / MANIFEST).exists():
             self.clean(None)
-            for part in _PARTS:
+            for part in PARTS:
                 if (self.path / part).is_dir():
                     (self.path / part).rmdir()
             with suppress(PermissionError):  # some systems keep an open file
-                (self.path / _LOCK).unlink(missing_ok=True)
+                (self.path / LOCK).unlink(missing_ok=True)
             if not any(self.path.iterdir()):
                 self.path.rmdir()
 

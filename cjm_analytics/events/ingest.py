@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,7 +17,8 @@ import pyarrow as pa
 from cjm_analytics.columns import MemoryColumns
 from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
-from cjm_analytics.events.folder import File, Folder, Manifest
+from cjm_analytics.events.far import folder_at
+from cjm_analytics.events.folder import File, Manifest
 from cjm_analytics.events.gather import Gathering, wider
 from cjm_analytics.events.growth import Growth, Window, bins_of_bucket
 from cjm_analytics.events.identity import EVIDENCE, Identity, Stitching
@@ -33,8 +33,11 @@ from cjm_analytics.schema import CANONICAL, EventSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
+    from cjm_analytics.events.folder import Folder
     from cjm_analytics.events.identity import IdentityRule
+    from cjm_analytics.far_path import FarPath
 
 __all__ = ["ingest"]
 
@@ -116,8 +119,9 @@ def ingest(
     ----------
     sources : EventSource or iterable of EventSource
         What `cjm.loaders` return. They are read in batches, never as a whole.
-    to : path, optional
-        Folder of the event store; without one the events stay in memory.
+    to : path or URL, optional
+        Folder of the event store, on disk or as `s3://…`, `gs://…`, `abfs://…`; without one the events
+        stay in memory.
     identity : IdentityRule, optional
         Another rule for anonymous ids; default `Identity()`.
     customers : DataFrame or EventSource, optional
@@ -184,9 +188,7 @@ def ingest(
     )
     if to is None:
         return _in_memory(asked)
-    return _written(
-        Folder(Path(to)), lambda folder, old, spill: _Writing(asked, folder, old, spill).ingested()
-    )
+    return _written(folder_at(to), lambda folder, old, spill: _Writing(asked, folder, old, spill).ingested())
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,9 @@ def _in_memory(asked: _Asked) -> Events:
     )
 
 
-def compact(path: str | Path, *, n_partitions: int | None = None, progress: bool | None = None) -> Events:
+def compact(
+    path: str | Path | FarPath, *, n_partitions: int | None = None, progress: bool | None = None
+) -> Events:
     """What `Events.compact` does."""
     asked = _Asked(
         sources=(), identity=Identity(), customers=None, dedupe=False, complete_until={}, max_reject_share=1,
@@ -264,7 +268,7 @@ def compact(path: str | Path, *, n_partitions: int | None = None, progress: bool
         gathering.settle()
         return writing.manifest(None, set())
 
-    return _written(Folder(Path(path)), write)
+    return _written(folder_at(path), write)
 
 
 def _written(folder: Folder, write: Callable[[Folder, Manifest | None, Path], Manifest]) -> Events:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.columns import FileColumns
 from cjm_analytics.errors import InputError, StoreError
-from cjm_analytics.events.folder import Folder
+from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.partition import EventColumns
 from cjm_analytics.events.report import IngestReport
 from cjm_analytics.events.runs import merged
@@ -20,12 +19,15 @@ from cjm_analytics.schema import REJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from cjm_analytics.columns import Columns
+    from cjm_analytics.events.folder import Folder
     from cjm_analytics.events.partition import EventPartition
+    from cjm_analytics.far_path import FarPath
 
 __all__ = ["CODED", "Events", "open_events", "open_folder"]
 
@@ -57,8 +59,8 @@ class Events:
         What `report()` returns.
     rejected : tuple of Columns
         What `rejects()` returns, in pieces.
-    path : Path or None
-        The folder of the store; None in memory.
+    path : Path, FarPath or None
+        The folder of the store, on disk or far away; None in memory.
     """
 
     partitions: tuple[EventPartition, ...]
@@ -68,7 +70,7 @@ class Events:
     observation_ends: Mapping[str, int] = field(default_factory=dict)
     accounting: IngestReport = field(default_factory=IngestReport)
     rejected: tuple[Columns, ...] = ()
-    path: Path | None = None
+    path: Path | FarPath | None = None
 
     def __len__(self) -> int:
         return sum(partition.n_rows for partition in self.partitions)
@@ -200,7 +202,7 @@ def open_events(path: str | Path) -> Events:
     ...     len(cjm.open_events(folder))
     2
     """
-    return open_folder(Folder(Path(path)))
+    return open_folder(folder_at(path))
 
 
 def open_folder(folder: Folder) -> Events:
