@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -779,10 +780,189 @@ def test_the_funnel_over_weeks_adds_up_and_knows_the_calendar():
 
 def test_the_time_to_convert_has_round_bars_that_add_up():
     rows = [("a", 0, "A"), ("a", 1, "B"), ("b", 0, "A"), ("b", 45, "B"), ("c", 0, "A")]
-    bars = funnel(journeys_of(rows), ["A", "B"]).time_to_convert()
+    answer = funnel(journeys_of(rows, observed_until=100), ["A", "B"])
+    bars = answer.time_to_convert().to_frame()
     assert bars["converted"].sum() == 2
     assert bars["up_to"].iloc[0] == pd.Timedelta(minutes=2)
     assert bars["cumulative_share"].iloc[-1] == 1
+    assert bars["at_risk"].iloc[[0, 1, -1]].tolist() == [3, 2, 2]
+    assert bars["incidence"].iloc[[0, -1]].tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert bars["started"].unique().tolist() == [3]
+
+
+def waits_of(logs, steps, within, unit):
+    """(how long, got through) of every unit, from the plain oracle."""
+    one_or_many = oracle.attempts if unit == "attempt" else oracle.ordered
+    waits = []
+    for log in logs.values():
+        found = one_or_many(as_events(log, steps), len(steps), within, END)
+        for one in found if isinstance(found, list) else [found] if found else []:
+            took = log[one.last][0] - one.started
+            through = one.depth == len(steps) and took <= END - one.started
+            waits.append((took if through else END - one.started, through))
+    return waits
+
+
+@pytest.mark.parametrize("steps", FUNNELS, ids=str)
+@pytest.mark.parametrize("within", [4, 10])
+@pytest.mark.parametrize("unit", ["journey", "attempt"])
+def test_times_to_convert_count_those_still_on_their_way_as_long_as_they_were_seen(steps, within, unit):
+    journeys, logs = random_logs(within + 50)
+    times = funnel(journeys, steps, within=f"{within} min", unit=unit).time_to_convert()
+    waits = waits_of(logs, steps, within, unit)
+    for row in times.curve().itertuples():
+        moment = row.time // pd.Timedelta(minutes=1)
+        assert row.at_risk == sum(length >= moment for length, _ in waits)
+        assert row.incidence == pytest.approx(oracle.share_through(waits, moment))
+    for number, row in enumerate(times.to_frame().itertuples()):
+        low, high = (one / pd.Timedelta(minutes=1) for one in (row.longer_than, row.up_to))
+        low = low if number else -1
+        assert row.converted == sum(low < length <= high and through for length, through in waits)
+        assert row.at_risk == sum(length > low for length, _ in waits)
+        assert row.incidence == pytest.approx(oracle.share_through(waits, high))
+    for row in times.quantiles(0.1, 0.3, 0.5).itertuples():
+        passed = [length for length, _ in waits if oracle.share_through(waits, length) >= row.q - 1e-12]
+        expected = pd.Timedelta(min(passed), "min") if passed else pd.NaT
+        assert row.time == expected or (pd.isna(row.time) and pd.isna(expected))
+
+
+def test_the_clock_starts_at_the_first_visit_even_if_a_later_one_led_through():
+    rows = [("c", 0, "A"), ("c", 100, "A"), ("c", 110, "B")]
+    answer = funnel(journeys_of(rows, observed_until=200), ["A", "B"], within="60 min")
+    assert answer.to_frame()["median_time"][1] == pd.Timedelta(minutes=10)
+    assert answer.time_to_convert().median == pd.Timedelta(minutes=110)
+
+
+def test_what_came_after_the_observation_end_does_not_stop_the_clock():
+    rows = [("c", 0, "A"), ("c", 50, "B"), ("d", 0, "A"), ("d", 5, "B"), ("e", 45, "A")]
+    times = funnel(journeys_of(rows, observed_until=40), ["A", "B"]).time_to_convert()
+    assert times.to_frame()["converted"].sum() == 1
+    curve = times.curve()
+    assert (curve["time"] // pd.Timedelta(minutes=1)).tolist() == [0, 5, 40]
+    assert curve["at_risk"].tolist() == [3, 2, 1]
+    assert curve["events"].tolist() == [0, 1, 0]
+
+
+def test_quantiles_of_the_time_to_convert_are_missing_where_the_curve_does_not_get():
+    rows = [(f"c{n}", 0, "A") for n in range(4)] + [(f"c{n}", n + 1, "B") for n in range(2)]
+    times = funnel(journeys_of(rows, observed_until=100), ["A", "B"]).time_to_convert()
+    found = times.quantiles(0.25, 0.5, 0.75)
+    assert found["time"].tolist()[:2] == [pd.Timedelta(minutes=1), pd.Timedelta(minutes=2)]
+    assert pd.isna(found["time"][2])
+    assert found["converted"].tolist() == [2, 2, 2]
+    with pytest.raises(InputError, match="between 0 and 1"):
+        times.quantiles(50)
+
+
+def test_times_to_convert_go_by_the_groups_of_the_funnel():
+    times = funnel(many_groups(), ["A", "B"], by="plan", top=2).time_to_convert()
+    frame = times.to_frame()
+    assert frame["plan"].unique().tolist() == ["x", "y", "other"]
+    assert frame.drop_duplicates("plan")["started"].tolist() == [5, 4, 6]
+    assert list(times.median.index) == ["x", "y", "other"]
+    assert "got through <b>6</b>" in times._repr_html_()
+    assert "Time to B" in times.plot().layout.title.text
+
+
+def test_nobody_has_no_times():
+    rows = with_column("B", ["x"])
+    nobody = [step("B", where={"plan": "y"}), "B"]
+    alone = funnel(journeys_of(rows), nobody).time_to_convert()
+    assert alone.to_frame()["converted"].tolist() == [0]
+    assert pd.isna(alone.median)
+    grouped = funnel(journeys_of(rows), nobody, by="plan").time_to_convert()
+    assert list(grouped.to_frame())[:2] == ["plan", "longer_than"]
+    assert len(grouped.to_frame()) == 0
+
+
+@pytest.mark.parametrize("steps", FUNNELS, ids=str)
+@pytest.mark.parametrize("status", ["dropped", "open"])
+@pytest.mark.parametrize("door", ["next_touchpoints", "last_touchpoints"])
+def test_where_those_went_who_stopped_short_is_as_the_log_says(steps, status, door):
+    journeys, logs = random_logs(61, n_logs=300)
+    answer = funnel(journeys, steps, within="10 min")
+    expected = {}
+    for log in logs.values():
+        found = oracle.ordered(as_events(log, steps), len(steps), 10, END)
+        if found is None or found.depth == len(steps) or found.going != (status == "open"):
+            continue
+        following = [name for _, name in log[found.last + 1 :]]
+        name = log[-1][1] if door == "last_touchpoints" else [*following, "(end)"][0]
+        key = (answer.to_frame()["step"][found.depth - 1], name)
+        expected[key] = expected.get(key, 0) + 1
+    frame = getattr(answer, door)(status=status)
+    assert (
+        dict(zip(zip(frame["step"], frame["touchpoint"], strict=True), frame["units"], strict=True))
+        == expected
+    )
+    totals = answer.to_frame().set_index("step")[status]
+    assert (frame["of"] == frame["step"].map(totals)).all()
+    assert frame["share"].to_numpy() == pytest.approx((frame["units"] / frame["of"]).to_numpy())
+
+
+def test_what_followed_in_a_session_is_in_the_order_of_the_session():
+    rows = pd.DataFrame(
+        {"customer": "a", "time": range(4), "touchpoint": list("AXDX"), "session": [0, 1, 0, 1]}
+    )
+    answer = funnel(journeys_of(rows), ["A", "X"], unit="session")
+    assert answer.next_touchpoints("A")["touchpoint"].tolist() == ["D"]
+
+
+def test_where_they_went_goes_by_step_and_by_the_groups_of_the_funnel():
+    journeys = many_groups()
+    answer = funnel(journeys, ["A", "B"], by="plan", top=2, within="1 min")
+    frame = answer.next_touchpoints(1)
+    assert frame.to_numpy().tolist() == [
+        ["x", "A", "(end)", 3, 3, 1.0],
+        ["y", "A", "(end)", 2, 2, 1.0],
+        ["other", "A", "(end)", 4, 4, 1.0],
+    ]
+    assert list(frame) == ["plan", "step", "touchpoint", "units", "of", "share"]
+    assert len(answer.next_touchpoints(2)) == 0
+
+
+def test_the_list_of_units_may_come_from_a_log_of_nothing():
+    journeys = journeys_of(one("AB"))
+    (partition,) = journeys.partitions
+    empty = replace(journeys, partitions=(partition.take(np.zeros(1, bool)),))
+    answer = funnel(empty, ["A", "B"])
+    assert len(answer.units(1, "reached")) == 0
+    assert len(answer.next_touchpoints()) == 0
+
+
+def test_where_they_went_asks_for_a_known_step_and_status():
+    answer = funnel(journeys_of(one("AB")), ["A", "B"])
+    with pytest.raises(UnknownNameError, match="No step named 'C'"):
+        answer.next_touchpoints("C")
+    with pytest.raises(UnknownNameError, match="No status named 'reached'"):
+        answer.last_touchpoints(1, status="reached")
+
+
+@pytest.mark.parametrize("door", ["time_to_convert", "next_touchpoints", "last_touchpoints"])
+@pytest.mark.parametrize("top", [None, 1])
+def test_doors_that_ask_again_give_the_same_over_any_split(door, top):
+    rng = np.random.default_rng(9)
+    rows = pd.DataFrame(
+        {
+            "customer": rng.integers(0, 20, 150),
+            "time": np.arange(150),
+            "touchpoint": rng.choice(list("ABC"), 150),
+            "channel": rng.choice(["web", "app", "email"], 150),
+        }
+    )
+    frames = []
+    for n_partitions in (1, 4):
+        answer = funnel(
+            journeys_of(rows, n_partitions=n_partitions),
+            ["A", "B", "C"],
+            by="channel",
+            top=top,
+            within="60 min",
+        )
+        found = getattr(answer, door)()
+        frames.append(found if isinstance(found, pd.DataFrame) else found.to_frame())
+    assert len(frames[0])
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
 
 
 def test_groups_compare_by_settled_conversion():

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cjm_analytics.analysis.conversion_times import ConversionTimesAnalysis
 from cjm_analytics.analysis.dropoff import DropOffAnalysis
 from cjm_analytics.analysis.flow import FlowAnalysis
 from cjm_analytics.analysis.funnel import FunnelAnalysis
@@ -44,6 +45,9 @@ PLANS = {
         journeys, ["A", "B"], order="strict", unit="session"
     ),
     "funnel without a window": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B"], within=None),
+    "funnel, times to convert": lambda journeys: ConversionTimesAnalysis(
+        FunnelAnalysis.plan(journeys, ["A", "B"], by="channel"), order=(("web",),), rest=("other",)
+    ),
     "funnel in any order": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B", "C"], order="any"),
     "journey_map": JourneyMapAnalysis.plan,
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),

@@ -15,7 +15,7 @@ import pyarrow as pa
 from cjm_analytics._html import card
 from cjm_analytics.analysis.named import Group, columns
 from cjm_analytics.analysis.sequences import OTHER, aligned, check_by, check_count, frozen
-from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND, Duration, microseconds, readable
+from cjm_analytics.durations import Duration, microseconds, readable
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NONE, Units
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
+    from cjm_analytics.analysis.conversion_times import ConversionTimes
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Labels, Partition
     from cjm_analytics.kernels.funnel import Outcomes
@@ -412,7 +413,7 @@ class FunnelAnalysis:
         lags, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for counted in self._count(log):
             self._add_counts(counts, counted)
-            for lag, key in self._times(log, counted):
+            for lag, key in self._times(counted):
                 lags.append(lag)
                 keys.append(key)
         n_steps = len(self.steps)
@@ -470,7 +471,7 @@ class FunnelAnalysis:
 
         offsets = log.owned.units.offsets
         n_units = len(offsets) - 1
-        cuts = np.arange(offsets[0], offsets[-1], n_units + offsets[-1] if at_once else _EVENTS_AT_ONCE)
+        cuts = np.arange(offsets[0], offsets[-1], n_units + offsets[-1] + 1 if at_once else _EVENTS_AT_ONCE)
         bounds = np.unique([0, *np.searchsorted(offsets[:-1], cuts), n_units])
         if len(bounds) == 1:
             bounds = np.array([0, 0])
@@ -522,15 +523,12 @@ class FunnelAnalysis:
                 counts[:, _DID] += total(group[did] * width + number)
                 counts[:, _DID_SETTLED] += total(group[did & settled] * width + number)
 
-    def _times(self, log: _Log, counted: Counted) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Times to each step, and their keys; at step 0 the whole time of those that got through."""
+    def _times(self, counted: Counted) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Times to each step after the first, and their keys."""
         found, group, n_steps = counted.found, counted.group, len(self.steps)
-        for number, place in enumerate(self.steps):
+        for number, place in list(enumerate(self.steps))[1:]:
             rows = np.flatnonzero(counted.did(number) if place.optional else found.depth > number)
-            if number > 0:
-                yield found.lag[rows, number], group[rows] * n_steps + number
-            if number == self.required[-1]:
-                yield log.time[found.last[rows]] - log.time[found.first[rows]], group[rows] * n_steps
+            yield found.lag[rows, number], group[rows] * n_steps + number
 
     def _run(self, room: Outcomes, offsets: NDArray[np.int64], log: _Log) -> int:
         from cjm_analytics.kernels import funnel as kernels
@@ -884,7 +882,7 @@ class FunnelPartial:
         Units by their furthest step (0 to n): all, open ones, settled ones; and, by step, those that did an
         optional one: all, settled ones.
     times : Durations
-        From the step before; group number × steps + step. Step 0: from first to last, of completed runs.
+        From the step before; group number × steps + step.
     """
 
     groups: tuple[Group, ...]
@@ -1100,41 +1098,72 @@ class Funnel:
             run(replace(self.analysis, period=period), journeys, engine), _asked=(journeys, engine)
         )
 
-    def time_to_convert(self) -> pd.DataFrame:
-        """How long those took who got through.
+    def time_to_convert(self) -> ConversionTimes:
+        """How long it takes to get through, from the unit's first visit to the first step.
+
+        Returns
+        -------
+        ConversionTimes
+            A histogram, quantiles and the curve. Those that have not got through yet are censored at the
+            observation end, so that they count for as long as they were seen.
+
+        Raises
+        ------
+        InputError
+            The journeys are not at hand.
+        """
+        from cjm_analytics.analysis.conversion_times import ConversionTimesAnalysis
+
+        journeys, engine = self._question()
+        return run(ConversionTimesAnalysis(self.analysis, self._groups(), self._rest), journeys, engine)
+
+    def next_touchpoints(self, step: int | str | None = None, *, status: str = "dropped") -> pd.DataFrame:
+        """What the units that stopped short did next: their first event after the one that they stopped at.
+
+        Parameters
+        ----------
+        step : int or str, optional
+            Number (from 1) or label of the step at which they stopped; default: each.
+        status : {"dropped", "open"}
 
         Returns
         -------
         DataFrame
-            A histogram with round bounds: what `by` names, `longer_than` (exclusive, but for the first) and
-            `up_to` (inclusive), `converted`, `share` and `cumulative_share` (both of all that converted, in
-            `of`). Those that have not got through yet are not in it.
+            What `by` names, `step`, `touchpoint` (`(end)`: nothing followed), `units`, `of` (all that stopped
+            there), `share` (units / of). The most frequent first.
+
+        Raises
+        ------
+        UnknownNameError
+            No such step or status.
+        InputError
+            The journeys are not at hand.
         """
-        n_steps = len(self.analysis.steps)
-        order = self._order()
-        points = [self.partial.times.points(group * n_steps) for group in order]
-        longest = max((lengths[-1] for lengths, _ in points if len(lengths)), default=0.0)
-        width = next((one for one in _WIDTHS if longest <= _BARS * one), _WIDTHS[-1])
-        edges = width * np.arange(max(int(np.ceil(longest / width)), 1) + 1)
-        tables = []
-        for group, (lengths, counts) in zip(order, points, strict=True):
-            bar = np.maximum(np.ceil(lengths / width).astype(np.int64) - 1, 0)
-            converted = np.bincount(bar, weights=counts, minlength=len(edges) - 1).astype(np.int64)
-            total = int(counts.sum())
-            share = converted / total if total else np.full(len(converted), np.nan)
-            table = pd.DataFrame(
-                {
-                    "longer_than": pd.to_timedelta(edges[:-1], unit="us"),
-                    "up_to": pd.to_timedelta(edges[1:], unit="us"),
-                    "converted": converted,
-                    "share": share,
-                    "cumulative_share": converted.cumsum() / total if total else share,
-                    "of": total,
-                }
-            )
-            groups = [self.partial.groups[group]] * len(table)
-            tables.append(_with_groups(table, self.analysis.group_columns, groups))
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return self._whereabouts(step, status, following=True)
+
+    def last_touchpoints(self, step: int | str | None = None, *, status: str = "dropped") -> pd.DataFrame:
+        """Where the units that stopped short were last seen: the unit's last event of all.
+
+        Parameters, columns and errors as for `next_touchpoints`.
+        """
+        return self._whereabouts(step, status, following=False)
+
+    def _whereabouts(self, step: int | str | None, status: str, *, following: bool) -> pd.DataFrame:
+        from cjm_analytics.analysis.whereabouts import WhereaboutsAnalysis
+
+        if status not in STATUSES[1:]:
+            raise UnknownNameError("status", status, STATUSES[1:])
+        journeys, engine = self._question()
+        steps = self.analysis.required[:-1] if step is None else [self._step_number(step)]
+        going = status == "open"
+        names = journeys.codebook.touchpoints
+        analysis = WhereaboutsAnalysis(
+            self.analysis, tuple(steps), going, following, names, self._groups(), self._rest
+        )
+        return run(analysis, journeys, engine)
+
+    def _groups(self) -> tuple[Group, ...]:
+        return tuple(self.partial.groups[group] for group in self._order())
 
     def plot(self) -> go.Figure:
         """Reached, open and dropped per step, as shares of those who started, with the settled conversion."""
@@ -1185,15 +1214,6 @@ class Funnel:
         if self._asked is None:
             raise InputError("The journeys behind this funnel are not at hand: ask cjm.funnel(journeys, …).")
         return self._asked
-
-
-_WIDTHS = (
-    *(one * SECOND for one in (1, 2, 5, 10, 15, 30)),
-    *(one * MINUTE for one in (1, 2, 5, 10, 15, 30)),
-    *(one * HOUR for one in (1, 2, 3, 6, 12)),
-    *(one * DAY for one in (1, 2, 7, 14, 28, 91, 365)),
-)
-_BARS = 24
 
 
 @dataclass(frozen=True)
@@ -1283,7 +1303,6 @@ def _table(analysis: FunnelAnalysis, partial: FunnelPartial, group: int) -> pd.D
 
     def quantile(q: float) -> pd.TimedeltaIndex:
         lengths = partial.times.quantiles(q, n_groups=group * n + n)[keys]
-        lengths[0] = np.nan  # at 0 stands the time from first to last
         return pd.to_timedelta(lengths, unit="us")
 
     started = int(reached[0])

@@ -39,7 +39,12 @@ _STEPS = (1, 2, 5, 7, 10, 14, 20, 30, 60, 90, 120, 180, 365, 730)
 
 
 def time_to_chart(
-    frame: pd.DataFrame, *, by: Sequence[str] = (), target: str, start: str | None = None
+    frame: pd.DataFrame,
+    *,
+    by: Sequence[str] = (),
+    target: str,
+    start: str | None = None,
+    unit_name: str = "journey",
 ) -> go.Figure:
     """One step curve per group: the share that has reached the target by then.
 
@@ -53,6 +58,8 @@ def time_to_chart(
         What is waited for.
     start : str, optional
         What the time is counted from; default: the start of the journey.
+    unit_name : str
+        What is counted.
     """
     curves = _curves(frame, by)
     unit, length = _unit(frame)
@@ -65,7 +72,7 @@ def time_to_chart(
     figure = theme.figure(
         f"Time to {plain(target)}",
         subtitle=(
-            "Share of the journeys that have reached it, since "
+            f"Share of the {unit_name}s that have reached it, since "
             + (f"the first {plain(start)}" if start else "the start of the journey")
             + (f"; the {_MOST} largest groups" if by and len(curves) < _n_groups(frame, by) else "")
         ),
@@ -99,7 +106,7 @@ def time_to_chart(
     )
     if not any(curve["at_risk"].iloc[0] for curve in curves.values()):
         figure.add_annotation(
-            text="No journey started.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+            text=f"No {unit_name} started.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
         )
     return figure
 

@@ -288,6 +288,15 @@ def any_order(events, n_steps, within, end, *, first_only=False, excludes=False)
     return Expected(len(best), best[0], best[-1], lags_of(events, best), started, going, void, tuple(best))
 
 
+def share_through(waits, time):
+    """Share that got through by then, of (how long, got through); those last seen before weigh no more."""
+    share_left = 1.0
+    for moment in sorted({length for length, through in waits if through and length <= time}):
+        at_risk = sum(length >= moment for length, _ in waits)
+        share_left *= 1 - sum(length == moment and through for length, through in waits) / at_risk
+    return 1 - share_left
+
+
 def lags_of(events, rows):
     return [None, *(events[b][0] - events[a][0] for a, b in pairwise(rows))]
 
