@@ -34,7 +34,7 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 notebooks: $(VENV)/.dev ## execute all notebooks, top to bottom
 	$(BIN)/python -m pytest tests/test_notebooks.py
