@@ -657,6 +657,23 @@ def test_groups_of_two_columns_are_those_of_the_pairs_as_one_column(by_at, seed)
     )
 
 
+@pytest.mark.parametrize("by_at", ["first", "every", 2])
+def test_groups_are_the_same_where_combinations_are_very_many(by_at, monkeypatch):
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame(
+        {
+            "customer": rng.integers(0, 30, 200),
+            "time": np.arange(200),
+            "touchpoint": rng.choice(list("AB"), 200),
+            **{name: rng.choice(["x", "y", None], 200) for name in ("one", "two", "three")},
+        }
+    )
+    asked = {"by": ["one", "two", "three"], "by_at": by_at, "within": "90 min"}
+    few = frame_of(rows, ["A", "B"], **asked)
+    monkeypatch.setattr("cjm_analytics.analysis.funnel._MOST_GROUPS", 3)
+    pd.testing.assert_frame_equal(frame_of(rows, ["A", "B"], **asked), few)
+
+
 def many_groups():
     sizes = {"x": 5, "y": 4, "z": 3, "other": 2, "v": 1}
     rows = [

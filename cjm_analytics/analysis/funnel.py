@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.analysis.conversion_times import ConversionTimes
     from cjm_analytics.engine import Engine
-    from cjm_analytics.journeys import Codebook, Journeys, Labels, Partition
+    from cjm_analytics.journeys import Codebook, Journeys, Partition
     from cjm_analytics.kernels.funnel import Outcomes
 
 __all__ = ["Funnel", "FunnelAnalysis", "FunnelPartial", "Step", "funnel", "step"]
@@ -449,21 +449,22 @@ class FunnelAnalysis:
         """What the partition has to say about the funnel."""
         units = partition.units("journey" if self.unit == "attempt" else self.unit)
         owned = _Owned(units, np.arange(len(units.offsets) - 1))
-        group = starts = np.zeros(0, np.int64)
-        groups: tuple[Group, ...] = ((),)
+        starts = np.zeros(0, np.int64)
+        grouping = _Grouping.of(partition, self.by)
+        groups = grouping.groups
         if self.hold is not None:
             owned = owned.divided(partition.labels(self.hold).codes)
         time = partition.event("time")
         if self.period is not None:
             starts, groups = _periods(time, self.period, self.timezone)
-        elif self.by:
-            group, groups = _grouped(partition, self.by)
-            if self.by_at == "every":
-                owned = owned.divided(group)
+        elif self.by_at == "every":
+            owned = owned.divided(grouping.at(np.arange(partition.n_events)))
         code, table = self._masks(partition)
         arrange = owned.units.arrange
         going = self._can_go_on(partition)
-        return _Log(owned, frozen(arrange(code)), table, frozen(arrange(time)), group, starts, groups, going)
+        return _Log(
+            owned, frozen(arrange(code)), table, frozen(arrange(time)), grouping, starts, groups, going
+        )
 
     def _count(self, log: _Log, *, at_once: bool = False) -> Iterator[Counted]:
         """The units of the partition, some at a time: the same room is filled again, which is quicker."""
@@ -497,12 +498,12 @@ class FunnelAnalysis:
         if self.period is not None:
             group = np.searchsorted(log.period_starts, found.started, side="right") - 1
         elif isinstance(self.by_at, int):
-            at = found.served if order is None else order[found.served]
-            group = np.where(found.served < 0, log.groups.index((NONE,) * len(self.by)), log.group[at])
-        elif self.by:
-            group = log.group[last if self.by_at == "last" else first]
+            there = found.served >= 0
+            at = found.served[there] if order is None else order[found.served[there]]
+            group = np.full(len(owner), log.groups.index((NONE,) * len(self.by)))
+            group[there] = log.grouping.at(at)
         else:
-            group = np.zeros(len(owner), np.int64)
+            group = log.grouping.at(last if self.by_at == "last" else first)
         return Counted(found, owner, first, last, going, settled, group, log.groups)
 
     def _add_counts(self, counts: NDArray[np.int64], counted: Counted) -> None:
@@ -609,6 +610,8 @@ _REACHED, _OPEN, _SETTLED, _DID, _DID_SETTLED = _KINDS = range(5)
 
 
 _EVENTS_AT_ONCE = 2**19
+_MOST_GROUPS = 2**12
+"""So many combinations of values are counted, whether they occur or not."""
 
 
 class _Owned(NamedTuple):
@@ -633,13 +636,13 @@ class _Owned(NamedTuple):
 
 
 class _Log(NamedTuple):
-    """One partition as a funnel sees it: `code` and `time` in the order of the units, `group` by row."""
+    """One partition as a funnel sees it: `code` and `time` in the order of the units, `grouping` by row."""
 
     owned: _Owned
     code: NDArray[Any]
     table: NDArray[np.int64]
     time: NDArray[np.int64]
-    group: NDArray[np.int64]
+    grouping: _Grouping
     period_starts: NDArray[np.int64]
     groups: tuple[Group, ...]
     can_go_on: NDArray[np.bool_]
@@ -843,32 +846,42 @@ def _taken_at(by_at: object, steps: tuple[Place, ...]) -> str | int:
     return "first" if number == 1 else number
 
 
-def _grouped(partition: Partition, by: Sequence[str]) -> tuple[NDArray[np.int64], tuple[Group, ...]]:
-    """The group of each event, as a position in the groups that there are; all missing is always one."""
-    group, names = _with_none(partition.labels(by[0]))
-    groups: list[Group] = [(name,) for name in names]
-    for column in by[1:]:
-        codes, names = _with_none(partition.labels(column))
-        pairs, group = _numbered(group * len(names) + codes, len(groups) * len(names))
-        groups = [(*groups[pair // len(names)], names[pair % len(names)]) for pair in pairs.tolist()]
-    missing = (NONE,) * len(by)
-    return group, tuple(groups) if missing in groups else (*groups, missing)
+class _Grouping(NamedTuple):
+    """The groups of events; the columns that make them are looked at only where events are asked for.
 
+    Of each column the codes (−1: missing), how many names it has, and which of them is that of a missing
+    value. The group of an event is the number that its names make, the last column's counting singly.
+    """
 
-def _numbered(codes: NDArray[np.int64], n_codes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The codes that occur, rising, and the place of each code among them."""
-    if n_codes > 2 * len(codes):
-        return np.unique(codes, return_inverse=True)
-    used = np.flatnonzero(np.bincount(codes, minlength=n_codes))
-    place = np.zeros(n_codes, np.int64)
-    place[used] = np.arange(len(used))
-    return used, place[codes]
+    columns: tuple[tuple[NDArray[Any], int, int], ...]
+    groups: tuple[Group, ...]
 
+    @classmethod
+    def of(cls, partition: Partition, by: Sequence[str]) -> _Grouping:
+        """All combinations of names, or, where these are very many, those that occur; and all missing."""
+        columns: list[tuple[NDArray[Any], int, int]] = []
+        groups: list[Group] = [()]
+        for column in by:
+            labels = partition.labels(column)
+            names = labels.names if NONE in labels.names else (*labels.names, NONE)
+            columns.append((labels.codes, len(names), names.index(NONE)))
+            if len(groups) * len(names) <= _MOST_GROUPS or len(columns) == 1:
+                groups = [(*group, name) for group in groups for name in names]
+                continue
+            everywhere = cls(tuple(columns), ()).at(np.arange(partition.n_events))
+            used, codes = np.unique(everywhere, return_inverse=True)
+            groups = [(*groups[pair // len(names)], names[pair % len(names)]) for pair in used.tolist()]
+            columns = [(codes, len(groups), -1)]
+        missing = (NONE,) * len(by)
+        return cls(tuple(columns), tuple(groups) if missing in groups else (*groups, missing))
 
-def _with_none(labels: Labels) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """The codes of a column, where a missing value is a value like others, and the names."""
-    names = labels.names if NONE in labels.names else (*labels.names, NONE)
-    return np.where(labels.codes < 0, names.index(NONE), labels.codes).astype(np.int64), names
+    def at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The groups of some events, as positions in `groups`."""
+        group = np.zeros(len(rows), np.int64)
+        for codes, n_names, missing in self.columns:
+            mine = codes[rows]
+            group = group * n_names + np.where(mine < 0, missing, mine)
+        return group
 
 
 @dataclass(frozen=True, eq=False)
