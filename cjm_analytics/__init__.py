@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cjm_analytics import loaders
+    from cjm_analytics.analysis.drivers import Drivers, drivers
     from cjm_analytics.analysis.dropoff import DropOff, drop_off
     from cjm_analytics.analysis.flow import Flow, flow
     from cjm_analytics.analysis.funnel import Funnel, funnel, step
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CJMError": "errors",
+    "Drivers": "analysis.drivers",
     "DropOff": "analysis.dropoff",
     "Events": "events.store",
     "Flow": "analysis.flow",
@@ -61,6 +63,7 @@ _HOME = {
     "TimeTo": "analysis.time_to",
     "Transitions": "analysis.transitions",
     "UnknownNameError": "errors",
+    "drivers": "analysis.drivers",
     "drop_off": "analysis.dropoff",
     "flow": "analysis.flow",
     "funnel": "analysis.funnel",
@@ -84,6 +87,7 @@ _HOME = {
 
 __all__ = [
     "CJMError",
+    "Drivers",
     "DropOff",
     "Events",
     "Flow",
@@ -104,6 +108,7 @@ __all__ = [
     "TimeTo",
     "Transitions",
     "UnknownNameError",
+    "drivers",
     "drop_off",
     "flow",
     "funnel",

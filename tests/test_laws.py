@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from cjm_analytics.analysis.conversion_times import ConversionTimesAnalysis
+from cjm_analytics.analysis.drivers import DriversAnalysis
 from cjm_analytics.analysis.dropoff import DropOffAnalysis
 from cjm_analytics.analysis.flow import FlowAnalysis
 from cjm_analytics.analysis.funnel import FunnelAnalysis
@@ -28,6 +29,12 @@ from cjm_analytics.engine.local import LocalEngine
 from logs import journeys_of, random_rows
 
 PLANS = {
+    "drivers of a goal": lambda journeys: DriversAnalysis.plan(
+        journeys, within="1 hour", properties="channel", settled=False
+    ),
+    "drivers of a funnel": lambda journeys: DriversAnalysis.plan(
+        journeys, funnel=["A", "C"], within="1 hour", properties=["channel", "phase"]
+    ),
     "drop_off": lambda journeys: DropOffAnalysis.plan(journeys, horizon="1 hour"),
     "drop_off by stage and group": lambda journeys: DropOffAnalysis.plan(
         journeys, of="stage", horizon="1 hour", by="channel"
