@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cjm_analytics import loaders
+    from cjm_analytics.analysis.conversion_times import ConversionTimes
     from cjm_analytics.analysis.drivers import Drivers, drivers
     from cjm_analytics.analysis.dropoff import DropOff, drop_off
     from cjm_analytics.analysis.flow import Flow, flow
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CJMError": "errors",
+    "ConversionTimes": "analysis.conversion_times",
     "Drivers": "analysis.drivers",
     "DropOff": "analysis.dropoff",
     "Events": "events.store",
@@ -87,6 +89,7 @@ _HOME = {
 
 __all__ = [
     "CJMError",
+    "ConversionTimes",
     "Drivers",
     "DropOff",
     "Events",
