@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -389,6 +390,161 @@ def test_the_curve_counts_everybody_once_and_begins_at_nothing():
         ends = one[["continued", "left", "censored"]].sum(axis=1)
         assert one["at_risk"].iloc[0] == ends.sum()
         assert (one["at_risk"].diff().dropna() == -ends.shift().dropna()).all()
+
+
+# ── where they were last seen, and where they went ────────────────────────────────────────────────
+
+
+def places_of(journeys, **options):
+    """Phase, kind, touchpoint, journeys, dropped and share of those who dropped within ten days."""
+    found = drop_off(journeys, **{"horizon": "10 days"} | options).whereabouts()
+    return found.astype(object).to_numpy().tolist()
+
+
+def test_who_came_back_late_went_to_the_first_touchpoint_after_the_horizon():
+    rows = [("a", 0, "ad"), ("a", 10, "look"), ("a", 20, "ad"), ("a", 50, "cart"), ("a", 51, "buy")]
+    journeys = journeys_of(rows, stages=ROAD, unit=DAY, goal="buy", observed_until=100)
+    assert places_of(journeys) == [["before", "last", "look", 1, 1, 1.0], ["before", "next", "ad", 1, 1, 1.0]]
+
+
+def test_all_touchpoints_are_told_with_their_shares_the_most_frequent_first():
+    rows = [
+        ("a", 0, "ad"),
+        ("b", 0, "look"),
+        ("c", 0, "ad"),
+        ("c", 30, "look"),
+        ("d", 0, "ad"),
+        ("e", 99, "ad"),
+    ]
+    journeys = journeys_of(rows, stages=ROAD, unit=DAY, observed_until=100)
+    assert places_of(journeys) == [
+        ["before", "last", "ad", 3, 4, 0.75],
+        ["before", "last", "look", 1, 4, 0.25],
+        ["before", "next", "(nothing)", 3, 4, 0.75],
+        ["before", "next", "look", 1, 4, 0.25],
+    ]
+
+
+def test_an_explicit_end_says_whether_they_left_or_began_anew():
+    journeys = journeys_of(LEAVERS, stages=ROAD, unit=DAY, observed_until=200)
+    end = 96 * DAY
+    ended = changed(journeys, closed=[0, 1, 2, 3], closed_at=[NEVER, end, end, end])
+    assert [row[2:4] for row in places_of(ended) if row[1] == "next"] == [
+        ["(nothing)", 2],
+        ["(left)", 1],
+        ["(new journey)", 1],
+    ]
+
+
+def test_an_end_after_the_horizon_is_told_unless_the_journey_came_back_before_it():
+    rows = [("a", 0, "ad"), ("a", 40, "look"), ("b", 0, "ad"), ("b", 30, "ad")]
+    journeys = journeys_of(rows, stages=ROAD, unit=DAY, observed_until=100)
+    ended = changed(journeys, closed=[3, 3], closed_at=[40 * DAY, 31 * DAY])
+    assert [row[2:4] for row in places_of(ended) if row[1] == "next"] == [["(left)", 1], ["ad", 1]]
+
+
+def test_a_silent_journey_was_followed_by_the_customers_next_one():
+    rows = pd.DataFrame(
+        [("a", 0, "ad", 0), ("a", 60, "ad", 1), ("b", 0, "ad", 0)],
+        columns=["customer", "time", "touchpoint", "journey"],
+    )
+    journeys = journeys_of(rows, stages=ROAD, unit=DAY, observed_until=65)
+    assert [row[2:4] for row in places_of(journeys) if row[1] == "next"] == [
+        ["(new journey)", 1],
+        ["(nothing)", 1],
+    ]
+
+
+def test_where_nobody_dropped_there_are_no_whereabouts():
+    found = drop_off(journeys_of([("a", 0, "ad")], stages=ROAD, observed_until=1), by="channel").whereabouts()
+    assert found.columns.tolist() == [
+        "channel", "phase", "kind", "touchpoint", "journeys", "dropped", "share",
+    ]  # fmt: skip
+    assert len(found) == 0
+
+
+def slow_whereabouts(journeys, of, horizon, goal_place):
+    """Counts by (group, place, kind, touchpoint), journey after journey; groups are channels."""
+    names, places, until = (
+        journeys.codebook.touchpoints,
+        journeys.codebook.names(of),
+        journeys.observed_until(),
+    )
+    (partition,) = journeys.partitions
+    channels, progress = partition.labels("channel"), len(places) - 1
+    counts = Counter()
+    log = [
+        [
+            (int(partition.event("time")[row]), int(partition.event(of)[row]), row)
+            for row in range(partition.offsets[number], partition.offsets[number + 1])
+        ]
+        for number in range(partition.n_journeys)
+    ]
+    for number, events in enumerate(log):
+        who, closed = partition.journey("customer")[number], partition.journey("closed")[number]
+        ended = int(partition.journey("closed_at")[number]) if closed in {2, 3} else NEVER
+        others = [
+            log[one][0][0] for one in range(number + 1, len(log)) if partition.journey("customer")[one] == who
+        ]
+        for place in range(progress + (goal_place == progress)):
+            entered = [(at, row) for at, where, row in events if where >= place]
+            if not entered:
+                continue
+            start, row_of_entry = entered[0]
+            goals = [int(partition.journey("goal")[number])]
+            later = goals if place == goal_place else [at for at, where, _ in events if where > place]
+            went_on = max(min(later, default=NEVER), start)
+            runs_out = start + horizon
+            if (went_on <= runs_out and went_on <= ended) or (until < runs_out < ended):
+                continue
+            drop = max(min(runs_out, ended), start)
+            after = [(at, 2, names[partition.event("touchpoint")[row]]) for at, _, row in events if at > drop]
+            after += [(at, 1, "(new journey)") for at in others]
+            after += [(ended, 0, "(new journey)" if closed == 2 else "(left)")] if ended < NEVER else []
+            after = [min(after, key=lambda one: one[:2])[2]] if after else ["(nothing)"]
+            before = [row for at, _, row in events if at <= drop]
+            group = channels.names[channels.codes[row_of_entry]]
+            counts[group, places[place], "last", names[partition.event("touchpoint")[before[-1]]]] += 1
+            counts[group, places[place], "next", after[0]] += 1
+    return counts
+
+
+def test_whereabouts_equal_the_definition_on_random_logs():
+    told = Counter()
+    for seed in range(100):
+        journeys, goal = random_journeys(seed)
+        for of in ("phase", "stage"):
+            goal_place = journeys.codebook.names(of).index(ROAD[goal][of == "phase"]) if goal else -1
+            found = drop_off(journeys, of=of, horizon="25 minutes", by="channel")
+            frame = found.whereabouts()
+            keys = frame[["channel", of, "kind", "touchpoint"]].itertuples(index=False, name=None)
+            counts = dict(zip(keys, frame["journeys"], strict=True))
+            assert counts == slow_whereabouts(journeys, of, 25 * MINUTE, goal_place), seed
+            told.update(frame["touchpoint"])
+            shares = frame.groupby(["channel", of, "kind"])[["journeys", "share"]].sum()
+            dropped = found.to_frame().set_index(["channel", of])["dropped"]
+            assert (shares["share"] - 1).abs().max() < 1e-12 or shares.empty
+            for kind in ("last", "next"):
+                totals = (
+                    shares["journeys"].groupby(level=[0, 1, 2]).sum().xs(kind, level="kind")
+                    if len(shares)
+                    else {}
+                )
+                assert dict(totals) == dropped[dropped > 0].to_dict(), seed
+    assert {"(new journey)", "(left)", "(nothing)", "look"} <= set(told)
+
+
+def test_whereabouts_obey_the_laws_of_partials():
+    for seed in range(20):
+        journeys, _ = random_journeys(seed)
+        analysis = DropOffAnalysis.plan(journeys, of="stage", horizon="25 minutes", by="channel")
+        (whole,) = journeys.partitions
+        owner = np.random.default_rng(seed).integers(0, 3, whole.n_customers)[whole.journey("customer")]
+        a, b, c = (analysis.map(whole.take(owner == number)) for number in range(3))
+        nothing = analysis.map(whole.take(np.zeros(len(journeys), dtype=bool)))
+        alone = analysis.finalize(analysis.map(whole)).whereabouts()
+        for merged in ((a + b) + c, a + (b + c), c + b + a, nothing + a + c + nothing + b):
+            pd.testing.assert_frame_equal(analysis.finalize(merged).whereabouts(), alone, check_exact=True)
 
 
 # ── partials ──────────────────────────────────────────────────────────────────────────────────────

@@ -48,6 +48,9 @@ __all__ = ["DEFAULT_HORIZON", "DropOff", "DropOffAnalysis", "drop_off"]
 DEFAULT_HORIZON = 30 * DAY
 """The horizon of a phase for which neither the caller nor the model names one."""
 
+NEW_JOURNEY, LEFT, NOTHING = "(new journey)", "(left)", "(nothing)"
+"""What followed a drop where no touchpoint of the journey did."""
+
 
 def drop_off(
     journeys: Journeys,
@@ -242,7 +245,8 @@ class DropOffAnalysis:
         """Who entered a place, and what became of them."""
         from cjm_analytics.kernels.road import outcomes
 
-        explicit = partition.journey("closed") >= CLOSED.index("new cycle")
+        closed = partition.journey("closed")
+        explicit = closed >= CLOSED.index("new cycle")
         left_at = np.where(explicit, partition.journey("closed_at"), NEVER)
         found = outcomes(
             partition.offsets,
@@ -252,6 +256,9 @@ class DropOffAnalysis:
             reached[min(place + 1, len(reached) - 1)],
             frozen(partition.journey("goal")),
             left_at,
+            closed == CLOSED.index("new cycle"),
+            frozen(partition.journey("customer")),
+            len(self.touchpoints),
             place == self.goal,
             self.horizons[place],
             self.observed_until,
@@ -407,6 +414,8 @@ class Entries(NamedTuple):
     duration: NDArray[np.int64]
     kind: NDArray[np.int64]
     last: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -417,7 +426,10 @@ class Cell:
     ----------
     entered, continued, dropped, followed : int
     last : Counter
-        Per touchpoint, how many of the dropped were last seen there.
+        Per touchpoint, how many of the dropped were last seen there before they continued after all.
+    before, after : Counter
+        Per touchpoint, at which of them the dropped were last seen when they dropped, and what came first
+        after that (numbers behind the touchpoints: a new journey, the customer left, nothing).
     times, counts : int64 arrays
         Distinct numbers duration · 4 + kind, rising, and how many journeys have each. Durations are whole
         microseconds; when there are more than 2²⁰ distinct numbers, they are rounded down to the first of
@@ -435,13 +447,12 @@ class Cell:
     times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     resolution: int = 1
+    before: Counter[int] = field(default_factory=Counter)
+    after: Counter[int] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, entries: Entries, mine: NDArray[np.int64] | slice) -> Cell:
         """Some of those who entered a place."""
-        last = entries.last[mine]
-        often = np.bincount(last[last >= 0])
-        codes = np.flatnonzero(often)
         duration, kind = entries.duration[mine], entries.kind[mine]
         times, counts, resolution = tallied(duration * KINDS + kind, None, 1)
         return cls(
@@ -449,10 +460,12 @@ class Cell:
             int(entries.continued[mine].sum()),
             int(entries.dropped[mine].sum()),
             int(entries.followed[mine].sum()),
-            Counter(dict(zip(codes.tolist(), often[codes].tolist(), strict=True))),
+            _often(entries.last[mine]),
             times,
             counts,
             resolution,
+            _often(entries.before[mine]),
+            _often(entries.after[mine]),
         )
 
     def __add__(self, other: Cell) -> Cell:
@@ -470,11 +483,20 @@ class Cell:
             times,
             counts,
             resolution,
+            self.before + other.before,
+            self.after + other.after,
         )
 
     def table(self) -> LifeTable:
         """Times, in microseconds, at which journeys continued (cause 1), left (cause 2) or were last seen."""
         return life_table(self.times // KINDS, self.times % KINDS, self.counts, n_causes=2)
+
+
+def _often(codes: NDArray[np.int64]) -> Counter[int]:
+    """How often each code is there; −1 is none."""
+    often = np.bincount(codes + 1)[1:]
+    there = np.flatnonzero(often)
+    return Counter(dict(zip(there.tolist(), often[there].tolist(), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -565,6 +587,56 @@ class DropOff:
         frame = pd.concat(curves, ignore_index=True) if curves else _curve(Cell().table(), 0.95).iloc[:0]
         return frame.reindex(columns=[*analysis.by, analysis.of, *_CURVE])
 
+    def whereabouts(self) -> pd.DataFrame:
+        """Where those who dropped were last seen, and where they went.
+
+        A journey drops when its horizon has run out, or at its explicit end if that comes before. `last` is
+        the touchpoint of its last event until then, that instant included. `next` is what came first after
+        that: the touchpoint of the journey's next event, wherever that lies (it is a late return, and may
+        continue the journey after all); `(new journey)` if the customer had by then begun another journey, or
+        began one before anything else followed; `(left)` if the customer left before that; `(nothing)` if
+        these journeys have no more of the customer. At the same instant the explicit end goes first, then a
+        new journey. What happens after the observation end counts as far as it is there. Where nobody dropped
+        there is no row.
+
+        `last_touchpoint` of `to_frame()` looks further than `last`: until the journey continued after all. A
+        journey that came back late without continuing is there counted where it came back.
+
+        Returns
+        -------
+        DataFrame
+            What `by` names, `phase` (or `stage`), `kind` (`last` or `next`), `touchpoint`, `journeys`,
+            `dropped` (all who dropped there, in that group), `share` (journeys / dropped, so that the shares
+            of a kind add up to 1). The most frequent first; equals by name.
+
+        Examples
+        --------
+        >>> import cjm_analytics as cjm
+        >>> events = cjm.ingest(cjm.loaders.table(
+        ...     {"who": ["a", "a", "b", "c"],
+        ...      "what": ["product_view", "purchase", "product_view", "product_view"],
+        ...      "when": ["2026-01-01", "2026-01-20", "2026-01-01", "2026-03-01"]},
+        ...     customer="who", timestamp="when", event="what", tz="UTC"))
+        >>> journeys = cjm.sessionize(events, cjm.JourneyModel.standard())
+        >>> found = cjm.drop_off(journeys, horizon="7 days").whereabouts()
+        >>> print(found.to_string())
+            phase  kind    touchpoint  journeys  dropped  share
+        0  before  last  product_view         2        2    1.0
+        1  before  next     (nothing)         1        2    0.5
+        2  before  next      purchase         1        2    0.5
+        """
+        analysis = self._analysis
+        names = [*analysis.touchpoints, NEW_JOURNEY, LEFT, NOTHING]
+        rows: list[tuple[object, ...]] = []
+        for (group, place), cell in sorted(self._partial.cells.items(), key=lambda item: item[0]):
+            for kind, found in (("last", cell.before), ("next", cell.after)):
+                for code in sorted(found, key=lambda one: (-found[one], names[one])):
+                    n = found[code]
+                    of = (*group, analysis.places[place], kind, names[code])
+                    rows.append((*of, n, cell.dropped, n / cell.dropped))
+        types = {"journeys": np.int64, "dropped": np.int64, "share": np.float64}
+        return pd.DataFrame(rows, columns=[*analysis.by, analysis.of, *_WHEREABOUTS]).astype(types)
+
     def compare(self) -> pd.DataFrame:
         """Do groups differ? Every pair of groups, phase by phase.
 
@@ -621,6 +693,8 @@ class DropOff:
         )
         return card("Drop-off", facts, self._frame, note=note)
 
+
+_WHEREABOUTS = ["kind", "touchpoint", "journeys", "dropped", "share"]
 
 _CURVE = ["time", "at_risk", "continued", "left", "censored", "incidence", "low", "high"]
 

@@ -34,6 +34,41 @@ def first_reached(
 
 
 CENSORED, CONTINUED, LEFT = 0, 1, 2
+NEW_JOURNEY, GONE, NOTHING = 0, 1, 2
+"""What followed a drop where no touchpoint did, counted on from the last touchpoint."""
+
+
+@njit(nogil=True, cache=True)
+def around(
+    time: NDArray[np.int64],
+    touchpoint: NDArray[Any],
+    n_touchpoints: int,
+    entered: int,
+    beyond: int,
+    dropped_at: int,
+    end_at: int,
+    renews: bool,
+    next_journey_at: int,
+    never: int,
+) -> tuple[int, int]:
+    """The touchpoint at which a journey was last seen when it dropped, and what came first after that.
+
+    It entered at a row and its rows end before `beyond`. `end_at` is its explicit end: a new journey if it
+    `renews`, else the customer left. At the same instant the end goes first, then a new journey.
+    """
+    row = entered + 1
+    while row < beyond and time[row] <= dropped_at:
+        row += 1
+    returned_at = time[row] if row < beyond else never
+    if end_at != never and end_at <= min(returned_at, next_journey_at):
+        after = n_touchpoints + (NEW_JOURNEY if renews else GONE)
+    elif next_journey_at != never and next_journey_at <= returned_at:
+        after = n_touchpoints + NEW_JOURNEY
+    elif row < beyond:
+        after = touchpoint[row]
+    else:
+        after = n_touchpoints + NOTHING
+    return touchpoint[row - 1], after
 
 
 @njit(nogil=True, cache=True)
@@ -45,6 +80,9 @@ def outcomes(
     reached_next: NDArray[np.int64],
     goal: NDArray[np.int64],
     left_at: NDArray[np.int64],
+    renews: NDArray[np.bool_],
+    customer: NDArray[np.int32],
+    n_touchpoints: int,
     is_goal: bool,
     horizon: int,
     observed_until: int,
@@ -57,14 +95,17 @@ def outcomes(
     NDArray[np.int64],
     NDArray[np.int64],
     NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
 ]:
     """What became of each journey that reached a place (`reached`: the row, −1 if not).
 
-    It goes on at row `reached_next`, or at its goal if the place `is_goal`; `left_at` is an explicit end.
-    What happened before it entered counts as at once. Returns, for those that reached it: the row; whether it
-    continued within the horizon; dropped; was followed for the whole horizon; how long it was at risk and how
-    that ended (no time, censored, if it entered after the observation end); and the touchpoint of a dropped
-    journey's last event before it went on after all, −1 for the others.
+    It goes on at row `reached_next`, or at its goal if the place `is_goal`; `left_at` is an explicit end,
+    a new journey if it `renews`. What happened before it entered counts as at once. Returns, for those that
+    reached it: the row; whether it continued within the horizon; dropped; was followed for the whole horizon;
+    how long it was at risk and how that ended (no time, censored, if it entered after the observation end);
+    and for a dropped journey, −1 for the others: the touchpoint of its last event before it went on after
+    all, and the two that lie `around` its drop.
     """
     n = 0
     for journey in range(len(reached)):
@@ -76,6 +117,8 @@ def outcomes(
     duration = np.full(n, -1, dtype=np.int64)
     kind = np.full(n, CENSORED, dtype=np.int64)
     last = np.full(n, -1, dtype=np.int64)
+    before = np.full(n, -1, dtype=np.int64)
+    after = np.full(n, -1, dtype=np.int64)
     at = -1
     for journey in range(len(reached)):
         row = reached[journey]
@@ -108,4 +151,19 @@ def outcomes(
             while final > offsets[journey] and time[final] >= until:
                 final -= 1
             last[at] = touchpoint[final]
-    return rows, continued, dropped, followed, duration, kind, last
+            next_journey_at = never
+            if journey + 1 < len(customer) and customer[journey + 1] == customer[journey]:
+                next_journey_at = time[offsets[journey + 1]]
+            before[at], after[at] = around(
+                time,
+                touchpoint,
+                n_touchpoints,
+                row,
+                offsets[journey + 1],
+                entered_at + min(horizon, to_end),
+                left_at[journey],
+                renews[journey],
+                next_journey_at,
+                never,
+            )
+    return rows, continued, dropped, followed, duration, kind, last, before, after
