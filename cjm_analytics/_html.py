@@ -55,7 +55,7 @@ def table(frame: pd.DataFrame, *, percent: bool = True, rows: int = _ROWS) -> st
         pd.api.types.is_numeric_dtype(frame[name]) or pd.api.types.is_timedelta64_dtype(frame[name])
         for name in frame
     ]
-    align = ["right" if number else "left" for number in numeric]
+    align = ["right;white-space:nowrap" if number else "left" for number in numeric]
     head = "".join(
         f"<th style='{_CELL};text-align:{side};font-weight:600'>{escape(str(name).replace('_', ' '))}</th>"
         for name, side in zip(frame, align, strict=True)
