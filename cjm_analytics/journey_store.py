@@ -155,7 +155,7 @@ class JourneyWriter:
             "events": partition.events.read(partition.events.names),
             "cases": partition.cases.read(partition.cases.names),
             "answers": partition.answers.read(partition.answers.names),
-            "customers": pa.table({"customer_id": partition.customer_ids}),
+            "customers": partition.customers.read(["customer_id"]),
         }
         for part, table in parts.items():
             _write(table, folder / f"{part}.parquet")
@@ -266,14 +266,13 @@ def _partition(folder: Path, codebook: Codebook, schema: pa.Schema, counts: dict
             ) from error
         if n_rows != counts[part]:
             raise StoreError(f"{one.path} has {n_rows:,} rows, the manifest says {counts[part]:,}.")
-    ids = columns["customers"].read(["customer_id"]).column(0).combine_chunks()
     return Partition(
         codebook=codebook,
         events=columns["events"],
         cases=columns["cases"],
         answers=columns["answers"],
         rows=EventColumns(columns["rows"], schema, counts["rows"], str(folder / "rows.parquet")),
-        customer_ids=ids if isinstance(ids, pa.Array) else pa.array([], pa.string()),
+        customers=columns["customers"],
     )
 
 

@@ -184,8 +184,8 @@ class Partition:
         The columns of `ANSWER_COLUMNS`, one row per survey answer or invite.
     rows : Columns
         All other columns of the same events, as the event store has them (`customer_id`, `event`, …).
-    customer_ids : pyarrow.Array
-        The customers' ids, in order.
+    customers : Columns
+        One column, `customer_id`: the customers' ids, in order.
     """
 
     codebook: Codebook
@@ -193,7 +193,7 @@ class Partition:
     cases: Columns
     answers: Columns
     rows: Columns
-    customer_ids: pa.Array
+    customers: Columns
 
     @property
     def n_events(self) -> int:
@@ -208,7 +208,13 @@ class Partition:
     @property
     def n_customers(self) -> int:
         """Number of customers."""
-        return len(self.customer_ids)
+        return self.customers.n_rows
+
+    @cached_property
+    def customer_ids(self) -> pa.Array:
+        """The customers' ids, in order; read when they are first asked for."""
+        ids = self.customers.read(["customer_id"]).column(0).combine_chunks()
+        return ids if isinstance(ids, pa.Array) else pa.array([], pa.string())
 
     def event(self, name: str) -> NDArray[Any]:
         """One of `EVENT_COLUMNS`, an array with a value per event."""
@@ -372,7 +378,7 @@ class Partition:
             cases=MemoryColumns(case_table),
             answers=MemoryColumns(self._gather_answers(keep_event, keep_journey, customers)),
             rows=self.rows.take(event_rows),
-            customer_ids=self.customer_ids.take(pa.array(customers)),
+            customers=self.customers.take(customers),
         )
 
     def _gather_answers(

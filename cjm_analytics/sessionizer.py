@@ -421,7 +421,7 @@ class _Draft:
             cases=MemoryColumns.of(self._cases(columns, whole, plan)),
             answers=MemoryColumns.of(self._answers(columns, codebook)),
             rows=self.rows,
-            customer_ids=self.customer_ids,
+            customers=MemoryColumns(pa.table({"customer_id": self.customer_ids})),
         )
 
     def _cases(self, columns: dict[str, NDArray[Any]], whole: _Whole, plan: _Plan) -> dict[str, NDArray[Any]]:

@@ -146,7 +146,7 @@ def _partition(frame, time, codebook, stages, goal, answers, invites, customers,
         cases=MemoryColumns.of(arrays),
         answers=MemoryColumns.of(_answers(answers, invites, codebook, customers, unit)),
         rows=MemoryColumns(pa.Table.from_pandas(rows, preserve_index=False)),
-        customer_ids=pa.array(customers, pa.string()),
+        customers=MemoryColumns(pa.table({"customer_id": pa.array(customers, pa.string())})),
     )
 
 
