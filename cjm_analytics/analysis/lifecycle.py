@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from cjm_analytics._html import card
-from cjm_analytics.analysis.named import Group, Named, columns, groups_of, in_group_order, observed_until
+from cjm_analytics.analysis.named import (
+    GroupCounts,
+    Named,
+    active_events,
+    columns,
+    in_group_order,
+    observed_until,
+)
 from cjm_analytics.analysis.periods import Calendar
 from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.engine import run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import plotly.graph_objects as go
-    from numpy.typing import NDArray
 
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
 
-__all__ = ["Lifecycle", "LifecycleAnalysis", "LifecyclePartial", "lifecycle"]
+__all__ = ["GroupCounts", "Lifecycle", "LifecycleAnalysis", "lifecycle"]
 
 STATES = ("new", "returning", "resurrected", "dormant")
 
@@ -128,31 +133,21 @@ class LifecycleAnalysis:
             codebook=journeys.codebook,
         )
 
-    def map(self, partition: Partition) -> LifecyclePartial:
+    def map(self, partition: Partition) -> GroupCounts:
         """Count the partition's customers by period and state."""
         from cjm_analytics.kernels.retention import count_lifecycle
 
         if not partition.n_events:
-            return LifecyclePartial()
+            return GroupCounts()
         time = partition.event("time")
-        active = time <= self.observed_until
-        if self.of is not None:
-            active &= self.of.fits(partition)
-        rows = np.flatnonzero(active)
-        codes, names = groups_of(partition, self.by, rows)
-        group = np.zeros(len(time), dtype=np.int64)
-        group[rows] = codes
+        active, group, names = active_events(partition, self.of, self.by, self.observed_until)
         counts = count_lifecycle(
             frozen(partition.units("customer").offsets), frozen(active), self.calendar.numbers(time),
             len(self.calendar), group, max(len(names), 1),
         )  # fmt: skip
-        found: dict[Group, NDArray[np.int64]] = {}
-        for number, name in enumerate(names):
-            if counts[number].any():
-                found[name] = found[name] + counts[number] if name in found else counts[number]
-        return LifecyclePartial(found)
+        return GroupCounts.of(names, counts)
 
-    def finalize(self, partial: LifecyclePartial) -> Lifecycle:
+    def finalize(self, partial: GroupCounts) -> Lifecycle:
         """The table from the grand total."""
         groups = in_group_order(partial.counts, self.by, self.codebook)
         complete = self.calendar.covered(self.observed_from, self.observed_until)
@@ -171,24 +166,6 @@ class LifecycleAnalysis:
 
 
 _COLUMNS = ["period", *STATES, "active", "complete"]
-
-
-@dataclass(frozen=True, eq=False)
-class LifecyclePartial:
-    """Customers by group, state and period.
-
-    Attributes
-    ----------
-    counts : mapping of Group to int64 array, states × periods
-    """
-
-    counts: Mapping[Group, NDArray[np.int64]] = field(default_factory=dict)
-
-    def __add__(self, other: LifecyclePartial) -> LifecyclePartial:
-        counts = dict(self.counts)
-        for group, more in other.counts.items():
-            counts[group] = counts[group] + more if group in counts else more
-        return LifecyclePartial(counts)
 
 
 @dataclass(frozen=True, eq=False)

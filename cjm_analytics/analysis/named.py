@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,22 @@ from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from cjm_analytics.journeys import Codebook, Journeys, Partition
 
-__all__ = ["Group", "Named", "columns", "groups_of", "in_group_order", "observed_until"]
+__all__ = [
+    "Group",
+    "GroupCounts",
+    "Named",
+    "active_events",
+    "columns",
+    "groups_of",
+    "in_group_order",
+    "observed_until",
+]
 
 Group = tuple[str, ...]
 """The names of a group, one per column of `by`."""
@@ -123,3 +132,48 @@ def in_group_order(groups: Iterable[Group], by: Sequence[str], codebook: Codeboo
         ]
 
     return sorted(groups, key=place)
+
+
+def active_events(
+    partition: Partition, of: Named | None, by: Sequence[str], until: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], list[Group]]:
+    """Which events up to an instant are activity (all, without `of`), the group of each, the names."""
+    active = partition.event("time") <= until
+    if of is not None:
+        active &= of.fits(partition)
+    rows = np.flatnonzero(active)
+    codes, names = groups_of(partition, by, rows)
+    group = np.zeros(len(active), dtype=np.int64)
+    group[rows] = codes
+    return active, group, names
+
+
+@dataclass(frozen=True, eq=False)
+class GroupCounts:
+    """Tables of counts by group: a partial.
+
+    Attributes
+    ----------
+    counts : mapping of Group to int64 array
+        All of one shape.
+    """
+
+    counts: Mapping[Group, NDArray[np.int64]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, names: Sequence[Group], counts: NDArray[np.int64]) -> GroupCounts:
+        """The tables of one partition, one per name; names that occur twice are one group, empty ones none.
+
+        Without names there may still be a table of nothing.
+        """
+        total = cls()
+        for name, table in zip(names, counts, strict=False):
+            if table.any():
+                total += cls({name: table})
+        return total
+
+    def __add__(self, other: GroupCounts) -> GroupCounts:
+        counts = dict(self.counts)
+        for group, more in other.counts.items():
+            counts[group] = counts[group] + more if group in counts else more
+        return GroupCounts(counts)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cjm_analytics._html import card
-from cjm_analytics.analysis.named import Group, Named, columns, groups_of, in_group_order, observed_until
+from cjm_analytics.analysis.named import (
+    Group,
+    GroupCounts,
+    Named,
+    active_events,
+    columns,
+    in_group_order,
+    observed_until,
+)
 from cjm_analytics.analysis.periods import Calendar
 from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.engine import run
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
 
-__all__ = ["Stickiness", "StickinessAnalysis", "StickinessPartial", "stickiness"]
+__all__ = ["GroupCounts", "Stickiness", "StickinessAnalysis", "stickiness"]
 
 DAYS = {"week": 7, "month": 31}
 """The most days that a period can have."""
@@ -136,32 +144,22 @@ class StickinessAnalysis:
             rules=journeys.model.report if journeys.model else ReportRules(),
         )
 
-    def map(self, partition: Partition) -> StickinessPartial:
+    def map(self, partition: Partition) -> GroupCounts:
         """Count the partition's customers by period and active days."""
         from cjm_analytics.kernels.retention import count_active_days
 
         if not partition.n_events:
-            return StickinessPartial()
+            return GroupCounts()
         time = partition.event("time")
-        active = time <= self.observed_until
-        if self.of is not None:
-            active &= self.of.fits(partition)
-        rows = np.flatnonzero(active)
-        codes, names = groups_of(partition, self.by, rows)
-        group = np.zeros(len(time), dtype=np.int64)
-        group[rows] = codes
+        active, group, names = active_events(partition, self.of, self.by, self.observed_until)
         counts = count_active_days(
             frozen(partition.units("customer").offsets), frozen(active), self.calendar.numbers(time),
             self.days.numbers(time), len(self.calendar), DAYS[self.calendar.period], group,
             max(len(names), 1),
         )  # fmt: skip
-        found: dict[Group, NDArray[np.int64]] = {}
-        for number, name in enumerate(names):
-            if counts[number].any():
-                found[name] = found[name] + counts[number] if name in found else counts[number]
-        return StickinessPartial(found)
+        return GroupCounts.of(names, counts)
 
-    def finalize(self, partial: StickinessPartial) -> Stickiness:
+    def finalize(self, partial: GroupCounts) -> Stickiness:
         """The result from the grand total."""
         groups = in_group_order(partial.counts, self.by, self.codebook)
         return Stickiness(self, {group: partial.counts[group] for group in groups})
@@ -170,24 +168,6 @@ class StickinessAnalysis:
     def complete(self) -> NDArray[np.bool_]:
         """Which periods the log covers as a whole."""
         return self.calendar.covered(self.observed_from, self.observed_until)
-
-
-@dataclass(frozen=True, eq=False)
-class StickinessPartial:
-    """Customers by group, period and number of active days.
-
-    Attributes
-    ----------
-    counts : mapping of Group to int64 array, periods × (days from 0)
-    """
-
-    counts: Mapping[Group, NDArray[np.int64]] = field(default_factory=dict)
-
-    def __add__(self, other: StickinessPartial) -> StickinessPartial:
-        counts = dict(self.counts)
-        for group, more in other.counts.items():
-            counts[group] = counts[group] + more if group in counts else more
-        return StickinessPartial(counts)
 
 
 @dataclass(frozen=True, eq=False)
