@@ -257,12 +257,15 @@ class CsvFormat:
         Around fields that hold separators; an empty text: no quoting.
     empty : sequence of str
         Texts that mean "no value", beside the empty one.
+    names : sequence of str
+        The columns of a file that has no header line.
     """
 
     sep: str | None = None
     encoding: str = "utf-8"
     quote: str = '"'
     empty: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -416,10 +419,11 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
     with file.open() as stream:
         blocks = _Blocks(_as_utf8(stream, written.encoding), _CSV_BLOCK, written.quote.encode())
         start = blocks.peek()
-        if not start.strip():
+        if not start.strip() and not written.names:
             raise InputError(f"{file.shown!r} is empty: not even a header line tells its columns.")
         sep = written.sep or ("\t" if file.is_tab_separated else _separator(start, written.quote, file.shown))
-        parser = _CsvParser(file.shown, written, sep, *_header(start, sep, written.quote, file.shown))
+        named = (list(written.names), 0) if written.names else _header(start, sep, written.quote, file.shown)
+        parser = _CsvParser(file.shown, written, sep, *named)
         any_rows = False
         line = 1
         skip = parser.header_lines
@@ -600,7 +604,8 @@ class _CsvParser:
         return f"bytes that are no text in {self.written.encoding}; say encoding= if the file has another"
 
     def _width_reason(self, width: int) -> str:
-        return f"{width:,} fields where the header has {len(self.columns):,}"
+        there = "there should be" if self.written.names else "the header has"
+        return f"{width:,} fields where {there} {len(self.columns):,}"
 
     def _by_arrow(self, block: bytes, refused: list[tuple[int, int, str]]) -> pa.Table | None:
         def refuse(row: arrow_csv.InvalidRow) -> str:

@@ -1,0 +1,249 @@
+"""The words in which a vendor's loader says where a canonical column comes from.
+
+A mapping gives each canonical column the name of a column of the export (`"user_id"`; dotted for a member of
+an object: `"context.page.url"`), a constant (`"=web"`), or one of the sayings below. A saying reads whole
+columns of a block; the columns that it takes over completely leave `properties`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics.loaders.agents import device_of, is_bot
+from cjm_analytics.loaders.rows import inferred
+from cjm_analytics.loaders.values import one_text, path_of, strings, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cjm_analytics.loaders.rows import Rows
+
+__all__ = [
+    "Cells",
+    "Saying",
+    "Sides",
+    "Where",
+    "bot",
+    "column",
+    "device",
+    "each",
+    "first",
+    "joined",
+    "key_text",
+    "looked_up",
+    "path",
+    "scaled",
+    "told",
+    "truths",
+    "unless",
+    "whenever",
+]
+
+Sides: TypeAlias = "Mapping[str, Mapping[str, Mapping[str, Any]]]"
+"""Side tables, read whole: name → key → row."""
+
+_NOTHING: Mapping[str, Any] = {}
+_TRUE = pa.array(["true", "t", "1", "yes", "y"])
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The columns of one block, as sayings see them.
+
+    Attributes
+    ----------
+    rows : Rows
+        The block.
+    sides : mapping
+        The side tables of the export.
+    """
+
+    rows: Rows
+    sides: Sides = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> pa.Array:
+        """A column in its own type; nulls where the block has none of that name; `=text` is a constant."""
+        if name.startswith("="):
+            return pa.array(np.full(len(self.rows), name[1:], object), pa.string())
+        if not len(self.rows) or not self.rows.has(name):
+            return pa.nulls(len(self.rows), pa.string())
+        return self.rows.column(name)
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Where a canonical column comes from.
+
+    Attributes
+    ----------
+    read : callable
+        Cells of a block → the column.
+    reads : tuple of str
+        Columns of the export that it looks at.
+    lifts : tuple of str
+        Those among them that need not be kept in `properties` any more.
+    """
+
+    read: Callable[[Cells], pa.Array]
+    reads: tuple[str, ...] = ()
+    lifts: tuple[str, ...] = ()
+
+    def lifting(self, *names: str) -> Saying:
+        """The same, with these columns (default: all that it reads) taken out of `properties`."""
+        return replace(self, lifts=names or self.reads)
+
+    def keeping(self) -> Saying:
+        """The same, with everything that it reads kept in `properties`, too."""
+        return replace(self, lifts=())
+
+
+Where: TypeAlias = "str | Saying"
+"""A column of the export, `=constant`, or a saying."""
+
+
+def column(where: Where) -> Saying:
+    """A name or a constant as a saying."""
+    if isinstance(where, Saying):
+        return where
+    names = () if where.startswith("=") else (where,)
+    return Saying(lambda cells: cells[where], names, names)
+
+
+def _several(wheres: Sequence[Where]) -> tuple[list[Saying], tuple[str, ...]]:
+    sayings = [column(one) for one in wheres]
+    return sayings, tuple(dict.fromkeys(name for one in sayings for name in one.reads))
+
+
+def _filled(values: pa.Array) -> pa.Array:
+    """Text, with nulls for empty cells."""
+    found = texts(values)
+    return pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
+
+
+def first(*wheres: Where) -> Saying:
+    """The first of several that is not empty, as text."""
+    sayings, reads = _several(wheres)
+    lifts = tuple(name for one in sayings for name in one.lifts)
+    return Saying(lambda cells: pc.coalesce(*(_filled(one.read(cells)) for one in sayings)), reads, lifts)
+
+
+def joined(*wheres: Where, sep: str = ":") -> Saying:
+    """Several as one text, in their order; empty where one of them is. They stay in `properties`."""
+    sayings, reads = _several(wheres)
+    return Saying(
+        lambda cells: pc.binary_join_element_wise(*(_filled(one.read(cells)) for one in sayings), sep), reads
+    )
+
+
+def each(function: Callable[..., object], *wheres: Where) -> Saying:
+    """What a function makes of the cells of a row; it is asked once for each different text.
+
+    It gets one argument per `where`: text, numbers, objects and lists as the export holds them, None for what
+    is empty. What is read stays in `properties` (see `Saying.lifting`).
+    """
+    sayings, reads = _several(wheres)
+
+    def read(cells: Cells) -> pa.Array:
+        found = [one.read(cells) for one in sayings]
+        if len(found) == 1 and pa.types.is_string(found[0].type):
+            few = pc.dictionary_encode(found[0], null_encoding="encode")
+            return inferred([function(one) for one in few.dictionary.to_pylist()]).take(few.indices)
+        return inferred([function(*row) for row in zip(*(one.to_pylist() for one in found), strict=True)])
+
+    return Saying(read, reads)
+
+
+def told(where: Where, names: Mapping[str, str | None], other: str | None = None) -> Saying:
+    """A name by another one, capitals aside; `other` for what is not listed. What is read stays in place."""
+    lower = {name.lower(): value for name, value in names.items()}
+    return each(lambda one: None if one is None else lower.get(str(one).lower(), other), where)
+
+
+def path(where: Where) -> Saying:
+    """Path and query of a URL, without host and fragment."""
+    one = column(where)
+    return Saying(lambda cells: path_of(_filled(one.read(cells))), one.reads)
+
+
+def scaled(where: Where, factor: float) -> Saying:
+    """A number times a factor: `scaled("amount", 0.01)` for cents."""
+    one = column(where)
+    return Saying(
+        lambda cells: strings([_times(value, factor) for value in one.read(cells).to_pylist()]),
+        one.reads,
+        one.lifts,
+    )
+
+
+def _times(value: object, factor: float) -> object:
+    try:
+        return None if value is None else f"{float(str(value)) * factor:.4f}"
+    except ValueError:
+        return value  # no number: its row says so when it is read as one
+
+
+def whenever(condition: Where, where: Where) -> Saying:
+    """A column where a condition holds, nothing elsewhere."""
+    one, when = column(where), column(condition)
+
+    def read(cells: Cells) -> pa.Array:
+        values = one.read(cells)
+        return pc.if_else(pa.array(truths(when.read(cells))), values, pa.scalar(None, values.type))
+
+    return Saying(read, (*one.reads, *when.reads), one.lifts)
+
+
+def unless(condition: Where) -> Saying:
+    """Where a condition does not hold."""
+    when = column(condition)
+    return Saying(lambda cells: pa.array(~truths(when.read(cells))), when.reads)
+
+
+def truths(values: pa.Array) -> NDArray[np.bool_]:
+    """A condition as booleans (true, t, yes, y, 1); what is empty does not hold."""
+    if not pa.types.is_boolean(values.type):
+        values = pc.is_in(pc.utf8_lower(texts(values)), value_set=_TRUE)
+    found: NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(bool)
+    return found
+
+
+def looked_up(side: str, where: Where, member: str) -> Saying:
+    """A member of the row of a side table that a column refers to.
+
+    `looked_up("users", "requester_id", "external_id")` is the external id of the user whose key stands in
+    `requester_id`.
+    """
+    one = column(where)
+
+    def read(cells: Cells) -> pa.Array:
+        table = cells.sides.get(side, {})
+        keys = [key_text(key) for key in one.read(cells).to_pylist()]
+        return inferred([table.get(key, _NOTHING).get(member) if key else None for key in keys])
+
+    return Saying(read, one.reads)
+
+
+def bot(where: Where) -> Saying:
+    """Whether a user agent names a robot."""
+    return each(lambda one: None if one is None else is_bot(str(one)), where)
+
+
+def device(where: Where) -> Saying:
+    """The kind of device that a user agent names: mobile, tablet or desktop."""
+    return each(lambda one: None if one is None else device_of(str(one)), where)
+
+
+def key_text(value: object) -> str | None:
+    """A key as text; `17.0`, as frames write it, is `17`."""
+    text = one_text(value)
+    return (text.strip().removesuffix(".0") or None) if text else None

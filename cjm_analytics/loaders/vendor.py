@@ -1,0 +1,511 @@
+"""What a vendor's export consists of, said as data, and the one way in which all of them are read.
+
+A vendor is a few parts (the rows of one kind of file or table); a part is a mapping from its columns to the
+canonical ones. What a mapping cannot say is a small function: `unfold` makes several rows of one, `together`
+looks at all rows of a part at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from cjm_analytics.errors import InputError, hint
+from cjm_analytics.loaders.answers import pieces
+from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
+from cjm_analytics.loaders.mapping import Cells, Saying, Where, column, key_text, truths
+from cjm_analytics.loaders.opened import left_over, objects_of, opened, promoted_cells
+from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
+from cjm_analytics.loaders.rows import (
+    CsvFormat,
+    ObjectRows,
+    Rows,
+    frame_rows,
+    member,
+)
+from cjm_analytics.loaders.source import EventStream, rejects_of
+from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
+from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import ids, one_text, texts
+from cjm_analytics.schema import LOADED, Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cjm_analytics.loaders.mapping import Sides
+
+__all__ = ["Events", "Part", "Vendor"]
+
+_NEEDED: Final = {"user_id", "anonymous_id", "timestamp", "event"}
+_TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
+"""Columns that copying tools add: they say nothing of the customer."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """How the rows of a part become events.
+
+    Attributes
+    ----------
+    columns : mapping
+        Canonical column → where it stands; also `email`, an address that identifies.
+    where : Saying, optional
+        Which rows are events of this kind; default all.
+    also : mapping
+        Columns beyond the canonical ones that are always there for breakdowns (`device`).
+    spread : tuple of str
+        Objects whose members stand in `properties` by themselves.
+    aside : tuple of str
+        Columns that are not kept in `properties`.
+    kind : str, optional
+        The `source_kind`, where it is not the vendor's.
+    inferred : bool or Saying
+        Where the time is not said by the source but follows from something else.
+    """
+
+    columns: Mapping[str, Where]
+    where: Saying | None = None
+    also: Mapping[str, Where] = field(default_factory=dict)
+    spread: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    kind: str | None = None
+    inferred: bool | Saying = False
+
+    @cached_property
+    def sayings(self) -> dict[str, Saying]:
+        return {name: column(where) for name, where in {**self.columns, **self.also}.items()}
+
+    @cached_property
+    def lifted(self) -> frozenset[str]:
+        """Columns of the export with a canonical place, or with none at all."""
+        return frozenset(self.aside).union(*(one.lifts for one in self.sayings.values()))
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        asked = [
+            *self.sayings.values(),
+            *(one for one in (self.where, self.inferred) if isinstance(one, Saying)),
+        ]
+        return frozenset(self.aside).union(*(one.reads for one in asked))
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one kind in an export: a file, a table of a warehouse copy, a member of an answer.
+
+    Attributes
+    ----------
+    events : tuple of Events
+        A row may give an event by each of them; a row that gives none is counted as excluded.
+    names : tuple of str
+        What files, folders or members of this kind are called (lower case; a number behind, the vendor's
+        name before and `_data` behind are seen through).
+    told_by : tuple of str
+        Columns that tell this part where no name does.
+    links : tuple of (alias, user id)
+        Ids that a row says to belong to the same customer.
+    traits : mapping
+        Attribute of the customer → where it stands.
+    customer, time : str or Saying, optional
+        Whose traits they are, and when the links and traits were known.
+    key : str, optional
+        Makes the part a side table, held in memory: its rows by this column, for `looked_up`.
+    newest : str, optional
+        Of several rows of one key the one with the greatest value here counts; default the last.
+    unfold : callable, optional
+        A row as an object → the rows that it stands for.
+    together : callable, optional
+        (all rows as objects, side tables) → (place of the row it comes from, row), for what only follows from
+        rows next to one another. The part is then held in memory.
+    """
+
+    events: tuple[Events, ...] = ()
+    names: tuple[str, ...] = ()
+    told_by: tuple[str, ...] = ()
+    links: tuple[tuple[Where, Where], ...] = ()
+    traits: Mapping[str, Where] = field(default_factory=dict)
+    customer: Where | None = None
+    time: Where | None = None
+    key: str | None = None
+    newest: str | None = None
+    unfold: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
+    together: Callable[[list[dict[str, Any]], Sides], Iterable[tuple[int, dict[str, Any]]]] | None = None
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        said = [one for pair in self.links for one in pair] + list(self.traits.values())
+        said += [one for one in (self.customer, self.time) if one is not None]
+        own = {name for one in said for name in column(one).reads}
+        return frozenset(own).union(*(one.reads for one in self.events))
+
+    @cached_property
+    def spread(self) -> frozenset[str]:
+        return frozenset(name for events in self.events for name in events.spread)
+
+    def fits(self, names: Collection[str]) -> bool:
+        """Whether the columns are those of this part."""
+        return bool(self.told_by) and all(
+            name in names or name.partition(".")[0] in names for name in self.told_by
+        )
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """An export, said as data.
+
+    Attributes
+    ----------
+    name : str
+        The `source` column.
+    title : str
+        How the vendor writes its name.
+    kind : str
+        The `source_kind`.
+    parts : mapping
+        Name → part; where a name does not tell a file's part, the first part that its columns fit.
+    required : tuple of str
+        Parts of which at least one must be there; default: any.
+    dedupe : tuple of str
+        Columns that say that two rows are the same event.
+    clock : Clock
+        How times are written.
+    written : CsvFormat
+        How its CSV files are written.
+    """
+
+    name: str
+    title: str
+    kind: str
+    parts: Mapping[str, Part]
+    required: tuple[str, ...] = ()
+    dedupe: tuple[str, ...] = ("event_id",)
+    clock: Clock = field(default_factory=lambda: Clock(tz="UTC"))
+    written: CsvFormat = field(default_factory=CsvFormat)
+
+    def stream(
+        self,
+        source: object,
+        *,
+        keep: Sequence[str] | Mapping[str, type] = (),
+        name: str | None = None,
+        format: str | None = None,  # noqa: A002 - the user's word
+    ) -> EventStream:
+        """The export as a lazy stream of canonical batches.
+
+        Raises
+        ------
+        InputError
+            No such file; nothing in it is an export of this vendor.
+        """
+        wanted = {**checked_keep(keep), **dict.fromkeys(self._also)}
+        files = find_files(source, format, mixed=True) if is_location(source) else []
+        told = {file.shown: self._part_of_file(file) for file in files}
+        if files:
+            self._check(files, told)
+        elif not is_location(source):
+            self._check_columns(source)
+
+        def read(left_out: frozenset[str]) -> Iterator[Batch]:
+            promoted = Promoted(wanted)
+            reading = _Reading(self, promoted, name or self.name, self.clock.afresh())
+            kept = [file for file in files if file.shown not in left_out]
+            yield from reading.batches(kept, told, None if files else source)
+            for one in [one for one in promoted.unseen if one not in self._also]:
+                said = hint(one, promoted.members)
+                warnings.warn(f"keep={one!r} is in no row of {name or self.name}.{said}", stacklevel=2)
+
+        return EventStream(
+            name=name or self.name,
+            dedupe=self.dedupe,
+            keep=tuple(promoted_name(one) for one in wanted),
+            files=tuple(file.shown for file in files),
+            read=read,
+            separable=tuple(files) if not self._is_joined else (),
+            reading=repr((self.name, wanted, self.clock.tz, self.clock.unit)),
+        )
+
+    @property
+    def _also(self) -> list[str]:
+        every = [events for part in self.parts.values() for events in part.events]
+        return list(dict.fromkeys(name for events in every for name in events.also))
+
+    @property
+    def _is_joined(self) -> bool:
+        """Whether a file means something else beside other files."""
+        return any(part.key or part.together for part in self.parts.values())
+
+    def _part_of_file(self, file: InputFile) -> str | None:
+        """The part by the name of a file or of its folder."""
+        folder = PurePosixPath(file.shown.replace("\\", "/")).parent.name
+        return self.part_named(stem(file.shown)) or self.part_named(folder)
+
+    def part_named(self, word: str) -> str | None:
+        """The part that a file, folder or member of this name holds."""
+        bare = re.sub(r"([-_. ]*\d+)+$", "", word.lower().replace("-", "_"))
+        bare = bare.removesuffix("_data").strip("_")
+        for one in (word.lower(), bare, bare.removeprefix(f"{self.name}_")):
+            for name, part in self.parts.items():
+                if one == name or one in part.names:
+                    return name
+        return None
+
+    def part_fitting(self, names: Collection[str]) -> str | None:
+        """The first part that has these columns."""
+        return next((name for name, part in self.parts.items() if part.fits(names)), None)
+
+    def part_of(self, rows: Rows, told: str | None) -> str | None:
+        """The part of a block: as its name tells, else as its columns do."""
+        return told or self.part_fitting(rows.names())
+
+    def _check(self, files: Sequence[InputFile], told: Mapping[str, str | None]) -> None:
+        """Refuse a source that holds nothing of this vendor."""
+        wanted = self.required or tuple(self.parts)
+        if any(part in wanted for part in told.values()):
+            return
+        columns: list[str] = []
+        for file in (one for one in files if told[one.shown] is None):
+            is_blank = True
+            for member_name, rows in itertools.islice(pieces(file, self.written, self), 8):
+                is_blank = is_blank and not len(rows)
+                named = self.part_named(member_name) if member_name else None
+                if self.part_of(rows, named) in wanted:
+                    return
+                columns = columns or rows.names()
+            if is_blank and not columns:
+                return  # an empty file is an empty export
+        raise self._stranger(files[0].shown, columns)
+
+    def _check_columns(self, source: object) -> None:
+        if isinstance(source, pa.RecordBatchReader):
+            names = source.schema.names
+        else:
+            names = next(frame_rows(source, f"<{type(source).__name__}>")).names()
+        if self.part_fitting(names) is None:
+            raise self._stranger(f"<{type(source).__name__}>", names)
+
+    def _stranger(self, shown: str, columns: Sequence[str]) -> InputError:
+        expected = "; ".join(
+            f"{name}: {', '.join(part.told_by)}" for name, part in self.parts.items() if part.told_by
+        )
+        there = ", ".join(columns[:12]) or "none"
+        return InputError(
+            f"{shown} is no export of {self.title}. Expected columns: {expected}. Columns there: {there}. "
+            "For other tables there is cjm.loaders.table."
+        )
+
+
+@dataclass
+class _Reading:
+    """One reading of an export."""
+
+    vendor: Vendor
+    promoted: Promoted
+    source: str
+    clock: Clock
+    sides: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def batches(
+        self, files: Sequence[InputFile], told: Mapping[str, str | None], held: object
+    ) -> Iterator[Batch]:
+        """All batches: side tables are read first, parts that are looked at together last."""
+        if any(part.key for part in self.vendor.parts.values()):
+            for name, rows in self._blocks(files, told, held):
+                self._remember(name, rows)
+        waiting: dict[str, list[Rows]] = defaultdict(list)
+        for name, rows in self._blocks(files, told, held):
+            part = self.vendor.parts.get(name) if name else None
+            if part is None:
+                yield self._strange(rows)
+            elif part.together is None:
+                yield self._block(part, rows)
+            else:
+                waiting[name or ""].append(rows)
+        for name, several in waiting.items():
+            yield from self._together(self.vendor.parts[name], several)
+
+    def _blocks(
+        self, files: Sequence[InputFile], told: Mapping[str, str | None], held: object
+    ) -> Iterator[tuple[str | None, Rows]]:
+        """(part, rows) of every block."""
+        if held is not None:
+            for rows in frame_rows(held, f"<{type(held).__name__}>"):
+                yield self.vendor.part_of(rows, None), rows
+        for file in files:
+            for member_name, rows in pieces(file, self.vendor.written, self.vendor):
+                named = self.vendor.part_named(member_name) if member_name else told[file.shown]
+                if len(rows) or rows.broken:
+                    yield self.vendor.part_of(rows, named), rows
+
+    def _remember(self, name: str | None, rows: Rows) -> None:
+        """Hold the rows of a side table."""
+        part = self.vendor.parts.get(name) if name else None
+        if part is None or part.key is None:
+            return
+        table = self.sides.setdefault(name or "", {})
+        for row in objects_of(rows):
+            key = key_text(member(row, part.key))
+            if key is None:
+                continue
+            older = table.get(key)
+            if older is not None and part.newest:
+                before, now = one_text(older.get(part.newest)), one_text(row.get(part.newest))
+                if (before or "") > (now or ""):
+                    continue
+            table[key] = row
+
+    def _strange(self, rows: Rows) -> Batch:
+        """Rows of a table that this vendor's loader does not read."""
+        rejects = rejects_of(self.source, rows.file, [], rows.broken)
+        return Batch(LOADED.empty_table(), len(rows) + len(rows.broken), rejects, n_excluded=len(rows))
+
+    def _block(self, part: Part, rows: Rows) -> Batch:
+        """One block of one part."""
+        if part.unfold is None:
+            return self._mapped(part, rows, np.arange(len(rows)), rows)
+        made = [(place, one) for place, row in enumerate(objects_of(rows)) for one in part.unfold(row)]
+        return self._unfolded(part, rows, made)
+
+    def _together(self, part: Part, several: Sequence[Rows]) -> Iterator[Batch]:
+        """All rows of a part that only mean something beside one another."""
+        objects = [row for rows in several for row in objects_of(rows)]
+        starts = np.cumsum([0, *(len(rows) for rows in several)])
+        made: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in several]
+        for place, row in part.together(objects, self.sides) if part.together else ():
+            block = int(np.searchsorted(starts, place, "right")) - 1
+            made[block].append((place - int(starts[block]), row))
+        for rows, mine in zip(several, made, strict=True):
+            yield self._unfolded(part, rows, mine)
+
+    def _unfolded(self, part: Part, rows: Rows, made: Sequence[tuple[int, dict[str, Any]]]) -> Batch:
+        origin = np.array([place for place, _ in made], np.int64)
+        objects = ObjectRows(rows.file, [one for _, one in made], rows.numbers[origin], None, rows.broken)
+        return self._mapped(part, objects, origin, rows)
+
+    def _mapped(self, part: Part, rows: Rows, origin: NDArray[np.int64], raw: Rows) -> Batch:
+        """The events, links and traits of a block; `origin` is the row of the export that each comes from."""
+        seen = opened(rows, part.reads, part.spread)
+        cells = Cells(seen, self.sides)
+        used = np.zeros(len(raw), bool)
+        batches: list[Batch] = []
+        for events in part.events:
+            kept = np.arange(len(rows))
+            if events.where is not None and len(rows):
+                kept = np.flatnonzero(truths(events.where.read(cells)))
+            used[origin[kept]] = True
+            prepared = self._laid_out(events, cells, kept, raw, origin=origin)
+            if batches:
+                prepared = replace(prepared, broken=[])
+            kind = events.kind or self.vendor.kind
+            batches.append(
+                events_of(prepared, self.promoted, source=self.source, kind=kind, clock=self.clock)
+            )
+        if not batches:
+            rejects = rejects_of(self.source, raw.file, [], raw.broken)
+            batches = [Batch(LOADED.empty_table(), len(raw.broken), rejects)]
+        unused = int((~used).sum())
+        links, traits = self._known(part, cells)
+        return replace(
+            _joined(batches),
+            links=pa.concat_tables([*(one.links for one in batches), links]),
+            customers=traits,
+            n_read=sum(one.n_read for one in batches) + unused,
+            n_excluded=unused,
+        )
+
+    def _laid_out(
+        self,
+        events: Events,
+        cells: Cells,
+        kept: NDArray[np.int64],
+        raw: Rows,
+        *,
+        origin: NDArray[np.int64],
+    ) -> Prepared:
+        """The rows that are events of one kind under canonical names."""
+        rows = cells.rows
+        is_all = len(kept) == len(rows)
+        picked = pa.array(kept)
+
+        def taken(values: pa.Array) -> pa.Array:
+            values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+            return values if is_all else values.take(picked)
+
+        columns = {name: taken(one.read(cells)) for name, one in events.sayings.items()}
+        columns = {
+            name: values
+            for name, values in columns.items()
+            if name in _NEEDED or values.null_count < len(values)
+        }
+        left, inside = left_over(rows, events.lifted, events.spread)
+        self.promoted.notice(dict.fromkeys([*inside, *rows.names()]))
+        for name in self.promoted.keep:
+            if name not in events.also:
+                values = promoted_cells(rows, name, events.spread)
+                if values is not None:
+                    columns[promoted_name(name)] = taken(values)
+        marked = events.inferred
+        inferred_rows = truths(marked.read(cells))[kept] if isinstance(marked, Saying) else None
+        if marked is True:
+            inferred_rows = np.ones(len(kept), bool)
+        numbers = raw.numbers[origin[kept]] if len(kept) else np.zeros(0, np.int64)
+        return Prepared(
+            raw.file,
+            numbers,
+            columns,
+            None if left is None else taken(left),
+            lambda row: raw.raw(int(origin[kept[row]])),
+            raw.broken,
+            inferred_rows,
+        )
+
+    def _known(self, part: Part, cells: Cells) -> tuple[pa.Table, pa.Table]:
+        """Links and traits of a block."""
+        size = len(cells)
+        if not size or not (part.links or part.traits):
+            return links_of([]), attributes_of([])
+
+        def read(where: Where) -> list[Any]:
+            return ids(texts(column(where).read(cells)), column="id").values.to_pylist()  # type: ignore[no-any-return]
+
+        times: list[object] = [None] * size
+        if part.time is not None:
+            numbers = cells.rows.numbers
+            found = self.clock.read(
+                column(part.time).read(cells), numbers, column="time", file=cells.rows.file
+            )
+            times = found.values.to_pylist()
+        pairs = [
+            pair for alias, user in part.links for pair in zip(read(alias), read(user), times, strict=True)
+        ]
+        seen: list[tuple[str | None, object, str, str | None]] = []
+        if part.traits and part.customer is not None:
+            users = read(part.customer)
+            for name, where in part.traits.items():
+                values = texts(column(where).read(cells)).to_pylist()
+                seen += zip(users, times, [name] * size, [one or None for one in values], strict=True)
+        return links_of(pairs), attributes_of(seen)
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    """The events and rejects of several kinds of event from the same rows."""
+    if len(batches) == 1:
+        return batches[0]
+    events = [one.events for one in batches if one.events.num_rows]
+    return Batch(
+        pa.concat_tables(events, promote_options="permissive").unify_dictionaries()
+        if events
+        else LOADED.empty_table(),
+        0,
+        pa.concat_tables([one.rejects for one in batches]),
+    )
