@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -216,29 +216,14 @@ def _run_starts(changes: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
 
 
 def _merged(one: Durations, other: Durations) -> _State:
-    """Two sorted tallies as one. The smaller goes into the larger, so that many small parts add quickly."""
-    large, small = (one, other) if len(one.value) >= len(other.value) else (other, one)
-    if not len(small.value):
-        return large.group, large.value, large.count
-    bits = _value_bits(np.concatenate([large.group, small.group]), np.concatenate([large.value, small.value]))
-    if bits is None:
-        parts = [(part.group, part.value, part.count) for part in (large, small)]
-        return _tally(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    keys, new = (large.group << bits) | large.value, (small.group << bits) | small.value
-    place = np.searchsorted(keys, new)
-    known = keys[np.minimum(place, len(keys) - 1)] == new
-    count = large.count.copy()
-    count[place[known]] += small.count[known]
-    place, fresh = place[~known], ~known
+    """Two sorted tallies as one."""
+    if not len(one.value) or not len(other.value):
+        filled = other if not len(one.value) else one
+        return filled.group, filled.value, filled.count
+    from cjm_analytics.kernels.tallies import merged_by_group
 
-    def inserted(into: NDArray[np.int64], values: NDArray[Any]) -> NDArray[np.int64]:
-        return np.insert(into, place, values[fresh])
-
-    return (
-        inserted(large.group, small.group),
-        inserted(large.value, small.value),
-        inserted(count, small.count),
-    )
+    state: _State = merged_by_group(one.group, one.value, one.count, other.group, other.value, other.count)
+    return state
 
 
 def _value_bits(group: NDArray[np.int64], value: NDArray[np.int64]) -> int | None:

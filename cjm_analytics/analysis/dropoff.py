@@ -14,7 +14,7 @@ import pandas as pd
 
 from cjm_analytics._html import card
 from cjm_analytics.analysis.sequences import frozen
-from cjm_analytics.analysis.waits import KINDS, tallied
+from cjm_analytics.analysis.waits import KINDS, added, tallied
 from cjm_analytics.durations import DAY, microseconds, readable
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -454,7 +454,7 @@ class Cell:
     def of(cls, entries: Entries, mine: NDArray[np.int64] | slice) -> Cell:
         """Some of those who entered a place."""
         duration, kind = entries.duration[mine], entries.kind[mine]
-        times, counts, resolution = tallied(duration * KINDS + kind, None, 1)
+        times, counts, resolution = tallied(duration * KINDS + kind)
         return cls(
             len(duration),
             int(entries.continued[mine].sum()),
@@ -469,10 +469,8 @@ class Cell:
         )
 
     def __add__(self, other: Cell) -> Cell:
-        times, counts, resolution = tallied(
-            np.concatenate([self.times, other.times]),
-            np.concatenate([self.counts, other.counts]),
-            max(self.resolution, other.resolution),
+        times, counts, resolution = added(
+            (self.times, self.counts, self.resolution), (other.times, other.counts, other.resolution)
         )
         return Cell(
             self.entered + other.entered,

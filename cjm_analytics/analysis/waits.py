@@ -13,7 +13,7 @@ from cjm_analytics.statistics import LifeTable, life_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["KINDS", "Waits", "tallied"]
+__all__ = ["KINDS", "Waits", "added", "tallied"]
 
 KINDS = 4
 """A duration and its kind make one number: duration · 4 + kind. Kind 0 is censored."""
@@ -22,27 +22,57 @@ _RESOLUTIONS = (1, SECOND, MINUTE, HOUR, DAY)
 _MOST_TIMES = 2**20
 
 
-def tallied(
-    times: NDArray[np.int64], counts: NDArray[np.int64] | None, resolution: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+_Tally = tuple["NDArray[np.int64]", "NDArray[np.int64]", int]
+"""Distinct numbers duration · 4 + kind, rising; how often each occurs; the resolution of the durations."""
+
+
+def tallied(times: NDArray[np.int64]) -> _Tally:
     """Distinct numbers duration · 4 + kind and how often they occur, as fine as the limit allows.
 
-    Without `counts` each of `times` occurs once. Durations are whole microseconds; when there are more than
-    2²⁰ distinct numbers, they are rounded down to the first of second, minute, hour and day with which there
-    are fewer. As these are multiples of each other, the order in which tallies are added does not matter.
+    Durations are whole microseconds; when there are more than 2²⁰ distinct numbers, they are rounded down to
+    the first of second, minute, hour and day with which there are fewer. As these are multiples of each
+    other, the order in which tallies are added does not matter.
     """
+    return _limited(*_distinct(np.sort(times)), 1)
+
+
+def added(one: _Tally, other: _Tally) -> _Tally:
+    """Two tallies as one."""
+    from cjm_analytics.kernels.tallies import merged
+
+    step = max(one[2], other[2])
+    parts = [part if part[2] == step else (*_rounded(part[0], part[1], step), step) for part in (one, other)]
+    return _limited(*merged(parts[0][0], parts[0][1], parts[1][0], parts[1][1]), step)
+
+
+def _limited(times: NDArray[np.int64], counts: NDArray[np.int64], resolution: int) -> _Tally:
+    """A tally at the first resolution, from its own on, that keeps it within the limit."""
     for step in _RESOLUTIONS[_RESOLUTIONS.index(resolution) :]:
-        rounded = times if step == 1 else times // (KINDS * step) * (KINDS * step) + times % KINDS
-        # A stable sort merges tallies, which are sorted already, in one sweep.
-        order = None if counts is None else np.argsort(rounded, kind="stable")
-        ranked = np.sort(rounded) if order is None else rounded[order]
-        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]])[: len(ranked)])
-        if len(starts) <= _MOST_TIMES or step == _RESOLUTIONS[-1]:
+        if step != resolution:
+            times, counts = _rounded(times, counts, step)
+        if len(times) <= _MOST_TIMES:
             break
-    if counts is None or order is None:
-        return ranked[starts], np.diff(starts, append=len(ranked)), step
-    total = np.add.reduceat(counts[order], starts) if len(starts) else counts
-    return ranked[starts], total, step
+    return times, counts, step
+
+
+def _rounded(
+    times: NDArray[np.int64], counts: NDArray[np.int64], step: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A tally with its durations rounded down."""
+    rounded = times // (KINDS * step) * (KINDS * step) + times % KINDS
+    order = np.argsort(rounded, kind="stable")  # nearly sorted already: one sweep
+    return _distinct(rounded[order], counts[order])
+
+
+def _distinct(
+    ranked: NDArray[np.int64], counts: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rising numbers, each once, and how often it occurs (default: once each)."""
+    if not len(ranked):
+        return ranked, np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    total = np.diff(starts, append=len(ranked)) if counts is None else np.add.reduceat(counts, starts)
+    return ranked[starts], total
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +102,7 @@ class Waits:
         >>> waits.n, waits.table(1).at_risk.tolist()
         (4, [4, 2])
         """
-        return cls(*tallied(duration * KINDS + kind, None, 1))
+        return cls(*tallied(duration * KINDS + kind))
 
     @property
     def n(self) -> int:
@@ -80,13 +110,8 @@ class Waits:
         return int(self.counts.sum())
 
     def __add__(self, other: Waits) -> Waits:
-        return Waits(
-            *tallied(
-                np.concatenate([self.times, other.times]),
-                np.concatenate([self.counts, other.counts]),
-                max(self.resolution, other.resolution),
-            )
-        )
+        mine, others = ((part.times, part.counts, part.resolution) for part in (self, other))
+        return Waits(*added(mine, others))
 
     def table(self, n_causes: int) -> LifeTable:
         """Times in microseconds at which waits ended, by cause, or were last seen."""
