@@ -27,6 +27,7 @@ __all__ = [
     "Columns",
     "FileColumns",
     "HeldColumns",
+    "MappedColumns",
     "MemoryColumns",
     "as_numpy",
     "dotted",
@@ -98,6 +99,43 @@ class FileColumns:
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         return FileColumns(self.path, rows if self.rows is None else self.rows[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class MappedColumns:
+    """Columns of one Arrow file: as they lie on disk, so they lie in memory, and nothing is decoded.
+
+    The file is mapped while somebody works on its columns, and no longer: what was touched counts as memory
+    until then, and stays in the system's cache of files after it.
+    """
+
+    path: Path
+    rows: NDArray[np.int64] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows) if self.rows is not None else self._layout[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._layout[1]
+
+    @cached_property
+    def _layout(self) -> tuple[int, tuple[str, ...]]:
+        """Number of rows, and names; files never change once written."""
+        table = self._mapped()
+        return int(table.num_rows), tuple(table.column_names)
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        table = self._mapped().select(list(names))
+        return table if self.rows is None else table.take(pa.array(self.rows))
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        return MappedColumns(self.path, rows if self.rows is None else self.rows[rows])
+
+    def _mapped(self) -> pa.Table:
+        with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as reader:
+            return reader.read_all()
 
 
 @dataclass(frozen=True, eq=False)

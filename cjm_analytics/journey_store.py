@@ -1,4 +1,9 @@
-"""Journeys in a folder: a manifest, and Parquet files per partition that any tool can read."""
+"""Journeys in a folder: a manifest, and per partition Arrow files of coded columns, the others in Parquet.
+
+Coded columns are what nearly every analysis reads whole. An Arrow file lies on disk as it lies in memory, so
+that it is mapped and not decoded; it takes about 23 bytes per event. All other columns of the events are
+packed in Parquet, and are read by the breakdowns that ask for them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import json
 import os
 import shutil
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cjm_analytics.columns import FileColumns
+from cjm_analytics.columns import FileColumns, MappedColumns
 from cjm_analytics.errors import StoreError
 from cjm_analytics.events.partition import EventColumns
 from cjm_analytics.journeys import Codebook, Journeys, Partition
@@ -22,7 +28,7 @@ from cjm_analytics.model import JourneyModel
 from cjm_analytics.schema import CANONICAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from cjm_analytics.columns import Columns
@@ -30,12 +36,11 @@ if TYPE_CHECKING:
 __all__ = ["JourneyWriter", "read_journeys", "write_journeys"]
 
 FORMAT = "cjm-journeys"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 
-_PACKED = frozenset({"touchpoint", "channel", "phase", "stage", "time", "n_events"})
-
-_PARTS = ("events", "cases", "answers", "rows", "customers")
+_PARTS = ("events", "cases", "answers", "customers")
+"""What is mapped; `rows` is packed."""
 
 
 def write_journeys(journeys: Journeys, path: str | Path) -> None:
@@ -88,21 +93,40 @@ def read_journeys(path: str | Path) -> Journeys:
         ) from error
 
 
+@contextmanager
+def _told_if_damaged(path: object) -> Iterator[None]:
+    """An error that says what happened to a file of the store."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{path} cannot be read: {error}. It is missing or damaged, or the store was written "
+            "anew: open it again with cjm.open_journeys, or sessionize the events again."
+        ) from error
+
+
 @dataclass(frozen=True, eq=False)
-class _StoredColumns(FileColumns):
-    """Columns of a store, with an error that says what happened to it."""
+class _CodedColumns(MappedColumns):
+    """Coded columns of a store."""
 
     def read(self, names: Sequence[str]) -> pa.Table:
-        try:
+        with _told_if_damaged(self.path):
             return super().read(names)
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(
-                f"{self.path} cannot be read: {error}. It is missing or damaged, or the store was written "
-                "anew: open it again with cjm.open_journeys, or sessionize the events again."
-            ) from error
 
     def take(self, rows: Any) -> Columns:  # noqa: ANN401 - an array of rows, as in Columns
-        return _StoredColumns(self.path, rows if self.rows is None else self.rows[rows])
+        return _CodedColumns(self.path, rows if self.rows is None else self.rows[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class _PackedColumns(FileColumns):
+    """All other columns of the events of a store."""
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        with _told_if_damaged(self.path):
+            return super().read(names)
+
+    def take(self, rows: Any) -> Columns:  # noqa: ANN401 - an array of rows, as in Columns
+        return _PackedColumns(self.path, rows if self.rows is None else self.rows[rows])
 
 
 class JourneyWriter:
@@ -142,9 +166,9 @@ class JourneyWriter:
 
     def spill(self, number: int, table: pa.Table) -> Columns:
         """Put a table aside until the store is finished; it may be written and read from several threads."""
-        path = self._draft / f"{number:04d}.parquet"
-        _write(table, path)
-        return _StoredColumns(path)
+        path = self._draft / f"{number:04d}.arrow"
+        _write_coded(table, path)
+        return _CodedColumns(path)
 
     def add(self, number: int, partition: Partition) -> None:
         """Write a partition; several threads may do so at once."""
@@ -158,10 +182,10 @@ class JourneyWriter:
             "customers": partition.customers.read(["customer_id"]),
         }
         for part, table in parts.items():
-            _write(table, folder / f"{part}.parquet")
+            _write_coded(table, folder / f"{part}.arrow")
         rows = partition.rows
         stored = rows.stored(rows.names) if isinstance(rows, EventColumns) else rows.read(rows.names)
-        _write(stored, folder / "rows.parquet")
+        _write_packed(stored, folder / "rows.parquet")
         self._schema = rows.schema if isinstance(rows, EventColumns) else stored.schema
         self._counts[name] = {**{part: table.num_rows for part, table in parts.items()}, "rows": rows.n_rows}
 
@@ -179,7 +203,7 @@ class JourneyWriter:
             "observation_ends": dict(journeys.observation_ends),
             "accounting": dict(journeys.accounting),
         }
-        for spilled in self._draft.glob("*.parquet"):
+        for spilled in self._draft.glob("*.arrow"):
             spilled.unlink()
         text = json.dumps(manifest, indent=1, ensure_ascii=False, default=str)
         with (self._draft / MANIFEST).open("w", encoding="utf-8") as file:
@@ -205,24 +229,28 @@ def _may_be_replaced(folder: Path) -> bool:
         return False
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    """One Parquet file, on disk when this returns; times as differences, codes and names as dictionaries."""
+def _write_coded(table: pa.Table, path: Path) -> None:
+    """One Arrow file of one batch, on disk when this returns."""
+    with path.open("wb") as file:
+        with pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_packed(table: pa.Table, path: Path) -> None:
+    """One Parquet file, on disk when this returns; whole numbers as differences, names as dictionaries."""
     plain = [name for name in table.column_names if pa.types.is_int64(table.schema.field(name).type)]
     with path.open("wb") as file:
         pq.write_table(
             table,
             file,
-            compression={field.name: _compression(field) for field in table.schema} or "zstd",
+            compression="zstd",
             use_dictionary=[name for name in table.column_names if name not in plain],
             column_encoding=dict.fromkeys(plain, "DELTA_BINARY_PACKED") or None,
         )
         file.flush()
         os.fsync(file.fileno())
-
-
-def _compression(field: pa.Field) -> str:
-    """Packed codes and times hardly shrink further, and nearly every analysis unpacks them."""
-    return "none" if field.name in _PACKED and pa.types.is_integer(field.type) else "zstd"
 
 
 def _sync_folder(folder: Path) -> None:
@@ -247,16 +275,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise StoreError(f"{folder} holds something other than journeys.")
     version = manifest.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if isinstance(version, int) and version < VERSION:
         raise StoreError(
-            f"{folder} was written by a newer version (store version {version!r}; this one reads up to "
+            f"{folder} was written by an older version (store version {version}; this one reads {VERSION}). "
+            "Sessionize the events again."
+        )
+    if version != VERSION:
+        raise StoreError(
+            f"{folder} was written by a newer version (store version {version!r}; this one reads "
             f"{VERSION}). Update cjm_analytics."
         )
     return manifest
 
 
 def _partition(folder: Path, codebook: Codebook, schema: pa.Schema, counts: dict[str, int]) -> Partition:
-    columns = {part: _StoredColumns(folder / f"{part}.parquet") for part in _PARTS}
+    columns: dict[str, MappedColumns | FileColumns] = {
+        part: _CodedColumns(folder / f"{part}.arrow") for part in _PARTS
+    }
+    columns["rows"] = _PackedColumns(folder / "rows.parquet")
     for part, one in columns.items():
         try:
             n_rows = one.n_rows

@@ -92,18 +92,28 @@ def test_drop_off_reads_what_is_stored_only_for_a_group():
 
 
 @pytest.fixture
+def touched(monkeypatch):
+    """How often each coded column of each file was asked for."""
+    found = Counter()
+    really = columns.MappedColumns.read
+
+    def counting(self, names):
+        found.update((self.path.name, self.path.parent.name, name) for name in names)
+        return really(self, names)
+
+    monkeypatch.setattr(columns.MappedColumns, "read", counting)
+    return found
+
+
+@pytest.fixture
 def decoded(monkeypatch):
-    """How often each column of each file was read from it."""
+    """How often each packed column was read from its file."""
     found = Counter()
     really = columns.pq.ParquetFile
 
     class Counting(really):
-        def __init__(self, path, *rest, **more):
-            super().__init__(path, *rest, **more)
-            self.place = str(path)
-
         def read(self, columns=None, **more):
-            found.update((self.place, name) for name in columns)
+            found.update(columns)
             return super().read(columns=columns, **more)
 
     monkeypatch.setattr(columns.pq, "ParquetFile", Counting)
@@ -117,9 +127,8 @@ def no_budget():
     cjm.set_memory_budget("512 MB")
 
 
-@pytest.mark.usefixtures("no_budget")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_analyses_that_share_a_pass_decode_each_column_once(tmp_path, decoded, threads):
+def test_analyses_that_share_a_pass_take_each_column_once(tmp_path, touched, threads):
     a_log().write(tmp_path / "journeys")
     journeys = cjm.open_journeys(tmp_path / "journeys")
     analyses = [
@@ -128,19 +137,30 @@ def test_analyses_that_share_a_pass_decode_each_column_once(tmp_path, decoded, t
         TransitionsAnalysis.plan(journeys),
         JourneyMapAnalysis.plan(journeys),
     ]
-    decoded.clear()
+    touched.clear()
     LocalEngine(threads=threads).run_all(analyses, journeys)
-    assert set(decoded.values()) == {1}
-    assert {name for path, name in decoded if path.endswith("events.parquet")} >= {"touchpoint", "time"}
+    assert set(touched.values()) == {1}
+    assert {name for file, _, name in touched if file == "events.arrow"} >= {"touchpoint", "time"}
 
 
-def test_a_second_analysis_decodes_nothing_while_the_budget_lasts(tmp_path, decoded):
+def test_a_second_breakdown_decodes_nothing_while_the_budget_lasts(tmp_path, decoded):
     a_log().write(tmp_path / "journeys")
     journeys = cjm.open_journeys(tmp_path / "journeys")
-    first = cjm.funnel(journeys, ["A", "B"]).to_frame()
+    first = cjm.funnel(journeys, ["A", "B"], by="event").to_frame()
+    assert set(decoded) == {"event"}
     decoded.clear()
-    assert cjm.funnel(journeys, ["A", "B"]).to_frame().equals(first)
+    assert cjm.funnel(journeys, ["A", "B"], by="event").to_frame().equals(first)
     assert not decoded
+
+
+@pytest.mark.usefixtures("no_budget")
+def test_without_a_budget_columns_are_decoded_again(tmp_path, decoded):
+    a_log().write(tmp_path / "journeys")
+    journeys = cjm.open_journeys(tmp_path / "journeys")
+    first = cjm.funnel(journeys, ["A", "B"], by="event").to_frame()
+    before = decoded["event"]
+    assert cjm.funnel(journeys, ["A", "B"], by="event").to_frame().equals(first)
+    assert decoded["event"] == 2 * before > 0
 
 
 @dataclass(frozen=True)
