@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.funnel import Funnel, funnel, step
     from cjm_analytics.analysis.journey_map import JourneyMap, journey_map
     from cjm_analytics.analysis.lifecycle import Lifecycle, lifecycle
+    from cjm_analytics.analysis.matches import Matches, matches
     from cjm_analytics.analysis.paths import Paths, paths
     from cjm_analytics.analysis.retention import Retention, retention
     from cjm_analytics.analysis.satisfaction import Satisfaction, satisfaction
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from cjm_analytics.events.store import Events, open_events
     from cjm_analytics.journeys import Journeys, open_journeys
     from cjm_analytics.model import JourneyModel
+    from cjm_analytics.patterns import PatternError
     from cjm_analytics.report import report
     from cjm_analytics.sessionizer import sessionize
 
@@ -55,9 +57,11 @@ _HOME = {
     "Journeys": "journeys",
     "Lifecycle": "analysis.lifecycle",
     "LocalEngine": "engine.local",
+    "Matches": "analysis.matches",
     "ModelError": "errors",
     "ModelWarning": "errors",
     "Paths": "analysis.paths",
+    "PatternError": "patterns",
     "Retention": "analysis.retention",
     "Satisfaction": "analysis.satisfaction",
     "Stickiness": "analysis.stickiness",
@@ -72,6 +76,7 @@ _HOME = {
     "ingest": "events.ingest",
     "journey_map": "analysis.journey_map",
     "lifecycle": "analysis.lifecycle",
+    "matches": "analysis.matches",
     "open_events": "events.store",
     "open_journeys": "journeys",
     "paths": "analysis.paths",
@@ -101,9 +106,11 @@ __all__ = [
     "Journeys",
     "Lifecycle",
     "LocalEngine",
+    "Matches",
     "ModelError",
     "ModelWarning",
     "Paths",
+    "PatternError",
     "Retention",
     "Satisfaction",
     "Stickiness",
@@ -119,6 +126,7 @@ __all__ = [
     "journey_map",
     "lifecycle",
     "loaders",
+    "matches",
     "open_events",
     "open_journeys",
     "paths",

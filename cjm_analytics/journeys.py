@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cjm_analytics.model import JourneyModel
+    from cjm_analytics.patterns import Automaton
 
 __all__ = [
     "CLOSED",
@@ -547,6 +548,7 @@ class Journeys:
         started: tuple[object, object] | None = None,
         where: Mapping[str, object] | None = None,
         containing: str | Sequence[str] | None = None,
+        matching: str | None = None,
         channel: str | Sequence[str] | None = None,
         touchpoint: str | Sequence[str] | None = None,
     ) -> Journeys:
@@ -561,6 +563,8 @@ class Journeys:
             Journeys in which at least one event fits, in the match grammar of the model.
         containing : str or sequence of str, optional
             Journeys in which each of these touchpoints occurs.
+        matching : str, optional
+            Journeys that a path pattern over touchpoints fits, such as `"view -> [^buy]* -> (end)"`.
         channel, touchpoint : str or sequence of str, optional
             Cuts the journeys: only events of these channels or touchpoints stay, and journeys that have
             one. Events become neighbours that were none, so that paths and transitions of a cut selection
@@ -570,6 +574,8 @@ class Journeys:
         ------
         UnknownNameError
             No such touchpoint, channel or column.
+        PatternError
+            `matching` cannot be read, or names an unknown touchpoint.
 
         Examples
         --------
@@ -579,10 +585,14 @@ class Journeys:
         ...      "what": ["ad", "buy", "ad"]}, customer="who", timestamp="when", event="what", tz="UTC")))
         >>> len(journeys), len(journeys.select(containing="buy"))
         (2, 1)
+        >>> len(journeys.select(matching="ad -> (end)"))
+        1
         """
         from cjm_analytics.matching import compile_match
+        from cjm_analytics.patterns import compile_pattern
 
         match = compile_match(where) if where else None
+        automaton = compile_pattern(matching, self.codebook.touchpoints) if matching is not None else None
         contained = [self.codebook.code("touchpoint", name) for name in _as_list(containing)]
         cuts = {
             "channel": [self.codebook.code("channel", name) for name in _as_list(channel)],
@@ -602,6 +612,8 @@ class Journeys:
                 keep &= _any_per_run(match.mask(partition.table(sorted(match.columns))), partition.offsets)
             for code in contained:
                 keep &= _any_per_run(partition.event("touchpoint") == code, partition.offsets)
+            if automaton is not None:
+                keep &= _fits(partition, automaton)
             chosen = partition if keep.all() else partition.take(keep)
             for name, codes in cuts.items():
                 if codes:
@@ -620,7 +632,7 @@ class Journeys:
         )
 
     def write(self, path: str | Path) -> None:
-        """Write the journeys into a folder that `cjm.open_journeys` and any Parquet reader can read.
+        """Write the journeys into a folder for `cjm.open_journeys`, or any reader of Arrow and Parquet files.
 
         Raises
         ------
@@ -694,6 +706,17 @@ class JourneysReport:
             "model": journeys.model.name if journeys.model else "none: one journey per customer",
         }
         return card("Journeys", facts, self.to_frame())
+
+
+def _fits(partition: Partition, automaton: Automaton) -> NDArray[np.bool_]:
+    """Which journeys of the partition a pattern fits."""
+    columns = [partition.event(name).view() for name in ("touchpoint", "time")]
+    low, high = partition.offsets[:-1].view(), partition.offsets[1:].view()
+    for column in (*columns, low, high):
+        column.flags.writeable = False  # kernels are compiled once, for what is not
+    found = automaton.matches(low, high, columns[0], time=columns[1], missing=-1)
+    fits: NDArray[np.bool_] = found.n_matches > 0
+    return fits
 
 
 def _as_list(names: str | Sequence[str] | None) -> list[str]:

@@ -22,6 +22,7 @@ RESULTS = [
     "Funnel",
     "JourneyMap",
     "Lifecycle",
+    "Matches",
     "Paths",
     "Retention",
     "Satisfaction",

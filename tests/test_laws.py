@@ -19,6 +19,7 @@ from cjm_analytics.analysis.flow import FlowAnalysis
 from cjm_analytics.analysis.funnel import FunnelAnalysis
 from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
 from cjm_analytics.analysis.lifecycle import LifecycleAnalysis
+from cjm_analytics.analysis.matches import MatchesAnalysis
 from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.retention import RetentionAnalysis
 from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
@@ -41,6 +42,10 @@ PLANS = {
     ),
     "flow": lambda journeys: FlowAnalysis.plan(journeys, positions=4),
     "flow from a start": lambda journeys: FlowAnalysis.plan(journeys, start="B"),
+    "flow around a pattern, every match": lambda journeys: FlowAnalysis.plan(
+        journeys, around="B -> .", every=True, positions=3
+    ),
+    "flow to a goal": lambda journeys: FlowAnalysis.plan(journeys, end="C", of="stage", min_share=0.1),
     "funnel": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B"], within="1 hour"),
     "funnel by group": lambda journeys: FunnelAnalysis.plan(
         journeys, ["A", ["B", "C"], "D"], by="channel", unit="customer"
@@ -57,6 +62,8 @@ PLANS = {
     ),
     "funnel in any order": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B", "C"], order="any"),
     "journey_map": JourneyMapAnalysis.plan,
+    "matches": lambda journeys: MatchesAnalysis.plan(journeys, ["A -> . -> C", "B .. D"]),
+    "matches by group": lambda journeys: MatchesAnalysis.plan(journeys, "A", by="channel", unit="session"),
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
     "lifecycle": lambda journeys: LifecycleAnalysis.plan(journeys, of=["A", "B"], period="day", by="channel"),

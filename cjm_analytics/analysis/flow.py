@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,13 @@ from cjm_analytics.analysis.sequences import (
     Symbols,
     check_count,
     dominant_phases,
+    frozen,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import UNASSIGNED
+from cjm_analytics.patterns import compile_pattern, is_pattern
+from cjm_analytics.quantiles import Durations
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -28,29 +31,43 @@ if TYPE_CHECKING:
 
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
+    from cjm_analytics.patterns import Automaton
 
-__all__ = ["Flow", "FlowAnalysis", "FlowPartial", "flow"]
+__all__ = ["Anchor", "Flow", "FlowAnalysis", "FlowPartial", "flow"]
 
-_DENSE = 2**22
-"""So many possible links are counted in a table; if there are more, those that occur are sorted."""
+_EXACT_TIMES = 2**20
+"""Up to so many different times of links, medians are exact; beyond, 0.5 % off at most."""
 
 
-def flow(
+class _Links(NamedTuple):
+    """Links of passes: which, of which pass, and how long it took (−1: no time)."""
+
+    key: NDArray[np.int64]
+    passed: NDArray[np.int64]
+    length: NDArray[np.int64]
+
+
+def flow(  # noqa: PLR0913 - all but the first are named
     journeys: Journeys,
     *,
     of: str = "touchpoint",
     positions: int = 6,
     start: str | None = None,
     end: str | None = None,
+    around: str | None = None,
+    every: bool = False,
     top: int | None = 8,
+    min_share: float = 0.0,
+    max_share: float = 1.0,
     collapse: bool = True,
+    times: bool = True,
     engine: Engine | None = None,
 ) -> Flow:
     """Where journeys go, position by position: real counts of those that go from one name to the next.
 
-    Position 0 is a journey's first event. A link is the number of journeys that have `source` at `position`
-    and `target` at the position after it; a journey without a further event goes to `(end)`. At every node as
-    many journeys leave as arrive.
+    Position 0 is a journey's first event. A link counts the passes that have `source` at `position` and
+    `target` at the position after it; a pass without a further event goes to `(end)`. At every node as many
+    leave as arrive. A pass is a journey, unless `every` event that fits makes one.
 
     Parameters
     ----------
@@ -62,34 +79,52 @@ def flow(
         How many positions are looked at, at least 2: links go from the first to the last of them.
     start : str, optional
         Position 0 is the journey's first event of this name (of `of`; else a touchpoint or a marker) instead
-        of its first event. Journeys without it are left out; `left_out` counts them.
+        of its first event. Or a path pattern over `of`, such as `"search -> product"`: position 0 is the
+        first event of its first match. Journeys without it are left out; `left_out` counts them.
     end : str, optional
-        Looks back from the journey's first event of this name: it is position 0, what came before it −1,
-        −2, …, and a journey that began later comes from `(start)`. Journeys without it are left out. With
-        `start` too: from the first start to the first such event at or after it, looked at forward; what
-        comes after is cut off, and journeys that do not get there are left out.
+        Looks back from the journey's first event of this name (of a pattern: the last event of its first
+        match): it is position 0, what came before it −1, −2, …, and a journey that began later comes from
+        `(start)`. Journeys without it are left out. With `start` too: from the start to the first such event
+        at or after it, looked at forward; what comes after is cut off, and journeys that do not get there are
+        left out.
+    around : str, optional
+        Looks both ways from the first event of this name: `positions` − 1 positions back and as many
+        forward. Of a pattern, back from its first and forward from its last event, and what lies between is
+        not shown. Excludes `start` and `end`.
+    every : bool
+        Not only the first event (or match; these do not overlap) that fits `start`, `end` or `around`:
+        every one is a pass.
     top : int or None
         At each position so many names are shown, the most frequent ones (ties: by name); all others are
         gathered as "other". None gathers nothing.
+    min_share, max_share : float
+        Names that less than this share, or more, of the passes have at a position are gathered there too: to
+        leave out what is rare, or to look behind what everybody does.
     collapse : bool
         A direct repeat counts once: A A B goes from A to B.
+    times : bool
+        Whether the median time of each link is asked for.
     engine : Engine, optional
         Where to run; default: this machine.
 
     Returns
     -------
     Flow
-        Columns `position, source, target, journeys, share, at_source, source_phase, target_phase`: `position`
-        is that of `source`, `share` is of the `at_source` journeys that `source` has at this position. The
-        phase of a touchpoint is that of most of its events. By position, then `journeys` descending, then
-        names.
+        Columns `position, source, target, journeys, share, at_source, passes, median_time, source_phase,
+        target_phase`: `position` is that of `source`; `passes` take the link, of `journeys` different
+        journeys; `share` is of the `at_source` passes that `source` has at this position; `median_time` is
+        that from the last event of source to the first of target (repeats collapsed). The phase of a
+        touchpoint is that of most of its events. By position, then `passes` descending, then names.
 
     Raises
     ------
     UnknownNameError
-        No such `of`, `start` or `end`.
+        No such `of`, `start`, `end` or `around`.
+    PatternError
+        A pattern that cannot be read.
     InputError
-        `positions` is below 2, or `top` below 1.
+        `positions` is below 2, or `top` below 1; a share beyond 0…1; `every` without what it speaks of;
+        `around` with `start` or `end`.
 
     Examples
     --------
@@ -105,9 +140,48 @@ def flow(
     2         1    buy  (end)         1    1.0
     """
     analysis = FlowAnalysis.plan(
-        journeys, of=of, positions=positions, start=start, end=end, top=top, collapse=collapse
+        journeys,
+        of=of,
+        positions=positions,
+        start=start,
+        end=end,
+        around=around,
+        every=every,
+        top=top,
+        min_share=min_share,
+        max_share=max_share,
+        collapse=collapse,
+        times=times,
     )
     return run(analysis, journeys, engine)
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where position 0 is: an event by name, or a match of a pattern."""
+
+    text: str
+    automaton: Automaton | None = None
+
+    @classmethod
+    def read(cls, text: str | None, symbols: Symbols, codebook: Codebook) -> Anchor | None:
+        """A name of the symbols, a touchpoint, a marker; else a pattern."""
+        if text is None:
+            return None
+        available = dict.fromkeys([*symbols.names, *codebook.touchpoints, *codebook.markers])
+        if text in available:
+            return cls(text)
+        if isinstance(text, str) and is_pattern(text):
+            return cls(text, compile_pattern(text, symbols.names, of=symbols.of))
+        raise UnknownNameError(symbols.of, text, available)
+
+
+class _Hits(NamedTuple):
+    """Events or matches that fit: of which unit, from which row to which."""
+
+    unit: NDArray[np.int64]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -117,11 +191,14 @@ class FlowAnalysis:
     codebook: Codebook
     symbols: Symbols
     positions: int
-    start: str | None
-    end: str | None
-    top: int | None
-    collapse: bool
-    dense: int = _DENSE
+    start: Anchor | None = None
+    end: Anchor | None = None
+    around: Anchor | None = None
+    every: bool = False
+    top: int | None = 8
+    shares: tuple[float, float] = (0.0, 1.0)
+    collapse: bool = True
+    times: bool = True
 
     @classmethod
     def plan(
@@ -132,83 +209,169 @@ class FlowAnalysis:
         positions: int = 6,
         start: str | None = None,
         end: str | None = None,
+        around: str | None = None,
+        every: bool = False,
         top: int | None = 8,
+        min_share: float = 0.0,
+        max_share: float = 1.0,
         collapse: bool = True,
+        times: bool = True,
     ) -> FlowAnalysis:
         """Check what was asked."""
         codebook = journeys.codebook
         symbols = Symbols.read(codebook, of)
         check_count("positions", positions, least=2, none=None)
         check_count("top", top)
-        for name in (start, end):
-            available = [*symbols.names, *codebook.touchpoints, *codebook.markers]
-            if name is not None and name not in available:
-                raise UnknownNameError(of, name, dict.fromkeys(available))
-        return cls(codebook, symbols, int(positions), start, end, top, collapse)
+        for name, share in (("min_share", min_share), ("max_share", max_share)):
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise InputError(f"{name}={share!r} must be a share between 0 and 1.")
+        if around is not None and (start is not None or end is not None):
+            raise InputError("around= looks both ways: leave start= and end= out.")
+        if every and around is None and start is None and end is None:
+            raise InputError("every=True needs start=, end= or around=: every what?")
+        return cls(
+            codebook,
+            symbols,
+            int(positions),
+            Anchor.read(start, symbols, codebook),
+            Anchor.read(end, symbols, codebook),
+            Anchor.read(around, symbols, codebook),
+            every,
+            top,
+            (min_share, max_share),
+            collapse,
+            times,
+        )
 
     @property
-    def backward(self) -> bool:
-        """Whether positions are counted back from the end."""
-        return self.end is not None and self.start is None
+    def first_position(self) -> int:
+        """The position of column 0."""
+        backward = self.around is not None or (self.end is not None and self.start is None)
+        return 1 - self.positions if backward else 0
+
+    @property
+    def columns(self) -> int:
+        """How many positions are looked at."""
+        return 2 * self.positions - 1 if self.around is not None else self.positions
 
     def map(self, partition: Partition) -> FlowPartial:
         """The links of the partition that occur."""
-        from cjm_analytics.kernels import flow as kernels
-
         asked = Asked.of(partition, "journey")
-        begin, end = asked.offsets[:-1], asked.offsets[1:]
+        begin, end = frozen(asked.offsets[:-1]), frozen(asked.offsets[1:])
+        unit = np.arange(len(begin))
         n_units = len(begin)
-        if self.start is not None:
-            first = kernels.first_rows(begin, end, self._fits(partition, self.start))
-            begin, end = first[first >= 0], end[first >= 0]
-        if self.end is not None:
-            last = kernels.first_rows(begin, end, self._fits(partition, self.end))
-            begin, end = begin[last >= 0], last[last >= 0] + 1
-        links = kernels.position_links(
-            begin,
-            end,
-            asked.column(self.symbols.of),
-            self.symbols.missing,
-            self.collapse,
-            len(self.symbols),
-            self.positions,
-            self.backward,
-        )
-        possible = (self.positions - 1) * (len(self.symbols) + 2) ** 2
-        if possible <= self.dense:
-            table = np.bincount(links, minlength=possible)
-            keys = np.flatnonzero(table)
-            counts = table[keys]
+        if self.around is not None:
+            hits = self._hits(partition, self.around, begin, end)
+            unit = hits.unit
+            back = self._links(asked, begin[unit], hits.first + 1, backward=True)
+            ahead = self._links(asked, hits.last, end[unit], backward=False)
+            links = self._joined(back, ahead, is_match=self.around.automaton is not None)
         else:
-            keys, counts = np.unique(links, return_counts=True)
+            if self.start is not None:
+                hits = self._hits(partition, self.start, begin, end)
+                unit, begin, end = hits.unit, hits.first, end[hits.unit]
+            if self.end is not None:
+                every = self.every and self.start is None
+                hits = self._hits(partition, self.end, begin, end, every=every)
+                unit, begin, end = unit[hits.unit], begin[hits.unit], hits.last + 1
+            links = self._links(asked, begin, end, backward=self.first_position < 0)
+        n_looked_at = len(np.unique(unit)) if self.every else len(unit)
+        keys, number, counts = np.unique(links.key, return_inverse=True, return_counts=True)
+        journeys = counts
+        if self.every:
+            pairs = np.unique(number.astype(np.int64) * max(n_units, 1) + unit[links.passed])
+            journeys = np.bincount(pairs // max(n_units, 1), minlength=len(keys))
+        timed = np.flatnonzero(links.length >= 0) if self.times else np.zeros(0, np.int64)
         return FlowPartial(
             keys=keys,
-            counts=counts,
-            units=np.array([len(begin), n_units - len(begin)], np.int64),
+            counts=np.stack([journeys, counts], axis=1).astype(np.int64),
+            lengths=Durations.of(links.length[timed], number[timed], limit=_EXACT_TIMES),
+            units=np.array([n_looked_at, n_units - n_looked_at, len(unit)], np.int64),
             phases=self.symbols.count_phases(partition),
         )
 
+    @property
+    def width(self) -> int:
+        """Nodes at a position: the symbols, `(start)`, `(end)`, and the match of a pattern."""
+        return len(self.symbols) + 3
+
+    def _joined(self, back: _Links, ahead: _Links, *, is_match: bool) -> _Links:
+        """Links towards position 0 and away from it; a match of a pattern is one node there."""
+        width, middle = self.width, self.positions - 1
+        to, away = back.key, ahead.key
+        if is_match:
+            to = np.where(to // width**2 == middle - 1, to // width * width + width - 1, to)
+            away = np.where(away // width**2 == 0, (width - 1) * width + away % width, away)
+        ahead = ahead._replace(key=away + middle * width**2)
+        pairs = zip(back._replace(key=to), ahead, strict=True)
+        return _Links(*(np.concatenate(pair) for pair in pairs))
+
+    def _links(
+        self, asked: Asked, begin: NDArray[np.int64], end: NDArray[np.int64], *, backward: bool
+    ) -> _Links:
+        from cjm_analytics.kernels.flow import position_links
+
+        return _Links(
+            *position_links(
+                frozen(begin), frozen(end), asked.column(self.symbols.of), asked.column("time"),
+                self.symbols.missing, self.collapse, len(self.symbols), self.width, self.positions, backward,
+            )
+        )  # fmt: skip
+
+    def _hits(
+        self,
+        partition: Partition,
+        anchor: Anchor,
+        begin: NDArray[np.int64],
+        end: NDArray[np.int64],
+        *,
+        every: bool | None = None,
+    ) -> _Hits:
+        """The first event or match of each run of rows, or every one."""
+        from cjm_analytics.kernels.flow import every_row, first_rows
+
+        wanted = self.every if every is None else every
+        begin, end = frozen(begin), frozen(end)
+        if anchor.automaton is not None:
+            codes, time = frozen(partition.event(self.symbols.of)), frozen(partition.event("time"))
+            found = anchor.automaton.matches(
+                begin, end, codes, time=time, missing=self.symbols.missing, every=wanted
+            )
+            return _Hits(found.unit, found.begin, found.end)
+        fits = frozen(self._fits(partition, anchor.text))
+        if wanted:
+            unit, row = every_row(begin, end, fits)
+            return _Hits(unit, row, row)
+        first = first_rows(begin, end, fits)
+        unit = np.flatnonzero(first >= 0)
+        return _Hits(unit, first[unit], first[unit])
+
     def finalize(self, partial: FlowPartial) -> Flow:
         """The most frequent names of each position, the others gathered."""
-        width = len(self.symbols) + 2
-        names = np.array([*self.symbols.names, START, END, OTHER], dtype=object)
+        width = self.width
+        match = self.around.text if self.around else ""
+        names = np.array([*self.symbols.names, START, END, match, OTHER], dtype=object)
         dominant = dominant_phases(self.symbols, partial.phases, self.codebook)
-        phases = np.array([*dominant, "", "", UNASSIGNED], dtype=object)
+        phases = np.array([*dominant, "", "", UNASSIGNED, UNASSIGNED], dtype=object)
         column, pair = np.divmod(partial.keys, width**2)
         source, target = np.divmod(pair, width)
-        at_end = column == self.positions - 2
+        passes = partial.counts[:, 1]
+        at_end = column == self.columns - 2
         nodes = pd.DataFrame(
             {
                 "column": np.concatenate([column, column[at_end] + 1]),
                 "symbol": np.concatenate([source, target[at_end]]),
-                "journeys": np.concatenate([partial.counts, partial.counts[at_end]]),
+                "passes": np.concatenate([passes, passes[at_end]]),
             }
         )
-        nodes = nodes.groupby(["column", "symbol"])["journeys"].sum().reset_index()
+        nodes = nodes.groupby(["column", "symbol"])["passes"].sum().reset_index()
         nodes = nodes[nodes["symbol"] < len(self.symbols)]
         nodes = nodes.assign(name=names[nodes["symbol"]])
-        nodes = nodes.sort_values(["column", "journeys", "name"], ascending=[True, False, True])
-        shown = nodes.groupby("column").cumcount() < (self.top or len(names))
+        nodes = nodes.sort_values(["column", "passes", "name"], ascending=[True, False, True])
+        share = nodes["passes"] / max(int(partial.units[2]), 1)
+        fits = share.between(*self.shares)
+        rank = fits.groupby(nodes["column"]).cumsum()
+        shown = fits & (rank <= (self.top or len(names)))
         kept = (nodes["column"] * width + nodes["symbol"])[shown].to_numpy()
 
         def gathered(column: NDArray[np.int64], symbol: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -217,35 +380,43 @@ class FlowAnalysis:
 
         links = pd.DataFrame(
             {
-                "position": column + (1 - self.positions if self.backward else 0),
+                "position": column + self.first_position,
                 "source": gathered(column, source),
                 "target": gathered(column + 1, target),
-                "journeys": partial.counts,
             }
         )
-        links = links.groupby(["position", "source", "target"])["journeys"].sum().reset_index()
-        at_source = links.groupby(["position", "source"])["journeys"].transform("sum")
+        number = links.groupby(["position", "source", "target"]).ngroup().to_numpy(np.int64)
+        links = links.assign(number=number, journeys=partial.counts[:, 0], passes=passes)
+        links = links.groupby(["number", "position", "source", "target"]).sum().reset_index()
+        medians = partial.lengths.regrouped(number).quantiles(0.5, n_groups=len(links))
+        at_source = links.groupby(["position", "source"])["passes"].transform("sum")
         frame = pd.DataFrame(
             {
                 "position": links["position"],
                 "source": names[links["source"]],
                 "target": names[links["target"]],
                 "journeys": links["journeys"],
-                "share": links["journeys"] / at_source,
+                "share": links["passes"] / at_source,
                 "at_source": at_source,
+                "passes": links["passes"],
+                "median_time": pd.to_timedelta(medians, unit="us"),
                 "source_phase": phases[links["source"]],
                 "target_phase": phases[links["target"]],
             }
         )
-        order = ["position", "journeys", "source", "target"]
-        total = nodes["journeys"].sum()
+        if not self.times:
+            frame = frame.drop(columns="median_time")
+        order = ["position", "passes", "source", "target"]
+        total = nodes["passes"].sum()
         return Flow(
             units=int(partial.units[0]),
             left_out=int(partial.units[1]),
-            coverage=float(nodes["journeys"][shown].sum() / total) if total else float("nan"),
+            passes=int(partial.units[2]),
+            coverage=float(nodes["passes"][shown].sum() / total) if total else float("nan"),
             of=self.symbols.of,
-            start=self.start,
-            end=self.end,
+            start=self.start.text if self.start else None,
+            end=self.end.text if self.end else None,
+            around=self.around.text if self.around else None,
             _frame=frame.sort_values(order, ascending=[True, False, True, True], ignore_index=True),
             _road=self.codebook.phases,
         )
@@ -272,25 +443,30 @@ class FlowPartial:
     ----------
     keys : int64, n_links
         (column · width + source) · width + target, ascending; columns are positions from the first on.
-    counts : int64, n_links
-        Journeys that take the link.
-    units : int64, 2
-        Journeys looked at, and journeys left out.
+    counts : int64, n_links × 2
+        Journeys and passes that take the link.
+    lengths : Durations
+        From source to target, by number of the link.
+    units : int64, 3
+        Journeys looked at, journeys left out, passes.
     phases : int64, n_symbols × (n_phases + 1)
         Events by symbol and phase.
     """
 
     keys: NDArray[np.int64]
     counts: NDArray[np.int64]
+    lengths: Durations
     units: NDArray[np.int64]
     phases: NDArray[np.int64]
 
     def __add__(self, other: FlowPartial) -> FlowPartial:
         keys = np.union1d(self.keys, other.keys)
-        counts = np.zeros(len(keys), np.int64)
-        counts[np.searchsorted(keys, self.keys)] += self.counts
-        counts[np.searchsorted(keys, other.keys)] += other.counts
-        return FlowPartial(keys, counts, self.units + other.units, self.phases + other.phases)
+        counts = np.zeros((len(keys), 2), np.int64)
+        here, there = np.searchsorted(keys, self.keys), np.searchsorted(keys, other.keys)
+        counts[here] += self.counts
+        counts[there] += other.counts
+        lengths = self.lengths.regrouped(here) + other.lengths.regrouped(there)
+        return FlowPartial(keys, counts, lengths, self.units + other.units, self.phases + other.phases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,23 +475,25 @@ class Flow:
 
     Attributes
     ----------
-    units : int
-        Journeys looked at.
+    units, passes : int
+        Journeys looked at, and how often they are (more often only with `every`).
     left_out : int
-        Journeys without an event named `start` or `end`.
+        Journeys without an event named `start`, `end` or `around`.
     coverage : float
         Of all events at the positions looked at (repeats collapsed), the share that is shown by name and not
         gathered as "other".
-    of, start, end
+    of, start, end, around
         As asked.
     """
 
     units: int
     left_out: int
+    passes: int
     coverage: float
     of: str
     start: str | None
     end: str | None
+    around: str | None
     _frame: pd.DataFrame = field(repr=False)
     _road: tuple[str, ...] = field(repr=False)
 
@@ -323,22 +501,69 @@ class Flow:
         """One row per link; the columns are those of `flow`."""
         return self._frame.copy()
 
-    def plot(self) -> go.Figure:
-        """A Sankey diagram: a column per position, links as wide as they have journeys."""
-        from cjm_analytics.charts.flow import sankey
+    def steps(self) -> pd.DataFrame:
+        """The step matrix: the share of all passes that are at each name, position by position.
 
-        subject = "".join(
-            f" {word} {name}" for word, name in (("from", self.start), ("to", self.end)) if name is not None
+        One row per name, most frequent first, then "other", `(start)`, `(end)`; one column per position.
+        A pass that has ended stays at `(end)`, one that has not begun is at `(start)`, so that every column
+        sums to 1.
+        """
+        links = self._frame
+        final = links[links["position"] == links["position"].max()]
+        at = pd.concat(
+            [
+                links[["position", "source", "passes"]],
+                final.assign(position=final["position"] + 1, source=final["target"])[
+                    ["position", "source", "passes"]
+                ],
+            ]
         )
-        return sankey(
-            self._frame,
-            road=self._road,
-            of=self.of,
-            subject=subject,
-            units=self.units,
-            left_out=self.left_out,
-            coverage=self.coverage,
-        )
+        matrix: pd.DataFrame = at.pivot_table("passes", "source", "position", aggfunc="sum", fill_value=0)
+        matrix = matrix.drop(index=[START, END], errors="ignore") / max(self.passes, 1)
+        order = sorted(matrix.index, key=lambda name: (name == OTHER, -matrix.loc[name].sum(), str(name)))
+        matrix = matrix.loc[order]
+        elsewhere = (1 - matrix.sum()).clip(lower=0.0)
+        position = matrix.columns.to_numpy(np.int64)
+        for name, side in ((START, position < 0), (END, position > 0)):
+            if side.any():
+                matrix.loc[name] = elsewhere.where(side, 0.0)
+        matrix.index.name = self.of
+        return matrix
+
+    def plot(self, kind: str = "sankey") -> go.Figure:
+        """The links as a picture.
+
+        Parameters
+        ----------
+        kind : {"sankey", "steps", "sunburst"}
+            A column per position and links as wide as they have passes; the step matrix as a heat map; or
+            rings from the inside out, each node an arc as wide as the share that is there (along the links:
+            what comes after is drawn as if it did not depend on what came before the node).
+
+        Raises
+        ------
+        UnknownNameError
+            No such kind.
+        """
+        from cjm_analytics.charts import flow as charts
+
+        words = (("from", self.start), ("to", self.end), ("around", self.around))
+        subject = "".join(f" {word} {name}" for word, name in words if name is not None)
+        units, left_out = self.units, self.left_out
+        if kind == "sankey":
+            return charts.sankey(
+                self._frame, road=self._road, of=self.of, subject=subject, units=units, left_out=left_out,
+                coverage=self.coverage,
+            )  # fmt: skip
+        if kind == "steps":
+            return charts.step_matrix(
+                self.steps(), subject=subject, units=units, left_out=left_out, passes=self.passes
+            )
+        if kind == "sunburst":
+            return charts.sunburst(
+                self._frame, road=self._road, subject=subject, units=units, left_out=left_out
+            )
+        raise UnknownNameError("kind of picture", kind, ["sankey", "steps", "sunburst"])
 
     def _repr_html_(self) -> str:
         facts = {
@@ -346,4 +571,6 @@ class Flow:
             "left out": f"{self.left_out:,}",
             "shown by name": f"{100 * self.coverage:.1f} %" if self.units else "–",
         }
+        if self.passes != self.units:
+            facts["passes"] = f"{self.passes:,}"
         return card(f"Flow by {self.of}", facts, self._frame)

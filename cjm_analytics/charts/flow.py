@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-__all__ = ["sankey"]
+__all__ = ["sankey", "step_matrix", "sunburst"]
 
 _BETWEEN = 190
 """Pixels from one column to the next."""
@@ -58,7 +58,7 @@ def sankey(
     height = max(520, _TOP + _BOTTOM + most * 46)
     last = nodes[nodes["column"] == n_columns - 1]
     widths = [
-        text_width(f"{name} {n:,}", _SIZE) for name, n in zip(last["name"], last["journeys"], strict=True)
+        text_width(f"{name} {n:,}", _SIZE) for name, n in zip(last["name"], last["passes"], strict=True)
     ]
     aside = min(max(widths, default=0) + 12, 220)
     inner = _BETWEEN * max(n_columns - 1, 1)
@@ -99,11 +99,11 @@ def sankey(
                 "align": "right" if (frame["position"] < 0).any() else "left",
                 "line": {"width": 0},
                 "customdata": np.column_stack(
-                    [nodes["name"].map(plain), nodes["position"], nodes["journeys"].map("{:,}".format)]
+                    [nodes["name"].map(plain), nodes["position"], nodes["passes"].map("{:,}".format)]
                 ),
                 "hovertemplate": (
                     "<b>%{customdata[0]}</b><br>position %{customdata[1]}<br>"
-                    f"%{{customdata[2]}} of {units:,} journeys<extra></extra>"
+                    f"%{{customdata[2]}} passes, {units:,} journeys in all<extra></extra>"
                 ),
             },
             link=_links(frame, nodes, number),
@@ -115,14 +115,14 @@ def sankey(
 
 def _nodes(frame: pd.DataFrame, road: Sequence[str]) -> pd.DataFrame:
     """One row per (position, name), in the same order in every column: by phase, then the earlier first."""
-    leaving = frame.groupby(["position", "source", "source_phase"])["journeys"].sum()
-    arriving = frame.groupby(["position", "target", "target_phase"])["journeys"].sum()
-    names = ["position", "name", "phase", "journeys"]
+    leaving = frame.groupby(["position", "source", "source_phase"])["passes"].sum()
+    arriving = frame.groupby(["position", "target", "target_phase"])["passes"].sum()
+    names = ["position", "name", "phase", "passes"]
     left = leaving.reset_index().set_axis(names, axis=1)
     entered = arriving.reset_index().set_axis(names, axis=1).assign(position=lambda one: one["position"] + 1)
     nodes = pd.concat([left, entered]).drop_duplicates(["position", "name"])
-    passes = nodes["journeys"].groupby(nodes["name"]).sum()
-    mean = (nodes["journeys"] * nodes["position"]).groupby(nodes["name"]).sum() / passes
+    passes = nodes["passes"].groupby(nodes["name"]).sum()
+    mean = (nodes["passes"] * nodes["position"]).groupby(nodes["name"]).sum() / passes
     colours = theme.phase_colours(road)
     real = ~nodes["name"].isin([*_ENDS, "other"])
     plain_blue = not road
@@ -147,9 +147,9 @@ def _nodes(frame: pd.DataFrame, road: Sequence[str]) -> pd.DataFrame:
 
 def _placed(nodes: pd.DataFrame, height: float) -> pd.DataFrame:
     """The nodes with the middle of each as a share of the height, laid out as plotly sizes them."""
-    columns = nodes.groupby("column")["journeys"]
+    columns = nodes.groupby("column")["passes"]
     scale = ((height - (columns.size() - 1) * _PAD) / columns.sum()).min()
-    size = nodes["journeys"] * scale
+    size = nodes["passes"] * scale
     before = size.groupby(nodes["column"]).cumsum() - size + nodes.groupby("column").cumcount() * _PAD
     return nodes.assign(size=size, y=((before + size / 2) / height).clip(lower=1e-6))
 
@@ -161,20 +161,20 @@ def _links(frame: pd.DataFrame, nodes: pd.DataFrame, number: dict[tuple[int, str
     return {
         "source": source,
         "target": target,
-        "value": frame["journeys"].tolist(),
+        "value": frame["passes"].tolist(),
         "color": [theme.tint(colour, 0.32) for colour in colours],
         "hovercolor": [theme.tint(colour, 0.6) for colour in colours],
         "customdata": np.column_stack(
             [
                 frame["source"].map(plain),
                 frame["target"].map(plain),
-                frame["journeys"].map("{:,}".format),
+                frame["passes"].map("{:,}".format),
                 frame["at_source"].map("{:,}".format),
                 frame["share"].map(theme.percent),
             ]
         ),
         "hovertemplate": (
-            "<b>%{customdata[0]} → %{customdata[1]}</b><br>%{customdata[2]} of %{customdata[3]} journeys "
+            "<b>%{customdata[0]} → %{customdata[1]}</b><br>%{customdata[2]} of %{customdata[3]} passes "
             "(%{customdata[4]})<extra></extra>"
         ),
     }
@@ -195,7 +195,7 @@ def _texts(
     }
     texts: list[dict[str, object]] = []
     for row in nodes.to_dict("records"):
-        count = theme.count(row["journeys"])
+        count = theme.count(row["passes"])
         room = (aside if row["column"] == last else _BETWEEN - _NODE - 30) - 8
         name = plain(fitted(row["name"], room - text_width(f" {count}", _SIZE), _SIZE))
         texts.append(
@@ -228,3 +228,178 @@ def _texts(
     if marks:
         texts.append({**above, "x": 0, "yshift": 32, "text": "   ".join(marks), "font": {"size": 12}})
     return [{"showarrow": False, **text} for text in texts]
+
+
+def _told(units: int, left_out: int, *more: str) -> str:
+    """The line below a title: how many journeys, and what to know besides."""
+    said = [f"{theme.count(units)} journeys"]
+    if left_out:
+        said.append(f"{theme.count(left_out)} without it left out")
+    return " · ".join([*said, *(one for one in more if one)])
+
+
+_CELL, _LEFT, _MOST_ROWS = 30, 240, 40
+
+
+def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int, passes: int) -> go.Figure:
+    """The share of passes at each name, position by position, as a heat map.
+
+    Parameters
+    ----------
+    matrix : DataFrame
+        `Flow.steps()`: a row per name, a column per position.
+    subject : str
+        What the title adds.
+    units, left_out, passes
+        Journeys looked at and left out; passes, of which the shares are.
+    """
+    import plotly.graph_objects as go
+
+    ends = [name for name in matrix.index if name in {*_ENDS, "other"}]
+    shown = [name for name in matrix.index if name not in ends][:_MOST_ROWS]
+    hidden = len(matrix) - len(ends) - len(shown)
+    rows = matrix.loc[[*shown, *ends]]
+    height = 150 + _CELL * max(len(rows), 1) + 60
+    figure = theme.figure(
+        f"Where journeys are, step by step{subject}",
+        subtitle=_told(units, left_out, f"share of {theme.count(passes)} passes" if passes != units else "",
+                       f"{hidden:,} rarer names not shown" if hidden else ""),
+        height=height,
+        width=max(640, _LEFT + 90 * len(rows.columns) + 60),
+    )  # fmt: skip
+    values = rows.to_numpy(dtype=float)
+    labels = [f"{position}".replace("-", "−") for position in rows.columns]
+    figure.add_trace(
+        go.Heatmap(
+            z=values,
+            x=labels,
+            y=list(range(len(rows))),
+            zmin=0,
+            zmax=max(float(values.max(initial=0)), 0.01),
+            colorscale=[[0, "rgba(255,255,255,0)"], [1, theme.CONTINUED]],
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            customdata=[[plain(name)] * len(rows.columns) for name in rows.index],
+            hovertemplate="<b>%{customdata}</b><br>position %{x}<br>%{z:.1%} of "
+            f"{passes:,} passes<extra></extra>",
+        )
+    )
+    dark = values.max(initial=0) * 0.6
+    for row in range(len(rows)):
+        for column, label in enumerate(labels):
+            share = values[row, column]
+            if share >= 0.0005:  # noqa: PLR2004 - less would read 0.0 %
+                figure.add_annotation(
+                    x=label, y=row, text=theme.percent(share), showarrow=False,
+                    font={"size": 11, "color": "white" if share > dark else theme.INK},
+                )  # fmt: skip
+    figure.update_layout(
+        margin={"l": _LEFT, "t": 140, "b": 50, "r": 30}, title={"y": 1 - 26 / height, "yanchor": "top"}
+    )
+    figure.update_xaxes(title_text="Position", side="top", type="category", showgrid=False, zeroline=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=[plain(fitted(str(name), _LEFT - 24, 12)) for name in rows.index],
+        range=[max(len(rows), 1) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    return figure
+
+
+_FEWEST = 0.004
+"""An arc of a smaller share of all passes is not drawn by itself."""
+
+
+def sunburst(
+    frame: pd.DataFrame, *, road: Sequence[str], subject: str, units: int, left_out: int
+) -> go.Figure:
+    """Rings from position 0 outwards; an arc's share is its parent's times that of the link between them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of `Flow.to_frame()`.
+    road : sequence of str
+        The phases in order: their colours.
+    subject : str
+        What the title adds.
+    units, left_out : int
+        Journeys looked at and left out.
+    """
+    import plotly.graph_objects as go
+
+    backward = bool(len(frame)) and int(frame["position"].min()) < 0
+    aside = "what came before, from the inside out" if backward else "what came after, from the inside out"
+    figure = theme.figure(
+        f"Which way journeys went{subject}",
+        subtitle=_told(units, left_out, aside),
+        height=680,
+        width=720,
+    )
+    ids, labels, parents, values, colours = _arcs(frame, theme.phase_colours(road), backward=backward)
+    if not ids:
+        figure.add_annotation(text="No journey to follow.", x=0.5, y=0.5, showarrow=False)
+        return figure
+    figure.add_trace(
+        go.Sunburst(
+            ids=ids,
+            labels=[plain(label) for label in labels],
+            parents=parents,
+            values=values,
+            branchvalues="total",
+            marker={"colors": colours, "line": {"color": theme.PAPER, "width": 1}},
+            insidetextorientation="radial",
+            sort=True,
+            hovertemplate="<b>%{label}</b><br>%{value:.1%} of the passes<extra></extra>",
+        )
+    )
+    figure.update_layout(margin={"t": 110, "b": 20, "l": 20, "r": 20})
+    return figure
+
+
+def _arcs(
+    frame: pd.DataFrame, palette: dict[str, str], *, backward: bool
+) -> tuple[list[str], list[str], list[str], list[float], list[str]]:
+    """Ids, labels, parents, shares and colours of the arcs, ring by ring."""
+    inner, outer = ("target", "source") if backward else ("source", "target")
+    links = frame[frame["position"] < 0] if backward else frame
+    if not len(links):
+        return [], [], [], [], []
+    first = int(links["position"].max() if backward else links["position"].min())
+    last = int(links["position"].min() if backward else links["position"].max())
+    step = -1 if backward else 1
+    centre = (
+        links[links["position"] == first].groupby([inner, f"{inner}_phase"])["passes"].sum().reset_index()
+    )
+    total = float(centre["passes"].sum())
+    arcs = [
+        (str(row[inner]), str(row[inner]), "", row["passes"] / total,
+         palette.get(row[f"{inner}_phase"], theme.UNASSIGNED))
+        for row in centre.to_dict("records")
+    ]  # fmt: skip
+    ring = [(identity, label, share) for identity, label, _, share, _ in arcs]
+    for position in range(first, last + step, step):
+        mine = links[links["position"] == position]
+        sums = mine.groupby(inner)["passes"].transform("sum")
+        mine = mine.assign(part=mine["passes"] / sums)
+        following = []
+        for identity, label, share in ring:
+            for row in mine[mine[inner] == label].to_dict("records"):
+                part = share * row["part"]
+                if part < _FEWEST:
+                    continue
+                name, phase = str(row[outer]), row[f"{outer}_phase"]
+                colour = (
+                    _LAST[1] if name in _ENDS
+                    else _LAST[0] if name == "other"
+                    else palette.get(phase, theme.UNASSIGNED)
+                )  # fmt: skip
+                child = f"{identity} > {name}"
+                arcs.append((child, name, identity, part, colour))
+                if name not in _ENDS:
+                    following.append((child, name, part))
+        ring = following
+    ids, labels, parents, values, colours = (list(column) for column in zip(*arcs, strict=True))
+    return ids, labels, parents, values, colours

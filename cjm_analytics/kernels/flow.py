@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["first_rows", "position_links"]
+__all__ = ["every_row", "first_rows", "position_links"]
 
 
 @njit(nogil=True, cache=True)
@@ -28,41 +28,68 @@ def first_rows(
 
 
 @njit(nogil=True, cache=True)
+def every_row(
+    begin: NDArray[np.int64], end: NDArray[np.int64], fits: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Unit and row of every row that fits in the runs of rows `begin[i]:end[i]`."""
+    n = 0
+    for unit in range(len(begin)):
+        for row in range(begin[unit], end[unit]):
+            n += fits[row]
+    units, rows = np.empty(n, np.int64), np.empty(n, np.int64)
+    n = 0
+    for unit in range(len(begin)):
+        for row in range(begin[unit], end[unit]):
+            if fits[row]:
+                units[n], rows[n] = unit, row
+                n += 1
+    return units, rows
+
+
+@njit(nogil=True, cache=True)
 def position_links(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
     codes: NDArray[Any],
+    time: NDArray[np.int64],
     missing: int,
     collapse: bool,
     n_symbols: int,
+    width: int,
     n_positions: int,
     backward: bool,
-) -> NDArray[np.int64]:
-    """The links of all units, one after the other, each as (column · width + source) · width + target.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The links of all passes, one after the other: key, pass, and microseconds from source to target.
 
-    Unit i is the rows `begin[i]:end[i]`. Forward, its first symbol stands in column 0, and after its last one
-    it leaves for the node `n_symbols + 1`. Backward, its last symbol stands in the last column, and before
-    its first one it comes from the node `n_symbols`.
+    The key is (column · width + source) · width + target. Pass i is the rows `begin[i]:end[i]`. Forward, its
+    first symbol stands in column 0, and after its last one it leaves for the node `n_symbols + 1`. Backward,
+    its last symbol stands in the last column, and before its first one it comes from the node `n_symbols`.
+    The time is that between two runs of repeats: from the last event of one to the first of the other; where
+    there is none (leaving, coming) it is −1.
     """
-    width = n_symbols + 2
     room = 0
-    for unit in range(len(begin)):
-        room += min(end[unit] - begin[unit], n_positions - 1)
-    links = np.empty(room, dtype=np.int64)
+    for one in range(len(begin)):
+        room += min(end[one] - begin[one], n_positions - 1)
+    links, passes = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    lengths = np.empty(room, dtype=np.int64)
     n_links = 0
-    for unit in range(len(begin)):
-        length = end[unit] - begin[unit]
+    for one in range(len(begin)):
+        length = end[one] - begin[one]
         column = 0
         last = -1
+        since = np.int64(0)
         for step in range(length + 1):
             if column == n_positions:
                 break
+            now = np.int64(-1)
             if step == length:
                 symbol = n_symbols if backward else n_symbols + 1
             else:
-                row = end[unit] - 1 - step if backward else begin[unit] + step
+                row = end[one] - 1 - step if backward else begin[one] + step
                 symbol = codes[row] if codes[row] >= 0 else missing
+                now = time[row]
                 if collapse and symbol == last:
+                    since = now
                     continue
             if column > 0:
                 if backward:
@@ -70,7 +97,10 @@ def position_links(
                 else:
                     link = ((column - 1) * width + last) * width + symbol
                 links[n_links] = link
+                passes[n_links] = one
+                lengths[n_links] = -1 if step == length else abs(now - since)
                 n_links += 1
             last = symbol
+            since = now
             column += 1
-    return links[:n_links]
+    return links[:n_links], passes[:n_links], lengths[:n_links]

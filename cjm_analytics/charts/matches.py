@@ -1,0 +1,129 @@
+"""Patterns as rows: the share of journeys that each fits, and the conversion with and without it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cjm_analytics.charts import theme
+from cjm_analytics.charts.text import fitted, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+__all__ = ["matches_chart"]
+
+_ROW, _WIDTH, _LABELS, _MOST = 34, 980, 300, 24
+_TOP, _BOTTOM = 118, 56
+
+
+def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int) -> go.Figure:
+    """Two panels that share their rows: shares with intervals, then conversion with against without.
+
+    At most 24 rows, in the order of the frame; rows of too few units are left out and counted.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of `Matches.to_frame()`.
+    unit : str
+        What is counted.
+    by : str, optional
+        The column of groups.
+    total : int
+        How many units there are.
+    """
+    from plotly import graph_objects as go
+
+    kept = frame[frame["reliability"] != "hidden"]
+    rows = kept.head(_MOST).reset_index(drop=True)
+    notes = [f"{theme.count(total)} {unit}s"]
+    if len(kept) < len(frame):
+        notes.append(f"{len(frame) - len(kept):,} rows of too few {unit}s not shown")
+    if len(rows) < len(kept):
+        notes.append(f"first {len(rows)} of {len(kept):,} rows")
+    converts = bool(len(rows)) and bool(rows["conversion_with"].notna().any())
+    height = _TOP + _BOTTOM + _ROW * max(len(rows), 1)
+    figure = theme.figure(
+        f"How many {unit}s a pattern fits" + (", and how often they convert" if converts else ""),
+        subtitle=" · ".join(notes),
+        height=height,
+        width=_WIDTH,
+    )
+    left = 0.56 if converts else 1.0
+    figure.update_layout(
+        margin={"t": _TOP, "b": _BOTTOM, "l": _LABELS + 20, "r": 40},
+        title={"y": 1 - 26 / height, "yanchor": "top"},
+        xaxis={"domain": [0, left - 0.04], "tickformat": ".0%", "rangemode": "tozero",
+               "title": {"text": f"Share of {unit}s"}, "zeroline": False},
+        legend={"y": 1 + 8 / (height - _TOP - _BOTTOM), "x": 1, "xanchor": "right"},
+    )  # fmt: skip
+    places = list(range(len(rows)))
+    figure.add_trace(
+        go.Bar(
+            x=rows["share"], y=places, orientation="h", width=0.5, showlegend=False,
+            marker={"color": theme.CONTINUED},
+            error_x={"type": "data", "symmetric": False, "array": rows["high"] - rows["share"],
+                     "arrayminus": rows["share"] - rows["low"], "color": theme.INK, "thickness": 1,
+                     "width": 3},
+            customdata=np.column_stack(
+                [[plain(one) for one in rows["pattern"]], rows["matched"], rows["units"], rows["low"],
+                 rows["high"], rows["matches"]]
+            ),
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:,} of %{customdata[2]:,} "
+            f"{unit}s: %{{x:.1%}} (%{{customdata[3]:.1%}} to %{{customdata[4]:.1%}})<br>"
+            "%{customdata[5]:,} matches<extra></extra>",
+        )
+    )  # fmt: skip
+    if converts:
+        _add_conversion(figure, rows, left)
+    labels = [
+        plain(fitted(f"{row[by]}: {row['pattern']}" if by else str(row["pattern"]), _LABELS, 12))
+        for row in rows.to_dict("records")
+    ]
+    figure.update_yaxes(
+        tickvals=places, ticktext=labels, range=[max(len(rows), 1) - 0.5, -0.5], showgrid=False,
+        zeroline=False, ticklabelstandoff=8,
+    )  # fmt: skip
+    if not len(rows):
+        figure.add_annotation(
+            text=f"Nothing to show: too few {unit}s.", x=0.5, y=0.5, xref="paper", yref="paper",
+            showarrow=False,
+        )  # fmt: skip
+    return figure
+
+
+def _add_conversion(figure: go.Figure, rows: pd.DataFrame, left: float) -> None:
+    """The second panel: a line from the conversion without the pattern to that with it."""
+    from plotly import graph_objects as go
+
+    figure.update_layout(
+        xaxis2={"domain": [left + 0.02, 1], "tickformat": ".0%", "anchor": "y", "zeroline": False,
+                "rangemode": "tozero", "title": {"text": "Conversion"}, "gridcolor": "rgba(0,0,0,0.08)"},
+    )  # fmt: skip
+    for place, row in enumerate(rows.to_dict("records")):
+        figure.add_trace(
+            go.Scatter(
+                x=[row["conversion_without"], row["conversion_with"]], y=[place, place], mode="lines",
+                line={"color": theme.MUTED, "width": 2}, xaxis="x2", showlegend=False, hoverinfo="skip",
+            )
+        )  # fmt: skip
+    for column, name, colour, symbol in (
+        ("conversion_without", "without it", theme.MUTED, "circle-open"),
+        ("conversion_with", "with it", theme.CONTINUED, "circle"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=rows[column], y=list(range(len(rows))), mode="markers", name=name, xaxis="x2",
+                marker={"size": 10, "color": colour, "symbol": symbol, "line": {"width": 2}},
+                customdata=np.column_stack(
+                    [[plain(one) for one in rows["pattern"]], rows["difference"], rows["difference_low"],
+                     rows["difference_high"], rows["q_value"]]
+                ),
+                hovertemplate=f"<b>%{{customdata[0]}}</b><br>conversion {name} %{{x:.1%}}<br>difference "
+                "%{customdata[1]:+.1%} (%{customdata[2]:+.1%} to %{customdata[3]:+.1%}), "
+                "q %{customdata[4]:.3g}<extra></extra>",
+            )
+        )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Patterns: a position automaton run once over the events of each unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["matches"]
+
+
+@njit(nogil=True, cache=True)
+def matches(
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    codes: NDArray[Any],
+    time: NDArray[np.int64],
+    missing: int,
+    fits: NDArray[np.bool_],
+    first: NDArray[np.bool_],
+    last: NDArray[np.bool_],
+    source: NDArray[np.int32],
+    target: NDArray[np.int32],
+    later: NDArray[np.bool_],
+    limit: NDArray[np.int64],
+    every: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """How many matches each unit has that do not overlap; then unit, first and last row of some of them.
+
+    Those are the first match of each unit that has one, or `every` match.
+    Unit i is the rows `low[i]:high[i]`, with a virtual event before and one after them, whose
+    codes are the last two columns of `fits` and whose times are those of their neighbours. A match ends as
+    soon as one can; the next begins behind it. `taken[p]` is when position p last took an event: of several
+    ways to have got there the latest is as good as any for all that follows. A match that begins with the
+    virtual event begins at the unit's first row.
+    """
+    n_units, n = len(low), len(first)
+    n_symbols = fits.shape[1] - 2
+    count = np.zeros(n_units, np.int64)
+    found = np.empty((3, max(n_units, 16)), np.int64)
+    n_found = 0
+    active = np.zeros(n, np.bool_)
+    fresh = np.zeros(n, np.bool_)
+    began = np.zeros(n, np.int64)
+    fresh_began = np.zeros(n, np.int64)
+    taken = np.zeros(n, np.int64)
+    seen = np.zeros(n, np.bool_)
+    seen_began = np.zeros(n, np.int64)
+    for unit in range(n_units):
+        start_row, end_row = low[unit], high[unit]
+        if start_row >= end_row:
+            continue
+        active[:] = False
+        seen[:] = False
+        before = time[start_row]
+        for row in range(start_row - 1, end_row + 1):
+            if row < start_row:
+                code, now = n_symbols, time[start_row]
+            elif row == end_row:
+                code, now = n_symbols + 1, time[end_row - 1]
+            else:
+                code, now = np.int64(codes[row]), time[row]
+                if code < 0:
+                    code = missing
+            place = min(max(row, start_row), end_row - 1)
+            for position in range(n):
+                fresh[position] = first[position] and fits[position, code]
+                fresh_began[position] = place
+            for link in range(len(source)):
+                one, other = source[link], target[link]
+                if not fits[other, code]:
+                    continue
+                if later[link]:
+                    possible = seen[one] and now - taken[one] <= limit[link]
+                    start = seen_began[one]
+                else:
+                    possible = active[one] and now - before <= limit[link]
+                    start = began[one]
+                if not possible:
+                    continue
+                # A way that goes on began earlier than one that begins here: the later beginning stays.
+                if not fresh[other] or (fresh_began[other] < start):
+                    fresh_began[other] = start
+                fresh[other] = True
+            done = -1
+            for position in range(n):
+                active[position] = fresh[position]
+                began[position] = fresh_began[position]
+                if fresh[position]:
+                    taken[position] = now
+                    seen[position] = True
+                    seen_began[position] = fresh_began[position]
+                    if last[position] and (done < 0 or began[done] < began[position]):
+                        done = position
+            before = now
+            if done >= 0:
+                if every or count[unit] == 0:
+                    if n_found == found.shape[1]:
+                        larger = np.empty((3, 2 * n_found), np.int64)
+                        larger[:, :n_found] = found
+                        found = larger
+                    found[0, n_found], found[1, n_found], found[2, n_found] = unit, began[done], place
+                    n_found += 1
+                count[unit] += 1
+                active[:] = False
+                seen[:] = False
+    return count, found[0, :n_found].copy(), found[1, :n_found].copy(), found[2, :n_found].copy()

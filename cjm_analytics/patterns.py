@@ -1,0 +1,486 @@
+"""Path patterns: text to an automaton over codes, and the journeys that it fits.
+
+Docs: the language has a page of its own, `docs/patterns.md`. A pattern is compiled to a position automaton
+(Glushkov 1961): one position for each place of the pattern that takes an event, and links between them. It
+runs over each journey once, so that no pattern is slow on any journey.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from cjm_analytics.durations import microseconds
+from cjm_analytics.errors import InputError, hint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Automaton", "Found", "PatternError", "compile_pattern", "is_pattern"]
+
+UNLIMITED: Final = 2**62
+MOST_POSITIONS: Final = 1_000
+_MOST_REPEATS: Final = 500
+
+
+class PatternError(InputError):
+    """A pattern that does not mean anything.
+
+    Attributes
+    ----------
+    position : int
+        Where in the text, from 0.
+    """
+
+    def __init__(self, said: str, text: str, position: int) -> None:
+        self.position = position
+        shown = text.replace("\n", " ").replace("\t", " ")
+        super().__init__(f"{said}\n    {shown}\n    {' ' * position}^")
+
+
+# ── text to tree ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Link(NamedTuple):
+    """How the next event follows: at once or later, and after how many microseconds at most."""
+
+    later: bool
+    limit: int = UNLIMITED
+
+    def then(self, other: Link) -> Link:
+        """Both links in a row, with nothing taken between them."""
+        return Link(self.later or other.later, min(self.limit, other.limit))
+
+
+_DIRECTLY: Final = Link(later=False)
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One event: of one of the codes."""
+
+    codes: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Items one after the other; `links[i]` leads from item i to the next."""
+
+    items: tuple[Node, ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Any of several."""
+
+    options: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """An item several times, directly one after the other; `most` None: any number."""
+
+    item: Node
+    least: int
+    most: int | None
+
+
+Node = Atom | Chain | Choice | Repeat
+
+_TOKEN: Final = re.compile(
+    r"""(?P<space>\s+)
+    |(?P<edge>\(\s*(?:start|end)\s*\))
+    |(?P<link>->|\.\.)
+    |(?P<limit>\{\s*(?P<within><=?)\s*(?P<length>[^{}]*)\})
+    |(?P<count>\{\s*(?P<least>\d+)\s*(?P<comma>,)?\s*(?P<most>\d+)?\s*\})
+    |(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    |(?P<sign>[\[\]()^|*+?.])
+    |(?P<name>(?:(?!->)[^\s\[\](){}^|*+?."'])(?:\s*(?:(?!->)[^\s\[\](){}^|*+?."']))*)
+    """,
+    re.VERBOSE,
+)
+
+
+_KINDS: Final = ("space", "edge", "link", "limit", "count", "quoted", "sign", "name")
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    position: int
+    match: re.Match[str] | None = None
+
+
+@dataclass
+class _Parser:
+    """Recursive descent over the tokens of one pattern."""
+
+    text: str
+    names: Sequence[str]
+    of: str
+    tokens: list[_Token] = field(default_factory=list)
+    at: int = 0
+
+    def parse(self) -> Node:
+        self.tokens = list(self._tokens())
+        if self.next.kind == "end":
+            raise PatternError("The pattern is empty.", self.text, 0)
+        found = self._choice()
+        if self.next.kind != "end":
+            self._fail(f"{self.next.text!r} is not expected here", "use '->' or '..' between events")
+        return found
+
+    @property
+    def next(self) -> _Token:
+        return self.tokens[self.at]
+
+    def _tokens(self) -> Iterator[_Token]:
+        at = 0
+        while at < len(self.text):
+            found = _TOKEN.match(self.text, at)
+            if found is None or found.end() == at:
+                said = "A quote that is not closed." if self.text[at] in "\"'" else "This cannot be read."
+                if self.text[at] == "{":
+                    said = "In braces stands a count, {2} or {1,3}, or behind a link a time limit, {<1h}."
+                raise PatternError(said, self.text, at)
+            kind = next(name for name in _KINDS if found.group(name) is not None)
+            if kind != "space":
+                yield _Token(kind, found.group(), at, found)
+            at = found.end()
+        yield _Token("end", "the end", len(self.text))
+
+    def _fail(self, said: str, advice: str) -> None:
+        raise PatternError(f"{said}: {advice}.", self.text, self.next.position)
+
+    def _take(self, text: str) -> bool:
+        if self.next.kind == "sign" and self.next.text == text:
+            self.at += 1
+            return True
+        return False
+
+    def _choice(self) -> Node:
+        options = [self._chain()]
+        while self._take("|"):
+            options.append(self._chain())
+        return options[0] if len(options) == 1 else Choice(tuple(options))
+
+    def _chain(self) -> Node:
+        items, links = [self._item()], []
+        while self.next.kind == "link":
+            later = self.next.text == ".."
+            self.at += 1
+            links.append(Link(later, self._limit()))
+            items.append(self._item())
+        return items[0] if len(items) == 1 else Chain(tuple(items), tuple(links))
+
+    def _limit(self) -> int:
+        token = self.next
+        if token.kind != "limit" or token.match is None:
+            return UNLIMITED
+        self.at += 1
+        try:
+            length = microseconds(token.match["length"].strip(), name="time limit")
+        except InputError as fault:
+            raise PatternError(str(fault), self.text, token.position) from fault
+        return length - 1 if token.match["within"] == "<" else length
+
+    def _item(self) -> Node:
+        item = self._atom()
+        while True:
+            token = self.next
+            if token.kind == "sign" and token.text in "*+?":
+                least, most = {"*": (0, None), "+": (1, None), "?": (0, 1)}[token.text]
+            elif token.kind == "count" and token.match is not None:
+                least, most = self._counts(token)
+            else:
+                return item
+            self.at += 1
+            item = Repeat(item, least, most)
+
+    def _counts(self, token: _Token) -> tuple[int, int | None]:
+        assert token.match is not None  # noqa: S101 - a count token carries its match
+        least = int(token.match["least"])
+        most = int(token.match["most"]) if token.match["most"] else None if token.match["comma"] else least
+        if most is not None and most < max(least, 1):
+            raise PatternError(f"{token.text} allows nothing.", self.text, token.position)
+        if max(least, most or 0) > _MOST_REPEATS:
+            raise PatternError(f"At most {_MOST_REPEATS} repeats can be counted.", self.text, token.position)
+        return least, most
+
+    def _atom(self) -> Node:
+        token = self.next
+        if token.kind == "edge":
+            self.at += 1
+            return Atom(frozenset({len(self.names) + ("end" in token.text)}))
+        if token.kind in {"name", "quoted"}:
+            self.at += 1
+            return Atom(frozenset({self._code(token)}))
+        if self._take("."):
+            return Atom(frozenset(range(len(self.names))))
+        if self._take("["):
+            return self._set()
+        if self._take("("):
+            inside = self._choice()
+            if not self._take(")"):
+                self._fail("A group is not closed", "expected ')'")
+            return inside
+        self._fail(
+            f"An event is expected, not {token.text!r}" if token.kind != "end" else "An event is missing",
+            "write a name, '.', [a|b], [^a], a group in parentheses, (start) or (end)",
+        )
+        raise AssertionError  # _fail does not return
+
+    def _set(self) -> Node:
+        negated = self._take("^")
+        codes = {self._member()}
+        while self._take("|"):
+            codes.add(self._member())
+        if not self._take("]"):
+            self._fail("A set is not closed", "expected '|' and another name, or ']'")
+        if negated:
+            codes = set(range(len(self.names))) - codes
+        return Atom(frozenset(codes))
+
+    def _member(self) -> int:
+        token = self.next
+        if token.kind == "edge":
+            self.at += 1
+            return len(self.names) + ("end" in token.text)
+        if token.kind not in {"name", "quoted"}:
+            self._fail("A name is missing", "a set holds names, [a|b] or [^a|b]")
+        self.at += 1
+        return self._code(token)
+
+    def _code(self, token: _Token) -> int:
+        name = token.text
+        if token.kind == "quoted":
+            name = re.sub(r"\\(.)", r"\1", name[1:-1])
+        if name not in self.names:
+            said = f"No {self.of} named {name!r}.{hint(name, self.names)}"
+            raise PatternError(said, self.text, token.position)
+        return list(self.names).index(name)
+
+
+# ── tree to automaton ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """A pattern as arrays, for the kernel.
+
+    Attributes
+    ----------
+    text : str
+        The pattern.
+    fits : bool, n_positions × (n_symbols + 2)
+        Which codes each position takes; the last two are `(start)` and `(end)`.
+    first, last : bool, n_positions
+        Where a match may begin and end.
+    source, target : int32, n_links
+    later : bool, n_links
+        Other events may lie between.
+    limit : int64, n_links
+        The longest time between the two events, microseconds.
+    """
+
+    text: str
+    fits: NDArray[np.bool_]
+    first: NDArray[np.bool_]
+    last: NDArray[np.bool_]
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    later: NDArray[np.bool_]
+    limit: NDArray[np.int64]
+
+    def matches(
+        self,
+        low: NDArray[np.int64],
+        high: NDArray[np.int64],
+        codes: NDArray[Any],
+        *,
+        time: NDArray[np.int64],
+        missing: int,
+        every: bool = False,
+    ) -> Found:
+        """The matches in units of rows `low[i]:high[i]`; `missing` is the symbol of the code −1."""
+        from cjm_analytics.kernels.patterns import matches
+
+        return Found(
+            *matches(
+                low, high, codes, time, missing, self.fits, self.first, self.last,
+                self.source, self.target, self.later, self.limit, every,
+            )
+        )  # fmt: skip
+
+
+class Found(NamedTuple):
+    """Matches that do not overlap.
+
+    Attributes
+    ----------
+    n_matches : int64, n_units
+    unit, begin, end : int64
+        Of the first match of each unit that has one (or of every match): the unit, and the rows of its first
+        and last event.
+    """
+
+    n_matches: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+
+_Way = tuple[int, Link]
+"""A position, and the link to or from it that was crossed without taking an event."""
+
+
+@dataclass
+class _Builder:
+    """Positions and links under way."""
+
+    codes: list[frozenset[int]] = field(default_factory=list)
+    links: dict[tuple[int, int, Link], None] = field(default_factory=dict)
+
+    def connect(self, ends: Sequence[_Way], starts: Sequence[_Way]) -> None:
+        for one, out in ends:
+            for other, into in starts:
+                self.links[one, other, out.then(into)] = None
+
+    def build(self, node: Node) -> _Piece:
+        if isinstance(node, Atom):
+            self.codes.append(node.codes)
+            way = (len(self.codes) - 1, _DIRECTLY)
+            return _Piece(empty=False, first=[way], last=[way])
+        if isinstance(node, Choice):
+            pieces = [self.build(one) for one in node.options]
+            return _Piece(
+                any(one.empty for one in pieces),
+                [way for one in pieces for way in one.first],
+                [way for one in pieces for way in one.last],
+            )
+        if isinstance(node, Repeat):
+            return self._repeated(node)
+        return self._chained(node.items, node.links)
+
+    def _repeated(self, node: Repeat) -> _Piece:
+        """x{m,n} is x n times, those behind the m-th may be missing; without n, the last comes again."""
+        if node.most is None:
+            piece = self._chained([node.item] * max(node.least, 1), loop=True)
+            return piece if node.least else piece._replace(empty=True)
+        return self._chained([node.item] * node.most, needed=node.least)
+
+    def _chained(
+        self,
+        items: Sequence[Node],
+        links: Sequence[Link] | None = None,
+        *,
+        loop: bool = False,
+        needed: int | None = None,
+    ) -> _Piece:
+        """Items in a row; the last one in a `loop`; those behind the first `needed` may be missing."""
+        first: list[_Way] = []
+        waiting: list[_Way] = []
+        ahead: Link | None = _DIRECTLY
+        for number, item in enumerate(items):
+            piece = self.build(item)
+            if number:
+                link = links[number - 1] if links is not None else _DIRECTLY
+                waiting = [(at, before.then(link)) for at, before in waiting]
+                ahead = ahead.then(link) if ahead is not None else None
+                self.connect(waiting, piece.first)
+            if loop and number == len(items) - 1:
+                self.connect(piece.last, piece.first)
+            if ahead is not None:  # nothing was taken so far
+                first += [(at, ahead.then(into)) for at, into in piece.first]
+            may_lack = piece.empty or (needed is not None and number >= needed)
+            waiting = [*(waiting if may_lack else []), *piece.last]
+            ahead = ahead if may_lack else None
+        return _Piece(ahead is not None, first, waiting)
+
+
+class _Piece(NamedTuple):
+    """A part of the automaton: whether it may take nothing, and where it begins and ends."""
+
+    empty: bool
+    first: list[_Way]
+    last: list[_Way]
+
+
+def compile_pattern(text: str, names: Sequence[str], *, of: str = "touchpoint") -> Automaton:
+    """Compile a pattern over some names.
+
+    Parameters
+    ----------
+    text : str
+        The pattern.
+    names : sequence of str
+        The names of the symbols, in the order of their codes.
+    of : str
+        What the names are, for messages.
+
+    Raises
+    ------
+    PatternError
+        With a mark under the place: the text cannot be read, a name is unknown, or the pattern could take no
+        event at all, or is too large.
+
+    Examples
+    --------
+    >>> automaton = compile_pattern("view -> [^buy]* -> (end)", ["view", "buy"])
+    >>> automaton.fits.astype(int)
+    array([[1, 0, 0, 0],
+           [1, 0, 0, 0],
+           [0, 0, 0, 1]])
+    >>> compile_pattern("view -> -> buy", ["view", "buy"])
+    Traceback (most recent call last):
+    cjm_analytics.patterns.PatternError: An event is expected, not '->': write a name, '.', [a|b], [^a], \
+a group in parentheses, (start) or (end).
+        view -> -> buy
+                ^
+    """
+    if not isinstance(text, str):
+        raise InputError(f"A pattern is text, for example 'ad -> .* -> buy', not {type(text).__name__}.")
+    tree = _Parser(text, names, of).parse()
+    builder = _Builder()
+    try:
+        piece = builder.build(tree)
+    except RecursionError as fault:
+        raise PatternError("The pattern is nested too deeply.", text, 0) from fault
+    n = len(builder.codes)
+    if n > MOST_POSITIONS:
+        raise PatternError(f"The pattern has {n:,} places; {MOST_POSITIONS:,} are the most.", text, 0)
+    if piece.empty:
+        raise PatternError(
+            "The pattern fits nothing at all, and so every journey: ask for some event.", text, 0
+        )
+    fits = np.zeros((n, len(names) + 2), np.bool_)
+    for position, codes in enumerate(builder.codes):
+        fits[position, list(codes)] = True
+    links = list(builder.links)
+    return Automaton(
+        text,
+        fits,
+        _flags(n, piece.first),
+        _flags(n, piece.last),
+        np.array([source for source, _, _ in links], np.int32),
+        np.array([target for _, target, _ in links], np.int32),
+        np.array([link.later for _, _, link in links], np.bool_),
+        np.array([link.limit for _, _, link in links], np.int64),
+    )
+
+
+def is_pattern(text: str) -> bool:
+    """Whether a text can only be a pattern, and not the name of one event."""
+    return bool(re.search(r"->|\.\.|[\[\](){}|*+?^]", text))
+
+
+def _flags(n: int, ways: Sequence[_Way]) -> NDArray[np.bool_]:
+    flags = np.zeros(n, np.bool_)
+    flags[[position for position, _ in ways]] = True
+    return flags
