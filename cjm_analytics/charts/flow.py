@@ -272,7 +272,7 @@ def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int
     figure.add_trace(
         go.Heatmap(
             z=values,
-            x=labels,
+            x=list(range(len(labels))),
             y=list(range(len(rows))),
             zmin=0,
             zmax=max(float(values.max(initial=0)), 0.01),
@@ -280,24 +280,27 @@ def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int
             showscale=False,
             xgap=2,
             ygap=2,
-            customdata=[[plain(name)] * len(rows.columns) for name in rows.index],
-            hovertemplate="<b>%{customdata}</b><br>position %{x}<br>%{z:.1%} of "
+            customdata=[[[plain(name), label] for label in labels] for name in rows.index],
+            hovertemplate="<b>%{customdata[0]}</b><br>position %{customdata[1]}<br>%{z:.1%} of "
             f"{passes:,} passes<extra></extra>",
         )
     )
     dark = values.max(initial=0) * 0.6
     for row in range(len(rows)):
-        for column, label in enumerate(labels):
+        for column in range(len(labels)):
             share = values[row, column]
             if share >= 0.0005:  # noqa: PLR2004 - less would read 0.0 %
                 figure.add_annotation(
-                    x=label, y=row, text=theme.percent(share), showarrow=False,
+                    x=column, y=row, text=theme.percent(share), showarrow=False,
                     font={"size": 11, "color": "white" if share > dark else theme.INK},
                 )  # fmt: skip
     figure.update_layout(
         margin={"l": _LEFT, "t": 140, "b": 50, "r": 30}, title={"y": 1 - 26 / height, "yanchor": "top"}
     )
-    figure.update_xaxes(title_text="Position", side="top", type="category", showgrid=False, zeroline=False)
+    figure.update_xaxes(
+        title_text="Position", side="top", tickvals=list(range(len(labels))), ticktext=labels,
+        showgrid=False, zeroline=False, ticks="",
+    )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
         ticktext=[plain(fitted(str(name), _LEFT - 24, 12)) for name in rows.index],

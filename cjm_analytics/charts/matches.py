@@ -41,7 +41,7 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
     rows = kept.head(_MOST).reset_index(drop=True)
     notes = [f"{theme.count(total)} {unit}s"]
     if len(kept) < len(frame):
-        notes.append(f"{len(frame) - len(kept):,} rows of too few {unit}s not shown")
+        notes.append(f"{len(frame) - len(kept):,} of too few {unit}s not shown")
     if len(rows) < len(kept):
         notes.append(f"first {len(rows)} of {len(kept):,} rows")
     converts = bool(len(rows)) and bool(rows["conversion_with"].notna().any())
@@ -101,7 +101,8 @@ def _add_conversion(figure: go.Figure, rows: pd.DataFrame, left: float) -> None:
 
     figure.update_layout(
         xaxis2={"domain": [left + 0.02, 1], "tickformat": ".0%", "anchor": "y", "zeroline": False,
-                "rangemode": "tozero", "title": {"text": "Conversion"}, "gridcolor": "rgba(0,0,0,0.08)"},
+                "rangemode": "tozero", "tickfont": {"size": 12}, "gridcolor": "rgba(0,0,0,0.08)",
+                "title": {"text": "Conversion", "font": {"size": 13, "color": theme.MUTED}}},
     )  # fmt: skip
     for place, row in enumerate(rows.to_dict("records")):
         figure.add_trace(
@@ -117,6 +118,7 @@ def _add_conversion(figure: go.Figure, rows: pd.DataFrame, left: float) -> None:
         figure.add_trace(
             go.Scatter(
                 x=rows[column], y=list(range(len(rows))), mode="markers", name=name, xaxis="x2",
+                cliponaxis=False,
                 marker={"size": 10, "color": colour, "symbol": symbol, "line": {"width": 2}},
                 customdata=np.column_stack(
                     [[plain(one) for one in rows["pattern"]], rows["difference"], rows["difference_low"],
