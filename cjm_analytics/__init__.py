@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cjm_analytics import loaders
+    from cjm_analytics.analysis.attribution import Attribution, attribution
     from cjm_analytics.analysis.conversion_times import ConversionTimes
     from cjm_analytics.analysis.drivers import Drivers, drivers
     from cjm_analytics.analysis.dropoff import DropOff, drop_off
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Attribution": "analysis.attribution",
     "CJMError": "errors",
     "ConversionTimes": "analysis.conversion_times",
     "Drivers": "analysis.drivers",
@@ -69,6 +71,7 @@ _HOME = {
     "TimeTo": "analysis.time_to",
     "Transitions": "analysis.transitions",
     "UnknownNameError": "errors",
+    "attribution": "analysis.attribution",
     "drivers": "analysis.drivers",
     "drop_off": "analysis.dropoff",
     "flow": "analysis.flow",
@@ -93,6 +96,7 @@ _HOME = {
 """Where each public name lives: it is imported when first used, so that `import cjm_analytics` is quick."""
 
 __all__ = [
+    "Attribution",
     "CJMError",
     "ConversionTimes",
     "Drivers",
@@ -118,6 +122,7 @@ __all__ = [
     "TimeTo",
     "Transitions",
     "UnknownNameError",
+    "attribution",
     "drivers",
     "drop_off",
     "flow",

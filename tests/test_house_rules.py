@@ -15,6 +15,7 @@ import cjm_analytics as cjm
 FUNCTIONS = [name for name in cjm.__all__ if inspect.isfunction(getattr(cjm, name))]
 CLASSES = [name for name in cjm.__all__ if inspect.isclass(getattr(cjm, name))]
 RESULTS = [
+    "Attribution",
     "ConversionTimes",
     "Drivers",
     "DropOff",

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cjm_analytics.analysis.attribution import AttributionAnalysis
 from cjm_analytics.analysis.conversion_times import ConversionTimesAnalysis
 from cjm_analytics.analysis.drivers import DriversAnalysis
 from cjm_analytics.analysis.dropoff import DropOffAnalysis
@@ -30,6 +31,10 @@ from cjm_analytics.engine.local import LocalEngine
 from logs import journeys_of, random_rows
 
 PLANS = {
+    "attribution": lambda journeys: AttributionAnalysis.plan(journeys, bootstrap=20),
+    "attribution of touchpoints, order 3": lambda journeys: AttributionAnalysis.plan(
+        journeys, of="touchpoint", goal="D", order=3, conversions="all", bootstrap=0
+    ),
     "drivers of a goal": lambda journeys: DriversAnalysis.plan(
         journeys, within="1 hour", properties="channel", settled=False
     ),

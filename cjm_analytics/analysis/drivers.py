@@ -12,7 +12,7 @@ import pandas as pd
 from cjm_analytics._html import card
 from cjm_analytics.analysis.funnel import UNBOUNDED, Funnel, FunnelAnalysis
 from cjm_analytics.analysis.named import Named, columns, observed_until
-from cjm_analytics.analysis.sequences import check_goal, frozen, has_goal
+from cjm_analytics.analysis.sequences import check_goal, frozen, goal_markers, has_goal
 from cjm_analytics.durations import microseconds, readable
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -188,7 +188,7 @@ class DriversAnalysis:
                     "There is no goal: give goal='purchase' (a marker or touchpoint), or funnel=."
                 )
             aim = None if goal is None else Named.read(codebook, goal, what="goal")
-            bits = _goal_markers(journeys)
+            bits = goal_markers(journeys)
         if planned is not None and planned.unbounded and settled:
             raise InputError(
                 "A funnel without a window has no settled units: give a window, or settled=False."
@@ -382,14 +382,6 @@ class Stretches(NamedTuple):
     success: NDArray[np.bool_]
     known: NDArray[np.bool_]
     truncated: int
-
-
-def _goal_markers(journeys: Journeys) -> int:
-    names = journeys.codebook.markers
-    if journeys.model is not None:
-        goals = {marker.id for marker in journeys.model.markers if marker.role == "goal"}
-        return sum(1 << place for place, name in enumerate(names) if name in goals)
-    return (1 << len(names)) - 1
 
 
 @dataclass(frozen=True, eq=False)

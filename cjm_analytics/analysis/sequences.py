@@ -32,6 +32,7 @@ __all__ = [
     "aligned",
     "check_goal",
     "dominant_phases",
+    "goal_markers",
     "has_goal",
     "in_order",
 ]
@@ -249,6 +250,15 @@ def has_goal(journeys: Journeys, goal: str | None) -> bool:
     if goal is not None or journeys.model is None:
         return goal is not None or bool(journeys.codebook.markers)
     return any(marker.role == "goal" for marker in journeys.model.markers)
+
+
+def goal_markers(journeys: Journeys) -> int:
+    """Bits of the markers that are a goal: of the model, or without one all."""
+    names = journeys.codebook.markers
+    if journeys.model is not None:
+        goals = {marker.id for marker in journeys.model.markers if marker.role == "goal"}
+        return sum(1 << place for place, name in enumerate(names) if name in goals)
+    return (1 << len(names)) - 1
 
 
 def shares_compared(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,611 @@
+"""Attribution: which touches before a conversion deserve the credit, by several rules side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics._html import card
+from cjm_analytics.analysis.named import Named
+from cjm_analytics.analysis.sequences import (
+    aligned,
+    check_by,
+    check_count,
+    check_goal,
+    frozen,
+    goal_markers,
+    has_goal,
+)
+from cjm_analytics.durations import microseconds
+from cjm_analytics.engine import run
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.journeys import NEVER, NONE
+from cjm_analytics.removal import Chain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
+    from cjm_analytics.durations import Duration
+    from cjm_analytics.engine import Engine
+    from cjm_analytics.journeys import Journeys, Partition
+
+__all__ = ["Attribution", "AttributionAnalysis", "AttributionPartial", "attribution"]
+
+_SIMPLE: Final = ("first", "last", "last_non_direct", "linear", "position", "time_decay", "shapley")
+"""In the order of the kernel's numbers."""
+
+MODELS: Final = (*_SIMPLE[:-1], "markov", "shapley")
+_TRANSFORMS: Final = ("none", "exposure", "unique")
+_GROUPS: Final = 64
+"""Customers are divided into so many groups by their ids; the bootstrap draws groups."""
+
+_UNIT: Final = 2.0**32
+_VALUE_UNIT: Final = 2.0**8
+_MONEY: Final = 10_000
+"""Values are whole numbers of 1/10,000 inside."""
+
+
+def attribution(  # noqa: PLR0913 - all but the first are named
+    journeys: Journeys,
+    *,
+    of: str = "channel",
+    models: str | Sequence[str] = MODELS,
+    goal: str | None = None,
+    value: str | None = None,
+    conversions: str = "first",
+    lookback: Duration | None = None,
+    lookback_steps: int | None = None,
+    transform: str = "exposure",
+    direct: str = "direct",
+    remove_direct: bool = False,
+    position: tuple[float, float, float] = (0.4, 0.2, 0.4),
+    half_life: Duration = "7 days",
+    order: int = 1,
+    cost: Mapping[str, float] | pd.DataFrame | None = None,
+    bootstrap: int = 200,
+    seed: int = 0,
+    confidence: float = 0.95,
+    engine: Engine | None = None,
+) -> Attribution:
+    """How the credit for conversions is divided among channels, campaigns or touchpoints.
+
+    A **way** is the sequence of a journey's touches up to its goal; a journey that reaches none has a way
+    that leads to nothing, open journeys included. A touch is an event that has a value in the column `of`;
+    the event that is the goal is none. Of the touches stay, in this turn: those at most `lookback` before the
+    end of the way; without `direct`, if `remove_direct` and any other is left; after `transform`, which takes
+    direct repeats as one ("exposure"), only the first of each name ("unique"), or all ("none"); the last
+    `lookback_steps`. A conversion on a way without touches is given to "(none)".
+
+    The **models** give each conversion, and its value, to the touches of its way:
+
+    - `first`, `last`: to the first, the last touch. `last_non_direct`: to the last that is not `direct`, if
+      there is one.
+    - `linear`: the same to each touch.
+    - `position`: 40 % to the first, 40 % to the last, 20 % to those between in equal parts (`position=`); of
+      two touches half to each.
+    - `time_decay`: a touch that came `half_life` earlier than another gets half as much.
+    - `shapley`: the Shapley value of the game in which a set of names earns the conversions on ways that lead
+      over these names only. That is an equal share to each different name of a way, exact for any number of
+      names (Zhao, Mahboobi and Bagheri 2018).
+    - `markov`: ways as a Markov chain over the last `order` touches, with steps to the goal and to nothing,
+      probabilities as counted, journeys without conversion included. A name's removal effect is the part of
+      the probability to reach the goal that is lost if every step to the name leads to nothing instead;
+      credits are in proportion to the effects. Solved exactly as linear equations, without simulation
+      (Anderl, Becker, von Wangenheim and Schumann 2016). Early in a way the state is the touches so far.
+
+    Within each model the shares sum to 1, conversions to all conversions, values to the total value. A model
+    that looks at what converted only (all but `markov`) cannot tell a touch that helps from one that is
+    always there: credit is a rule for dividing, not a proof of effect.
+
+    Parameters
+    ----------
+    journeys : Journeys
+    of : str
+        `channel`, `touchpoint`, `stage`, `phase`, or any column of the events (`utm_campaign`).
+    models : str or sequence of str
+    goal : str, optional
+        A marker or touchpoint; default: the model's goal.
+    value : str, optional
+        A column of numbers: what a conversion is worth, at the event of the goal; missing: 0.
+    conversions : {"first", "all"}
+        The journey's first goal only; or each of its goals, and every way begins behind the goal before.
+    lookback : str or Timedelta, optional
+    lookback_steps : int, optional
+    transform : {"exposure", "unique", "none"}
+    direct : str
+        The name that stands for no channel.
+    remove_direct : bool
+    position : tuple of three floats
+        What the first, the middle and the last touch get; they sum to 1.
+    half_life : str or Timedelta
+    order : int
+        1 to 4.
+    cost : mapping or DataFrame, optional
+        What was spent, by name; of a DataFrame, its columns named `of` and `cost`.
+    bootstrap : int
+        Resamples for the intervals; 0: none. Customers are divided into 64 groups by a hash of their ids, and
+        groups are drawn, so that a customer's journeys stay together. Percentile intervals of the shares.
+    seed : int
+        Of the draws.
+    confidence : float
+    engine : Engine, optional
+        Where to run; default: this machine.
+
+    Returns
+    -------
+    Attribution
+        Columns `model`, what `of` names, `share, low, high, conversions, value`, for markov `removal_effect`,
+        and with `cost`: `cost, cost_per_conversion, return_on_spend` (value by cost).
+
+    Raises
+    ------
+    UnknownNameError
+        No such column, model, goal or transform.
+    InputError
+        No goal; a number out of its range.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> log = {"who": list("aaabbcc"), "what": ["ad", "mail", "buy", "ad", "buy", "ad", "mail"],
+    ...        "when": [f"2026-01-0{day}" for day in (1, 2, 3, 1, 2, 1, 2)]}
+    >>> journeys = cjm.sessionize(cjm.ingest(
+    ...     cjm.loaders.table(log, customer="who", timestamp="when", event="what", tz="UTC")))
+    >>> found = cjm.attribution(journeys, of="touchpoint", goal="buy", bootstrap=0,
+    ...                         models=["last", "linear", "markov"])
+    >>> found.wide()
+    model       last  linear    markov
+    touchpoint
+    ad           0.5    0.75  0.666667
+    mail         0.5    0.25  0.333333
+    """
+    analysis = AttributionAnalysis.plan(
+        journeys,
+        of=of,
+        models=models,
+        goal=goal,
+        value=value,
+        conversions=conversions,
+        lookback=lookback,
+        lookback_steps=lookback_steps,
+        transform=transform,
+        direct=direct,
+        remove_direct=remove_direct,
+        position=position,
+        half_life=half_life,
+        order=order,
+        cost=cost,
+        bootstrap=bootstrap,
+        seed=seed,
+        confidence=confidence,
+    )
+    return run(analysis, journeys, engine)
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionAnalysis:
+    """The question that `attribution` asks each partition."""
+
+    of: str
+    models: tuple[str, ...]
+    goal: Named | None
+    goal_markers: int
+    value: str | None
+    every_goal: bool
+    lookback: int
+    steps: int
+    transform: int
+    direct: str
+    remove_direct: bool
+    position: tuple[float, float, float]
+    half_life: int
+    order: int
+    cost: Mapping[str, float] | None
+    bootstrap: int
+    seed: int
+    confidence: float
+
+    @classmethod
+    def plan(  # noqa: PLR0913 - all but the first are named
+        cls,
+        journeys: Journeys,
+        *,
+        of: str = "channel",
+        models: str | Sequence[str] = MODELS,
+        goal: str | None = None,
+        value: str | None = None,
+        conversions: str = "first",
+        lookback: Duration | None = None,
+        lookback_steps: int | None = None,
+        transform: str = "exposure",
+        direct: str = "direct",
+        remove_direct: bool = False,
+        position: tuple[float, float, float] = (0.4, 0.2, 0.4),
+        half_life: Duration = "7 days",
+        order: int = 1,
+        cost: Mapping[str, float] | pd.DataFrame | None = None,
+        bootstrap: int = 200,
+        seed: int = 0,
+        confidence: float = 0.95,
+    ) -> AttributionAnalysis:
+        """Check what was asked."""
+        check_by(journeys, of)
+        check_by(journeys, value)
+        check_goal(journeys.codebook, goal)
+        if not has_goal(journeys, goal):
+            raise InputError("There is no goal to give credit for: give goal='purchase', for example.")
+        asked = (models,) if isinstance(models, str) else tuple(models)
+        if not asked:
+            raise InputError(f"models= is empty: name at least one of {', '.join(MODELS)}.")
+        for one in asked:
+            if one not in MODELS:
+                raise UnknownNameError("model", one, MODELS)
+        if conversions not in {"first", "all"}:
+            raise UnknownNameError("kind of conversions", conversions, ["first", "all"])
+        if transform not in _TRANSFORMS:
+            raise UnknownNameError("transform", transform, _TRANSFORMS)
+        check_count("lookback_steps", lookback_steps, none="for all")
+        check_count("order", order, none=None)
+        check_count("bootstrap", bootstrap, least=0, none=None)
+        if order > 4:  # noqa: PLR2004 - the highest order
+            raise InputError(f"order={order}: chains of order 1 to 4 are fitted.")
+        _check_numbers(position, confidence)
+        return cls(
+            of,
+            tuple(dict.fromkeys(asked)),
+            Named.read(journeys.codebook, goal, what="goal") if goal is not None else None,
+            goal_markers(journeys),
+            value,
+            conversions == "all",
+            NEVER if lookback is None else microseconds(lookback, name="lookback"),
+            lookback_steps or 0,
+            _TRANSFORMS.index(transform),
+            direct,
+            remove_direct,
+            (float(position[0]), float(position[1]), float(position[2])),
+            microseconds(half_life, name="half_life"),
+            int(order),
+            _costs(cost, of),
+            int(bootstrap),
+            int(seed),
+            confidence,
+        )
+
+    def map(self, partition: Partition) -> AttributionPartial:
+        """The ways of the partition, and what each model gives."""
+        from cjm_analytics.kernels import attribution as kernels
+
+        labels = partition.labels(self.of)
+        names = labels.names
+        goal = self._goals(partition)
+        direct = names.index(self.direct) if self.direct in names else -1
+        symbols, times, bounds, journey, row = kernels.ways(
+            partition.offsets,
+            frozen(labels.codes),
+            frozen(partition.event("time")),
+            goal,
+            self.every_goal,
+            self.lookback,
+            self.steps,
+            direct if self.remove_direct else -1,
+            self.transform,
+        )
+        converts = row >= 0
+        group = self._groups(partition)[partition.journey("customer")[journey]]
+        chosen = np.flatnonzero(converts)
+        worth = self._values(partition, row[chosen])
+        simple = [_SIMPLE.index(name) for name in self.models if name != "markov"]
+        n = len(names)
+        credit = kernels.given(
+            symbols, times, bounds, chosen, worth, group[chosen], np.array(simple, np.int64), _GROUPS, n,
+            direct, self.position, float(self.half_life), _UNIT, _VALUE_UNIT,
+        )  # fmt: skip
+        totals = np.zeros((_GROUPS, 3), np.int64)
+        totals[:, 0] = np.bincount(group[chosen], minlength=_GROUPS)
+        np.add.at(totals[:, 1], group[chosen], worth)
+        totals[:, 2] = np.bincount(group[~converts], minlength=_GROUPS)
+        steps, counts = np.zeros((0, self.order + 2), np.int32), np.zeros(0, np.int64)
+        if "markov" in self.models:
+            rows = kernels.steps_of_ways(symbols, bounds, converts, group, self.order, n)
+            steps, number = _numbered(rows, n)
+            counts = np.bincount(number, minlength=len(steps)).astype(np.int64)
+        return AttributionPartial(names, credit, totals, steps, counts)
+
+    def _goals(self, partition: Partition) -> NDArray[np.bool_]:
+        """Which events are a goal."""
+        if self.goal is not None:
+            return self.goal.fits(partition)
+        bits = np.uint32(self.goal_markers)
+        return frozen((partition.event("marker") & bits) != 0)
+
+    def _values(self, partition: Partition, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the conversions at some rows are worth, in 1/10,000."""
+        if self.value is None or not len(rows):
+            return np.zeros(len(rows), np.int64)
+        column = partition.table([self.value]).column(0).take(pa.array(rows))
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        try:
+            numbers = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as fault:
+            raise InputError(f"value={self.value!r} is no column of numbers ({fault}).") from fault
+        whole: NDArray[np.int64] = np.rint(np.nan_to_num(numbers) * _MONEY).astype(np.int64)
+        return whole
+
+    def _groups(self, partition: Partition) -> NDArray[np.int64]:
+        """The group of each customer: from the id, so that it depends on nothing else."""
+        ids = partition.customer_ids.to_numpy(zero_copy_only=False).astype(object)
+        hashes = pd.util.hash_array(ids, categorize=False)
+        groups: NDArray[np.int64] = (hashes % np.uint64(_GROUPS)).astype(np.int64)
+        return groups
+
+    def finalize(self, partial: AttributionPartial) -> Attribution:
+        """Shares of every model, their intervals, and what they cost."""
+        used = self._used(partial)
+        weights = self._weights()
+        names = [*(partial.names[code] for code in used[used < len(partial.names)]),
+                 *([NONE] if len(partial.names) in used else [])]  # fmt: skip
+        conversions = weights @ partial.totals[:, 0]
+        total_value = float(partial.totals[:, 1].sum()) / _MONEY
+        frames = []
+        simple = [name for name in self.models if name != "markov"]
+        for model in self.models:
+            effect = np.full(len(used), np.nan)
+            if model == "markov":
+                shares, effect = self._markov(partial, used, weights)
+                values = shares[0] * total_value
+            else:
+                credit = partial.credit[:, simple.index(model)][:, used]
+                given = np.tensordot(weights, credit[:, :, 0], axes=1)
+                shares = _shares(given)
+                worth = credit[:, :, 1].sum(axis=0).astype(float)
+                values = _shares(worth[None])[0] * total_value if total_value else np.zeros(len(used))
+            low, high = self._interval(shares)
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "model": model,
+                        self.of: np.array(names, object),
+                        "share": shares[0],
+                        "low": low,
+                        "high": high,
+                        "conversions": shares[0] * conversions[0],
+                        "value": values,
+                        "removal_effect": effect,
+                    }
+                )
+            )
+        frame = pd.concat(frames, ignore_index=True)
+        if self.value is None:
+            frame = frame.drop(columns="value")
+        if "markov" not in self.models:
+            frame = frame.drop(columns="removal_effect")
+        if self.cost is not None:
+            frame = self._priced(frame)
+        return Attribution(
+            of=self.of,
+            models=self.models,
+            conversions=int(partial.totals[:, 0].sum()),
+            value=total_value,
+            without=int(partial.totals[:, 2].sum()),
+            order=self.order,
+            bootstrap=self.bootstrap,
+            _frame=frame,
+        )
+
+    def _used(self, partial: AttributionPartial) -> NDArray[np.int64]:
+        """The symbols that occur in ways, "(none)" where a way to the goal has no touch; by name."""
+        n = len(partial.names)
+        seen = np.zeros(n + 1, np.bool_)
+        if partial.credit.shape[1]:
+            seen |= partial.credit[:, :, :, 0].sum(axis=(0, 1)) > 0
+        following = partial.steps[:, self.order]
+        seen[np.unique(following[following < n])] = True
+        blank = (partial.steps[:, : self.order] < 0).all(axis=1) & (following == n)
+        seen[n] |= bool(partial.counts[blank].sum())
+        return np.flatnonzero(seen)
+
+    def _weights(self) -> NDArray[np.float64]:
+        """How often each group of customers counts: once in the first row, then as often as it was drawn."""
+        rng = np.random.default_rng(self.seed)
+        draws = rng.multinomial(_GROUPS, np.full(_GROUPS, 1 / _GROUPS), size=self.bootstrap)
+        weights: NDArray[np.float64] = np.vstack([np.ones((1, _GROUPS)), draws])
+        return weights
+
+    def _markov(
+        self, partial: AttributionPartial, used: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Shares by removal effect, for every row of weights; and the effects."""
+        n = len(partial.names)
+        chain = Chain.of(partial.steps, partial.counts, n_symbols=n, order=self.order)
+        touched = used[used < n]
+        effects = np.array([chain.removal_effects(touched, row) for row in weights])
+        blank = weights @ np.bincount(
+            partial.steps[chain.straight, -1], partial.counts[chain.straight], minlength=_GROUPS
+        )
+        conversions = weights @ partial.totals[:, 0]
+        rest = np.divide(blank, conversions, out=np.zeros(len(weights)), where=conversions > 0)
+        shares = _shares(effects) * (1 - rest)[:, None]
+        if n in used:
+            shares = np.column_stack([shares, rest])
+            effects = np.column_stack([effects, np.full(len(weights), np.nan)])
+        return shares, effects[0]
+
+    def _interval(self, shares: NDArray[np.float64]) -> tuple[Any, Any]:
+        if self.bootstrap < 2 or not shares.size:  # noqa: PLR2004 - one draw is no distribution
+            return np.nan, np.nan
+        outside = (1 - self.confidence) / 2
+        low, high = np.nanquantile(shares[1:], [outside, 1 - outside], axis=0)
+        return low, high
+
+    def _priced(self, frame: pd.DataFrame) -> pd.DataFrame:
+        spent = frame[self.of].map(dict(self.cost or {})).astype(float)
+        frame = frame.assign(
+            cost=spent, cost_per_conversion=spent / frame["conversions"].where(frame["conversions"] > 0)
+        )
+        if "value" in frame:
+            frame["return_on_spend"] = frame["value"] / spent.where(spent > 0)
+        return frame
+
+
+def _check_numbers(position: tuple[float, float, float], confidence: float) -> None:
+    fits = len(position) == 3 and all(share >= 0 for share in position)  # noqa: PLR2004 - first, middle, last
+    if not fits or abs(sum(position) - 1) > 1e-9 or position[0] + position[2] <= 0:  # noqa: PLR2004
+        raise InputError(
+            f"position={position!r} must be three shares that sum to 1, as (0.4, 0.2, 0.4): of the first, of "
+            "those between, of the last."
+        )
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence={confidence!r} must lie between 0 and 1.")
+
+
+def _costs(cost: Mapping[str, float] | pd.DataFrame | None, of: str) -> Mapping[str, float] | None:
+    if cost is None or isinstance(cost, Mapping):
+        return cost
+    for name in (of, "cost"):
+        if name not in cost:
+            raise UnknownNameError("column of cost=", name, [str(one) for one in cost])
+    spent = cost.groupby(of)["cost"].sum()
+    return {str(name): float(one) for name, one in spent.items()}
+
+
+def _shares(given: NDArray[Any]) -> NDArray[np.float64]:
+    """Rows that sum to 1; of a row without anything, zeros."""
+    total = given.sum(axis=1, keepdims=True).astype(float)
+    shares: NDArray[np.float64] = np.divide(given, total, out=np.zeros(given.shape), where=total > 0)
+    return shares
+
+
+def _numbered(rows: NDArray[np.int32], n_symbols: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Each different row once, in order, and the number of each row in that."""
+    base = n_symbols + 3
+    key = np.zeros(len(rows), np.int64)
+    for column in range(rows.shape[1] - 1):
+        key = key * base + rows[:, column] + 1
+    key = key * _GROUPS + rows[:, -1]
+    _, first, number = np.unique(key, return_index=True, return_inverse=True)
+    return rows[first], number
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionPartial:
+    """What the models give on the ways of some customers.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Sorted; symbol i is names[i].
+    credit : int64, groups × models × (names + 1) × 2
+        Conversions and values that the models but `markov` give; the last symbol: no touch.
+    totals : int64, groups × 3
+        Conversions, their value in 1/10,000, ways to nothing.
+    steps : int32, n × (order + 2)
+        Last symbols (−1: none), next symbol (names: the goal, names + 1: nothing), group; sorted.
+    counts : int64, n
+        How often each step was taken.
+    """
+
+    names: tuple[str, ...]
+    credit: NDArray[np.int64]
+    totals: NDArray[np.int64]
+    steps: NDArray[np.int32]
+    counts: NDArray[np.int64]
+
+    def __add__(self, other: AttributionPartial) -> AttributionPartial:
+        names, here, there = aligned(self.names, other.names)
+        credit = np.zeros((*self.credit.shape[:2], len(names) + 1, 2), np.int64)
+        steps = []
+        for part, place in ((self, here), (other, there)):
+            into = np.append(place, len(names))
+            credit[:, :, into] += part.credit
+            # −1 stays what it is; the two ends stand behind the names.
+            code = np.concatenate([place, [len(names), len(names) + 1, -1]]).astype(np.int32)
+            steps.append(np.column_stack([code[part.steps[:, :-1]], part.steps[:, -1:]]))
+        rows = np.concatenate(steps)
+        counts = np.concatenate([self.counts, other.counts])
+        merged, number = _numbered(rows, len(names))
+        return AttributionPartial(
+            names,
+            credit,
+            self.totals + other.totals,
+            merged,
+            np.bincount(number, counts, len(merged)).astype(np.int64),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """How credit is divided: made by `cjm.attribution`.
+
+    Attributes
+    ----------
+    of, models, order, bootstrap
+        As asked.
+    conversions : int
+    value : float
+        Of all conversions.
+    without : int
+        Ways that led to no goal.
+    """
+
+    of: str
+    models: tuple[str, ...]
+    conversions: int
+    value: float
+    without: int
+    order: int
+    bootstrap: int
+    _frame: pd.DataFrame = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per model and name; the columns are those of `attribution`."""
+        return self._frame.copy()
+
+    def wide(self, measure: str = "share") -> pd.DataFrame:
+        """One row per name, a column per model, the largest on average first.
+
+        Parameters
+        ----------
+        measure : str
+            A column of `to_frame()`: `share`, `conversions`, `value`, `return_on_spend`, …
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such column.
+        """
+        measures = [str(name) for name in self._frame if name not in {"model", self.of}]
+        if measure not in measures:
+            raise UnknownNameError("measure", measure, measures)
+        table = self._frame.pivot_table(measure, self.of, "model", sort=False, dropna=False)
+        table = table[[model for model in self.models if model in table]]
+        mean = table.mean(axis=1)
+        return table.loc[sorted(table.index, key=lambda name: (-mean[name], name))]
+
+    def plot(self) -> go.Figure:
+        """The share of each name by every model, side by side."""
+        from cjm_analytics.charts.attribution import attribution_chart
+
+        return attribution_chart(
+            self._frame,
+            of=self.of,
+            models=self.models,
+            conversions=self.conversions,
+            without=self.without,
+            order=self.order,
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {"conversions": f"{self.conversions:,}", "ways to no goal": f"{self.without:,}"}
+        if self.value:
+            facts["value"] = f"{self.value:,.2f}"
+        return card(f"Attribution by {self.of}", facts, self.wide().reset_index())

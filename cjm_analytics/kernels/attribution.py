@@ -1,0 +1,222 @@
+"""Ways to the goal: the touches of each conversion, and what each simple rule gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "FIRST",
+    "LAST",
+    "LAST_NON_DIRECT",
+    "LINEAR",
+    "POSITION",
+    "SHAPLEY",
+    "TIME_DECAY",
+    "given",
+    "steps_of_ways",
+    "ways",
+]
+
+FIRST, LAST, LAST_NON_DIRECT, LINEAR, POSITION, TIME_DECAY, SHAPLEY = range(7)
+
+RAW, EXPOSURE, UNIQUE = range(3)
+
+
+@njit(nogil=True, cache=True)
+def ways(
+    offsets: NDArray[np.int64],
+    codes: NDArray[np.int32],
+    time: NDArray[np.int64],
+    goal: NDArray[np.bool_],
+    all_goals: bool,
+    lookback: int,
+    steps: int,
+    direct: int,
+    transform: int,
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The ways of all journeys, one after the other: symbols, times; offsets, journey, row of the goal (−1).
+
+    A way ends at the journey's first goal (or at each of them; the next begins behind it), or with the
+    journey. Touches are events with a code; the goal itself is none. Of them stay, in this turn: those at
+    most `lookback` before the end; without `direct` (−1: all), unless there are only such; all, those that
+    do not directly repeat the one before (exposure), or the first of each code (unique); the last `steps`
+    (0: all).
+    A way to no goal without a touch is left out.
+    """
+    n_rows, n_journeys = len(codes), len(offsets) - 1
+    n_goals = 0
+    for row in range(n_rows):
+        n_goals += goal[row]
+    symbols, times = np.empty(n_rows, np.int32), np.empty(n_rows, np.int64)
+    room = n_journeys + n_goals
+    bounds = np.zeros(room + 1, np.int64)
+    journeys, goals = np.empty(room, np.int64), np.empty(room, np.int64)
+    n_codes = np.int64(0)
+    for row in range(n_rows):
+        n_codes = max(n_codes, np.int64(codes[row]) + 1)
+    seen = np.full(n_codes, -1, np.int64)
+    n_ways = 0
+    written = 0
+    for journey in range(n_journeys):
+        begin, end = offsets[journey], offsets[journey + 1]
+        row = begin
+        while row < end:
+            until = row
+            while until < end and not goal[until]:
+                until += 1
+            converts = until < end
+            last_time = time[until] if converts else time[end - 1]
+            only_direct = True
+            for at in range(row, until):
+                if codes[at] >= 0 and codes[at] != direct and last_time - time[at] <= lookback:
+                    only_direct = False
+            start = written
+            for at in range(row, until):
+                code = codes[at]
+                if code < 0 or last_time - time[at] > lookback:
+                    continue
+                if code == direct and not only_direct:
+                    continue
+                if transform == EXPOSURE and written > start and symbols[written - 1] == code:
+                    continue
+                if transform == UNIQUE:
+                    if seen[code] == n_ways:
+                        continue
+                    seen[code] = n_ways
+                symbols[written], times[written] = code, time[at]
+                written += 1
+            if steps > 0 and written - start > steps:
+                for at in range(steps):
+                    symbols[start + at] = symbols[written - steps + at]
+                    times[start + at] = times[written - steps + at]
+                written = start + steps
+            if converts or written > start:
+                journeys[n_ways] = journey
+                goals[n_ways] = until if converts else -1
+                n_ways += 1
+                bounds[n_ways] = written
+            if not converts or not all_goals:
+                break
+            row = until + 1
+    return symbols[:written], times[:written], bounds[: n_ways + 1], journeys[:n_ways], goals[:n_ways]
+
+
+@njit(nogil=True, cache=True)
+def given(
+    symbols: NDArray[np.int32],
+    times: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    value: NDArray[np.int64],
+    group: NDArray[np.int64],
+    models: NDArray[np.int64],
+    n_groups: int,
+    n_symbols: int,
+    direct: int,
+    ends: tuple[float, float, float],
+    half_life: float,
+    unit: float,
+    value_unit: float,
+) -> NDArray[np.int64]:
+    """What the models give each symbol: conversions in 1 / `unit`, values in 1 / `value_unit`, whole numbers.
+
+    Asked are the ways `chosen`, which end with a conversion. Shape (groups, models,
+    symbols + 1, 2); the last symbol is that of a way without touches.
+    """
+    found = np.zeros((n_groups, len(models), n_symbols + 1, 2), np.int64)
+    weight = np.zeros(np.max(bounds[1:] - bounds[:-1]) if len(bounds) > 1 else 0, np.float64)
+    for number in range(len(chosen)):
+        low, high = bounds[chosen[number]], bounds[chosen[number] + 1]
+        n = high - low
+        worth, mine = value[number], group[number]
+        if n == 0:
+            for model in range(len(models)):
+                found[mine, model, n_symbols, 0] += np.int64(unit)
+                found[mine, model, n_symbols, 1] += np.int64(worth * value_unit)
+            continue
+        for place in range(len(models)):
+            model = models[place]
+            weight[:n] = 0.0
+            if model == FIRST:
+                weight[0] = 1.0
+            elif model == LAST:
+                weight[n - 1] = 1.0
+            elif model == LAST_NON_DIRECT:
+                at = n - 1
+                while at > 0 and symbols[low + at] == direct:
+                    at -= 1
+                if symbols[low + at] == direct:
+                    at = n - 1
+                weight[at] = 1.0
+            elif model == LINEAR:
+                weight[:n] = 1.0 / n
+            elif model == POSITION:
+                between = n - 2
+                if between > 0:
+                    weight[1 : n - 1] = ends[1] / between
+                total = ends[0] + ends[2] if between == 0 else 1.0
+                weight[n - 1] = ends[2] / total
+                weight[0] = ends[0] / total if n > 1 else 1.0
+            elif model == TIME_DECAY:
+                total = 0.0
+                for at in range(n):
+                    # Measured from the last touch, so that not all weights vanish; the shares are the same.
+                    weight[at] = 2.0 ** (-(times[low + n - 1] - times[low + at]) / half_life)
+                    total += weight[at]
+                for at in range(n):
+                    weight[at] /= total
+            else:
+                n_distinct = 0
+                for at in range(n):
+                    again = False
+                    for before in range(at):
+                        again = again or symbols[low + before] == symbols[low + at]
+                    weight[at] = 0.0 if again else 1.0
+                    n_distinct += not again
+                for at in range(n):
+                    weight[at] /= n_distinct
+            for at in range(n):
+                if weight[at] > 0:
+                    code = symbols[low + at]
+                    found[mine, place, code, 0] += np.int64(np.round(weight[at] * unit))
+                    found[mine, place, code, 1] += np.int64(np.round(weight[at] * worth * value_unit))
+    return found
+
+
+@njit(nogil=True, cache=True)
+def steps_of_ways(
+    symbols: NDArray[np.int32],
+    bounds: NDArray[np.int64],
+    converts: NDArray[np.bool_],
+    group: NDArray[np.int64],
+    order: int,
+    n_symbols: int,
+) -> NDArray[np.int32]:
+    """Every step of every way as a row: the last `order` symbols before it (−1: none), the next, the group.
+
+    The next is a symbol, `n_symbols` for the goal, `n_symbols` + 1 for none. A way without touches goes from
+    nothing to its end.
+    """
+    n = len(symbols) + len(bounds) - 1
+    rows = np.full((n, order + 2), -1, np.int32)
+    at = 0
+    for way in range(len(bounds) - 1):
+        low, high = bounds[way], bounds[way + 1]
+        for place in range(low, high + 1):
+            for back in range(order):
+                before = place - order + back
+                if before >= low:
+                    rows[at, back] = symbols[before]
+            if place < high:
+                rows[at, order] = symbols[place]
+            else:
+                rows[at, order] = n_symbols if converts[way] else n_symbols + 1
+            rows[at, order + 1] = group[way]
+            at += 1
+    return rows

@@ -1,0 +1,353 @@
+"""Attribution: literal tables, plain loops, an independent solution of the chain, Shapley by definition."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cjm_analytics.analysis.attribution import MODELS, attribution
+from cjm_analytics.errors import InputError, UnknownNameError
+from logs import journeys_of, random_rows
+
+MINUTE = 60
+NOTHING = "(none)"
+
+
+def log_of(*ways, goal="buy"):
+    """One customer per way, such as "ad mail buy"; a minute between events."""
+    rows = [
+        (f"c{number}", float(time), name)
+        for number, way in enumerate(ways)
+        for time, name in enumerate(way.split())
+    ]
+    return journeys_of(rows, goal=goal, observed_until=10_000)
+
+
+def shares(result, model):
+    frame = result.to_frame()
+    mine = frame[frame["model"] == model]
+    return dict(zip(mine[result.of], mine["share"], strict=True))
+
+
+def asked(journeys, **options):
+    return attribution(journeys, **{"of": "touchpoint", "bootstrap": 0, **options})
+
+
+WAYS = ("ad mail buy", "ad buy", "ad mail", "seo mail ad buy", "seo seo ad", "buy")
+
+
+def test_simple_models_give_what_their_rules_say():
+    result = asked(log_of("ad mail seo buy", "direct ad direct buy"), half_life="1 minute")
+    assert shares(result, "first") == {"ad": 0.5, "direct": 0.5, "mail": 0, "seo": 0}
+    assert shares(result, "last") == {"ad": 0, "direct": 0.5, "mail": 0, "seo": 0.5}
+    assert shares(result, "last_non_direct") == {"ad": 0.5, "direct": 0, "mail": 0, "seo": 0.5}
+    assert shares(result, "linear") == pytest.approx(
+        {"ad": 1 / 3, "direct": 1 / 3, "mail": 1 / 6, "seo": 1 / 6}
+    )
+    assert shares(result, "position") == pytest.approx({"ad": 0.3, "direct": 0.4, "mail": 0.1, "seo": 0.2})
+    weights = np.array([1, 2, 4]) / 7
+    assert shares(result, "time_decay") == pytest.approx(
+        {"ad": (weights[0] + weights[1]) / 2, "direct": (weights[0] + weights[2]) / 2,
+         "mail": weights[1] / 2, "seo": weights[2] / 2}, abs=1e-9
+    )  # fmt: skip
+    assert shares(result, "shapley") == pytest.approx(
+        {"ad": 5 / 12, "direct": 0.25, "mail": 1 / 6, "seo": 1 / 6}
+    )
+
+
+def test_two_touches_share_in_proportion_to_the_ends():
+    assert shares(asked(log_of("ad mail buy")), "position") == pytest.approx({"ad": 0.5, "mail": 0.5})
+    result = asked(log_of("ad mail buy"), position=(0.6, 0.2, 0.2))
+    assert shares(result, "position") == pytest.approx({"ad": 0.75, "mail": 0.25})
+
+
+def test_removal_effects_by_hand():
+    frame = asked(log_of("ad mail buy", "ad buy", "ad mail"), models="markov").to_frame()
+    assert frame["removal_effect"].tolist() == pytest.approx([1, 0.5])
+    assert frame["share"].tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_a_conversion_without_a_touch_is_given_to_nobody():
+    result = asked(log_of("buy", "ad buy"))
+    for model in MODELS:
+        assert shares(result, model) == pytest.approx({"ad": 0.5, NOTHING: 0.5})
+    assert (result.conversions, result.without) == (2, 0)
+
+
+# Plain loops
+
+
+def slow_ways(journeys, *, every=False, lookback=None, steps=None, transform="exposure", direct=None):
+    """[(touches, times, converts, value)] of all journeys, straight from the definition."""
+    found = []
+    for _, mine in journeys.to_frame().groupby(["customer_id", "journey"], sort=False):
+        way = []
+        done = False
+        for row in mine.to_dict("records"):
+            if row["touchpoint"] == "G":
+                found.append((list(way), True, row["timestamp"]))
+                way, done = [], True
+                if not every:
+                    break
+            else:
+                way.append((row["touchpoint"], row["timestamp"]))
+        if way and (every or not done):
+            found.append((list(way), False, way[-1][1]))
+    cut = []
+    for whole, converts, until in found:
+        way = whole
+        if lookback is not None:
+            way = [one for one in way if until - one[1] <= lookback]
+        if direct is not None and any(name != direct for name, _ in way):
+            way = [one for one in way if one[0] != direct]
+        kept = []
+        for name, time in way:
+            if transform == "exposure" and kept and kept[-1][0] == name:
+                continue
+            if transform == "unique" and name in [one for one, _ in kept]:
+                continue
+            kept.append((name, time))
+        if steps:
+            kept = kept[-steps:]
+        if converts or kept:
+            cut.append((kept, converts))
+    return cut
+
+
+def slow_credit(model, way, half_life):  # noqa: PLR0911 - one per model
+    n = len(way)
+    names = [name for name, _ in way]
+    if model == "first":
+        return [1.0] + [0.0] * (n - 1)
+    if model == "last":
+        return [0.0] * (n - 1) + [1.0]
+    if model == "last_non_direct":
+        at = next((at for at in range(n - 1, -1, -1) if names[at] != "D"), n - 1)
+        return [float(place == at) for place in range(n)]
+    if model == "linear":
+        return [1 / n] * n
+    if model == "position":
+        if n <= 2:
+            return [1 / n] * n
+        return [0.4, *[0.2 / (n - 2)] * (n - 2), 0.4]
+    if model == "time_decay":
+        weights = [2.0 ** (-((way[-1][1] - time) / half_life)) for _, time in way]
+        return [weight / sum(weights) for weight in weights]
+    different = len(set(names))
+    return [0.0 if name in names[:at] else 1 / different for at, name in enumerate(names)]
+
+
+def slow_shares(model, ways):
+    half_life = pd.Timedelta("1 hour")
+    credit, total = {}, 0
+    for way, converts in ways:
+        if converts:
+            total += 1
+            parts = slow_credit(model, way, half_life) if way else [1.0]
+            for (name, _), part in zip(way or [(NOTHING, None)], parts, strict=True):
+                credit[name] = credit.get(name, 0) + part
+    return {name: part / total for name, part in credit.items()}
+
+
+def reach(ways, order, without=None):
+    """Probability to reach the goal from the start: counted steps, and sweeps until nothing moves."""
+    steps = {}
+    for way, converts in ways:
+        names = tuple(name for name, _ in way)
+        if not names:
+            continue
+        for at in range(len(names) + 1):
+            state = names[max(0, at - order) : at]
+            following = (
+                names[max(0, at + 1 - order) : at + 1] if at < len(names) else ("!" if converts else "?")
+            )
+            counts = steps.setdefault(state, {})
+            counts[following] = counts.get(following, 0) + 1
+    reached = dict.fromkeys(steps, 0.0)
+    for _ in range(5_000):
+        moved = 0.0
+        for state, counts in steps.items():
+            total = sum(counts.values())
+            new = 0.0
+            for following, n in counts.items():
+                if following == "!":
+                    new += n / total
+                elif following != "?" and (without is None or without not in following):
+                    new += n / total * reached[following]
+            moved = max(moved, abs(new - reached[state]))
+            reached[state] = new
+        if moved < 1e-15:
+            break
+    return reached.get((), 0.0)
+
+
+OPTIONS = [
+    {},
+    {"transform": "unique"},
+    {"transform": "none"},
+    {"conversions": "all"},
+    {"lookback": "1 hour"},
+    {"lookback_steps": 2},
+    {"remove_direct": True},
+    {"conversions": "all", "transform": "none", "remove_direct": True, "lookback": "90 minutes"},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("seed", range(8))
+def test_fast_attribution_equals_slow_attribution(options, seed):
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, n_customers=10, n_events=90, alphabet="ABCDG", span=400)
+    journeys = journeys_of(rows, goal="G", observed_until=1_000)
+    order = 1 + seed % 4
+    result = asked(journeys, direct="D", half_life="1 hour", order=order, **options)
+    slow = slow_ways(
+        journeys,
+        every=options.get("conversions") == "all",
+        lookback=pd.Timedelta(options["lookback"]) if "lookback" in options else None,
+        steps=options.get("lookback_steps"),
+        transform=options.get("transform", "exposure"),
+        direct="D" if options.get("remove_direct") else None,
+    )
+    converting = [way for way, converts in slow if converts]
+    assert (result.conversions, result.without) == (len(converting), len(slow) - len(converting))
+    for model in MODELS:
+        if model != "markov":
+            expected = slow_shares(model, slow)
+            fast = {name: share for name, share in shares(result, model).items() if share > 1e-12}
+            assert fast == pytest.approx({k: v for k, v in expected.items() if v > 1e-12}, abs=1e-8)
+    whole = reach(slow, order)
+    if whole:
+        frame = result.to_frame().query("model == 'markov'").set_index("touchpoint")
+        names = [name for name in frame.index if name != NOTHING]
+        effects = [1 - reach(slow, order, without=name) / whole for name in names]
+        assert frame.loc[names, "removal_effect"].tolist() == pytest.approx(effects, abs=1e-9)
+        blank = sum(not way for way in converting) / len(converting)
+        total = sum(effects)
+        if total:
+            expected = [(1 - blank) * effect / total for effect in effects]
+            assert frame.loc[names, "share"].tolist() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_shares_sum_to_one_and_values_to_the_total(seed):
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, n_customers=10, n_events=90, alphabet="ABCG")
+    rows["worth"] = np.round(rng.random(len(rows)) * 100, 2)
+    result = asked(journeys_of(rows, goal="G"), value="worth")
+    for _, mine in result.to_frame().groupby("model"):
+        assert mine["share"].sum() == pytest.approx(1)
+        assert mine["conversions"].sum() == pytest.approx(result.conversions)
+        assert mine["value"].sum() == pytest.approx(result.value)
+    assert result.value > 0
+
+
+def test_shapley_by_its_definition_is_an_equal_share_of_each_way():
+    ways = [({"a", "b"}, 3), ({"a"}, 2), ({"b", "c", "d"}, 6), ({"d"}, 1)]
+    players = ["a", "b", "c", "d"]
+
+    def worth(some):
+        return sum(n for names, n in ways if names <= set(some))
+
+    value = dict.fromkeys(players, 0.0)
+    for order in permutations(players):
+        for at, player in enumerate(order):
+            value[player] += (worth(order[: at + 1]) - worth(order[:at])) / factorial(len(players))
+    journeys = log_of(*(" ".join([*sorted(names), "buy"]) for names, n in ways for _ in range(n)))
+    fast = shares(asked(journeys, models="shapley"), "shapley")
+    assert fast == pytest.approx({name: one / 12 for name, one in value.items()})
+
+
+def test_a_column_of_the_events_can_be_credited_and_empty_cells_are_no_touch():
+    rows = pd.DataFrame({
+        "customer": ["a", "a", "a", "b", "b"], "time": [0, 1, 2, 0, 1],
+        "touchpoint": ["x", "x", "buy", "x", "buy"], "utm_campaign": ["spring", None, None, "brand", None],
+    })  # fmt: skip
+    result = asked(journeys_of(rows, goal="buy"), of="utm_campaign", models="first")
+    assert shares(result, "first") == {"brand": 0.5, "spring": 0.5}
+
+
+def test_cost_gives_return_on_spend():
+    rows = [("a", 0, "ad"), ("a", 1, "buy"), ("b", 0, "mail"), ("b", 1, "buy")]
+    frame = pd.DataFrame(rows, columns=["customer", "time", "touchpoint"]).assign(worth=[0, 30.0, 0, 10.0])
+    result = asked(journeys_of(frame, goal="buy"), value="worth", models="last", cost={"ad": 15, "mail": 20})
+    found = result.to_frame().set_index("touchpoint")
+    assert found["return_on_spend"].to_dict() == {"ad": 2.0, "mail": 0.5}
+    assert found["cost_per_conversion"].to_dict() == {"ad": 15.0, "mail": 20.0}
+    spent = pd.DataFrame({"touchpoint": ["ad", "ad", "mail"], "cost": [5, 10, 20]})
+    again = asked(journeys_of(frame, goal="buy"), value="worth", models="last", cost=spent)
+    pd.testing.assert_frame_equal(again.to_frame(), result.to_frame())
+
+
+def test_intervals_hold_the_truth_most_of_the_time():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for number in range(20):
+        ways = ["ad buy" if one < 0.7 else "mail buy" for one in rng.random(400)]
+        result = attribution(log_of(*ways), of="touchpoint", models="last", seed=number)
+        row = result.to_frame().set_index("touchpoint").loc["ad"]
+        assert row["low"] < row["share"] < row["high"]
+        hits += row["low"] <= 0.7 <= row["high"]
+    assert hits >= 16
+
+
+def test_intervals_do_not_depend_on_partitions():
+    ways = ["ad mail buy", "seo buy", "ad", "seo mail"] * 30
+    rows = [(f"c{n}", t, name) for n, way in enumerate(ways) for t, name in enumerate(way.split())]
+    one, many = (
+        attribution(journeys_of(rows, goal="buy", n_partitions=n), of="touchpoint").to_frame() for n in (1, 5)
+    )
+    pd.testing.assert_frame_equal(one, many, check_exact=True)
+
+
+def test_what_is_asked_is_checked():
+    journeys = log_of(*WAYS)
+    for options, error, said in (
+        ({"models": "markow"}, UnknownNameError, "Did you mean 'markov'"),
+        ({"of": "chanel"}, UnknownNameError, "Did you mean 'channel'"),
+        ({"goal": "bye"}, UnknownNameError, "Did you mean 'buy'"),
+        ({"transform": "uniq"}, UnknownNameError, "Did you mean 'unique'"),
+        ({"conversions": "any"}, UnknownNameError, "kind of conversions"),
+        ({"order": 5}, InputError, "order 1 to 4"),
+        ({"position": (0.5, 0.5, 0.5)}, InputError, "sum to 1"),
+        ({"models": []}, InputError, "empty"),
+        ({"lookback": "3"}, InputError, "lookback"),
+        ({"value": "touchpoint"}, InputError, "no column of numbers"),
+        ({"cost": pd.DataFrame({"x": [1]})}, UnknownNameError, "column of cost="),
+        ({"confidence": 2}, InputError, "between 0 and 1"),
+    ):
+        with pytest.raises(error, match=said):
+            asked(journeys, **options)
+    with pytest.raises(InputError, match="no goal"):
+        asked(journeys_of([("a", 0, "x")]))
+    with pytest.raises(UnknownNameError, match="Did you mean 'share'"):
+        asked(journeys).wide("shares")
+
+
+def test_nobody_converts():
+    empty = asked(journeys_of([("a", 0, "x"), ("b", 0, "buy")], goal="buy").select(containing="x"))
+    assert empty.conversions == 0
+    assert (empty.to_frame()["share"] == 0).all()
+    assert empty.plot() is not None
+
+
+def test_the_chart_shows_every_model():
+    result = attribution(log_of(*WAYS * 5), of="touchpoint", bootstrap=20)
+    figure = result.plot()
+    assert [trace.name for trace in figure.data] == [name.replace("_", " ") for name in MODELS]
+    assert "touchpoint" in result._repr_html_()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_chains_of_many_states_are_solved_alike(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    journeys = journeys_of(random_rows(rng, n_customers=10, n_events=90, alphabet="ABCG"), goal="G")
+    full = asked(journeys, models="markov", order=2).to_frame()
+    monkeypatch.setattr("cjm_analytics.removal._DENSE", 0)
+    np.testing.assert_allclose(
+        asked(journeys, models="markov", order=2).to_frame()["share"], full["share"], atol=1e-12
+    )
