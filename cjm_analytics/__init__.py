@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.funnel import Funnel, funnel, step
     from cjm_analytics.analysis.journey_map import JourneyMap, journey_map
     from cjm_analytics.analysis.lifecycle import Lifecycle, lifecycle
+    from cjm_analytics.analysis.markov import Markov, markov
     from cjm_analytics.analysis.matches import Matches, matches
     from cjm_analytics.analysis.paths import Paths, paths
     from cjm_analytics.analysis.retention import Retention, retention
@@ -59,6 +60,7 @@ _HOME = {
     "Journeys": "journeys",
     "Lifecycle": "analysis.lifecycle",
     "LocalEngine": "engine.local",
+    "Markov": "analysis.markov",
     "Matches": "analysis.matches",
     "ModelError": "errors",
     "ModelWarning": "errors",
@@ -79,6 +81,7 @@ _HOME = {
     "ingest": "events.ingest",
     "journey_map": "analysis.journey_map",
     "lifecycle": "analysis.lifecycle",
+    "markov": "analysis.markov",
     "matches": "analysis.matches",
     "open_events": "events.store",
     "open_journeys": "journeys",
@@ -110,6 +113,7 @@ __all__ = [
     "Journeys",
     "Lifecycle",
     "LocalEngine",
+    "Markov",
     "Matches",
     "ModelError",
     "ModelWarning",
@@ -131,6 +135,7 @@ __all__ = [
     "journey_map",
     "lifecycle",
     "loaders",
+    "markov",
     "matches",
     "open_events",
     "open_journeys",

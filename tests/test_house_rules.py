@@ -23,6 +23,7 @@ RESULTS = [
     "Funnel",
     "JourneyMap",
     "Lifecycle",
+    "Markov",
     "Matches",
     "Paths",
     "Retention",

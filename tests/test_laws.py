@@ -20,6 +20,7 @@ from cjm_analytics.analysis.flow import FlowAnalysis
 from cjm_analytics.analysis.funnel import FunnelAnalysis
 from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
 from cjm_analytics.analysis.lifecycle import LifecycleAnalysis
+from cjm_analytics.analysis.markov import MarkovAnalysis
 from cjm_analytics.analysis.matches import MatchesAnalysis
 from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.retention import RetentionAnalysis
@@ -67,6 +68,7 @@ PLANS = {
     ),
     "funnel in any order": lambda journeys: FunnelAnalysis.plan(journeys, ["A", "B", "C"], order="any"),
     "journey_map": JourneyMapAnalysis.plan,
+    "markov": lambda journeys: MarkovAnalysis.plan(journeys, goal="D", bootstrap=10),
     "matches": lambda journeys: MatchesAnalysis.plan(journeys, ["A -> . -> C", "B .. D"]),
     "matches by group": lambda journeys: MatchesAnalysis.plan(journeys, "A", by="channel", unit="session"),
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),

@@ -351,7 +351,7 @@ class AttributionAnalysis:
     def finalize(self, partial: AttributionPartial) -> Attribution:
         """Shares of every model, their intervals, and what they cost."""
         used = self._used(partial)
-        weights = self._weights()
+        weights = self.weights()
         names = [*(partial.names[code] for code in used[used < len(partial.names)]),
                  *([NONE] if len(partial.names) in used else [])]  # fmt: skip
         conversions = weights @ partial.totals[:, 0]
@@ -414,7 +414,7 @@ class AttributionAnalysis:
         seen[n] |= bool(partial.counts[blank].sum())
         return np.flatnonzero(seen)
 
-    def _weights(self) -> NDArray[np.float64]:
+    def weights(self) -> NDArray[np.float64]:
         """How often each group of customers counts: once in the first row, then as often as it was drawn."""
         rng = np.random.default_rng(self.seed)
         draws = rng.multinomial(_GROUPS, np.full(_GROUPS, 1 / _GROUPS), size=self.bootstrap)
