@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.lifecycle import Lifecycle, lifecycle
     from cjm_analytics.analysis.markov import Markov, markov
     from cjm_analytics.analysis.matches import Matches, matches
+    from cjm_analytics.analysis.ngrams import Ngrams, ngrams
     from cjm_analytics.analysis.paths import Paths, paths
     from cjm_analytics.analysis.retention import Retention, retention
+    from cjm_analytics.analysis.rework import Rework, rework
     from cjm_analytics.analysis.satisfaction import Satisfaction, satisfaction
     from cjm_analytics.analysis.stickiness import Stickiness, stickiness
     from cjm_analytics.analysis.time_to import TimeTo, time_to
@@ -64,9 +66,11 @@ _HOME = {
     "Matches": "analysis.matches",
     "ModelError": "errors",
     "ModelWarning": "errors",
+    "Ngrams": "analysis.ngrams",
     "Paths": "analysis.paths",
     "PatternError": "patterns",
     "Retention": "analysis.retention",
+    "Rework": "analysis.rework",
     "Satisfaction": "analysis.satisfaction",
     "Stickiness": "analysis.stickiness",
     "StoreError": "errors",
@@ -83,11 +87,13 @@ _HOME = {
     "lifecycle": "analysis.lifecycle",
     "markov": "analysis.markov",
     "matches": "analysis.matches",
+    "ngrams": "analysis.ngrams",
     "open_events": "events.store",
     "open_journeys": "journeys",
     "paths": "analysis.paths",
     "report": "report",
     "retention": "analysis.retention",
+    "rework": "analysis.rework",
     "satisfaction": "analysis.satisfaction",
     "sessionize": "sessionizer",
     "set_memory_budget": "columns",
@@ -117,9 +123,11 @@ __all__ = [
     "Matches",
     "ModelError",
     "ModelWarning",
+    "Ngrams",
     "Paths",
     "PatternError",
     "Retention",
+    "Rework",
     "Satisfaction",
     "Stickiness",
     "StoreError",
@@ -137,11 +145,13 @@ __all__ = [
     "loaders",
     "markov",
     "matches",
+    "ngrams",
     "open_events",
     "open_journeys",
     "paths",
     "report",
     "retention",
+    "rework",
     "satisfaction",
     "sessionize",
     "set_memory_budget",

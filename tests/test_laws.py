@@ -22,8 +22,10 @@ from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
 from cjm_analytics.analysis.lifecycle import LifecycleAnalysis
 from cjm_analytics.analysis.markov import MarkovAnalysis
 from cjm_analytics.analysis.matches import MatchesAnalysis
+from cjm_analytics.analysis.ngrams import NgramsAnalysis
 from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.retention import RetentionAnalysis
+from cjm_analytics.analysis.rework import ReworkAnalysis
 from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
 from cjm_analytics.analysis.stickiness import StickinessAnalysis
 from cjm_analytics.analysis.time_to import TimeToAnalysis
@@ -71,6 +73,8 @@ PLANS = {
     "markov": lambda journeys: MarkovAnalysis.plan(journeys, goal="D", bootstrap=10),
     "matches": lambda journeys: MatchesAnalysis.plan(journeys, ["A -> . -> C", "B .. D"]),
     "matches by group": lambda journeys: MatchesAnalysis.plan(journeys, "A", by="channel", unit="session"),
+    "ngrams": lambda journeys: NgramsAnalysis.plan(journeys, 3, top=None),
+    "ngrams by group": lambda journeys: NgramsAnalysis.plan(journeys, by="channel", unit="session"),
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
     "lifecycle": lambda journeys: LifecycleAnalysis.plan(journeys, of=["A", "B"], period="day", by="channel"),
@@ -85,6 +89,7 @@ PLANS = {
         brackets=[1, 2, 3],
         by=["channel", "phase"],
     ),
+    "rework": lambda journeys: ReworkAnalysis.plan(journeys, of="channel"),
     "satisfaction": SatisfactionAnalysis.plan,
     "satisfaction by touchpoint": lambda journeys: SatisfactionAnalysis.plan(journeys, by="touchpoint"),
     "stickiness": lambda journeys: StickinessAnalysis.plan(journeys, of=["A", "C"], by="channel"),

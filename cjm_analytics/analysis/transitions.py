@@ -28,6 +28,9 @@ from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.quantiles import RELATIVE_ERROR, Durations, bucket_ends
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import networkx as nx
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
@@ -86,9 +89,9 @@ def transitions(
     Returns
     -------
     Transitions
-        Columns `source, target, count, journeys, share, median_time, leaving, units`: `count` occurrences in
-        `journeys` of the `units`; `share` is of `leaving`, all transitions that leave `source` (of the
-        group); `median_time` lies between the two events, and is missing at `(start)` and `(end)`. By
+        Columns `source, target, count, journeys, share, median_time, leaving, units, share_in`: `count`
+        occurrences in `journeys` of the `units`; `share` is of `leaving`, all transitions that leave `source`
+        (of the group), `share_in` of all that enter `target`; `median_time` lies between the two events, and is missing at `(start)` and `(end)`. By
         `count`, descending, then by name.
 
     Raises
@@ -177,8 +180,11 @@ class TransitionsAnalysis:
         number, pair = np.divmod(partial.keys, self._width**2)
         source, target = np.divmod(pair, self._width)
         node = number * self._width + source
-        leaving = np.zeros(len(partial.groups) * self._width, np.int64)
-        np.add.at(leaving, node, partial.counts)
+        into = number * self._width + target
+        leaving, entering = (
+            np.bincount(one, partial.counts, len(partial.groups) * self._width).astype(np.int64)
+            for one in (node, into)
+        )
         label = np.array(names, dtype=object)
         frame = pd.DataFrame(
             {
@@ -190,6 +196,7 @@ class TransitionsAnalysis:
                 "median_time": _timedelta(partial.times.quantiles(0.5, n_groups=len(partial.keys))),
                 "leaving": leaving[node],
                 "units": partial.units[number],
+                "share_in": partial.counts / entering[into],
             }
         )
         frame.insert(0, "group", np.argsort(order)[number] if order else number)
@@ -470,6 +477,62 @@ class Transitions:
             for pair, mine, others in zip(taken.index, taken[one], taken[other], strict=True)
         ]
         return shares_compared(pd.DataFrame(rows, columns=columns))
+
+    def to_networkx(self, *, group: str | None = None) -> nx.DiGraph[str]:
+        """The transitions as a directed graph of networkx (the extra `graphs`).
+
+        Nodes have `phase` and `count` (how often they are entered), edges `count, journeys, share, share_in`
+        and `median_seconds`, where there is one.
+
+        Parameters
+        ----------
+        group : str
+            Which group; needed with `by=`, and only then.
+
+        Raises
+        ------
+        UnknownNameError
+            No such group.
+        InputError
+            networkx is not installed.
+        """
+        try:
+            import networkx as nx
+        except ImportError as fault:
+            raise InputError(
+                "Graphs need networkx: pip install 'cjm_analytics[graphs]', or take to_frame()."
+            ) from fault
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        frame = self._of_group(group)
+        entered = frame.groupby("target")["count"].sum()
+        for name in dict.fromkeys([*frame["source"], *frame["target"]]):
+            graph.add_node(name, phase=self._phases.get(name, ""), count=int(entered.get(name, 0)))
+        for row in frame.to_dict("records"):
+            facts = {name: row[name] for name in ("count", "journeys", "share", "share_in")}
+            if not pd.isna(row["median_time"]):
+                facts["median_seconds"] = row["median_time"].total_seconds()
+            graph.add_edge(row["source"], row["target"], **facts)
+        return graph
+
+    def to_graphml(self, path: str | Path, *, group: str | None = None) -> None:
+        """Write the transitions as GraphML, which Gephi, yEd, Cytoscape and others open (the extra `graphs`).
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        group : str
+            Which group; needed with `by=`, and only then.
+
+        Raises
+        ------
+        InputError
+            networkx is not installed.
+        """
+        graph = self.to_networkx(group=group)
+        import networkx as nx
+
+        nx.write_graphml(graph, path)
 
     def plot(self, kind: str = "heatmap", *, top: int | None = None, group: str | None = None) -> go.Figure:
         """The transitions between the most frequent nodes; the title says how much of the whole that is.

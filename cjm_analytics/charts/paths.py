@@ -58,6 +58,8 @@ def path_rows(
     coverage: float,
     n_paths: int,
     total: int,
+    title: str | None = None,
+    said: str | None = None,
 ) -> go.Figure:
     """One row per path: its symbols as blocks, then how many take it, how many convert, how long it takes.
 
@@ -75,12 +77,15 @@ def path_rows(
         What has a path, and what it is a path of.
     coverage, n_paths, total
         Share of the units that take a path of the frame; number of different paths, and of units.
+    title, said : str, optional
+        Where the rows are no whole paths: what they are, and what is below the title.
     """
     canvas = Canvas(WIDTH)
-    canvas.text(_EDGE, 20, f"Paths by {of}", size=18, bold=True)
+    canvas.text(_EDGE, 20, title or f"Paths by {of}", size=18, bold=True)
     drawn = frame.head(_MOST_ROWS)
-    said = f"{len(frame):,} of {n_paths:,} different paths; they cover {_percent(coverage)}"
-    said += f" of {total:,} {_plural(unit)}"
+    if said is None:
+        said = f"{len(frame):,} of {n_paths:,} different paths; they cover {_percent(coverage)}"
+        said += f" of {total:,} {_plural(unit)}"
     if len(drawn) < len(frame):
         said += f". The first {len(drawn)} rows are drawn"
     canvas.text(_EDGE, 46, said, size=13, colour=theme.MUTED)
@@ -222,7 +227,7 @@ def _numbers(
         hovers.append((at, middle, f"{hover}95 % interval {_percent(row['low'])} to {_percent(row['high'])}"))
     else:
         canvas.text(_CONVERSION, y + 4, "–", size=12, colour=theme.MUTED)
-    canvas.text(_DURATION_END, y + 4, theme.duration(row["median_duration"]), size=12, align="right")
+    canvas.text(_DURATION_END, y + 4, _length(row["median_duration"]), size=12, align="right")
 
 
 def _hover_points(hovers: list[tuple[float, float, str]]) -> go.Scatter:
@@ -236,6 +241,10 @@ def _hover_points(hovers: list[tuple[float, float, str]]) -> go.Scatter:
         hovertext=[text for _, _, text in hovers],
         hovertemplate="%{hovertext}<extra></extra>",
     )
+
+
+def _length(duration: pd.Timedelta) -> str:
+    return "–" if pd.isna(duration) else theme.duration(duration)
 
 
 def _percent(share: float) -> str:

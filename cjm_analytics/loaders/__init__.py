@@ -1,10 +1,11 @@
 """Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
 
 from cjm_analytics.loaders.segment import segment
+from cjm_analytics.loaders.sql import sql
 from cjm_analytics.loaders.table import table
 from cjm_analytics.loaders.zendesk import zendesk
 
-__all__ = ["segment", "table", "zendesk"]
+__all__ = ["segment", "sql", "table", "zendesk"]
 
 
 def __dir__() -> list[str]:

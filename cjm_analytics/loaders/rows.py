@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import orjson
@@ -86,6 +86,13 @@ class Rows(Protocol):
     def column(self, name: str) -> pa.Array: ...
     def properties(self, taken: Collection[str]) -> pa.Array | None: ...
     def raw(self, row: int) -> str: ...
+
+
+@runtime_checkable
+class Blocks(Protocol):
+    """What streams its rows itself: the first block, perhaps empty, tells the columns."""
+
+    def blocks(self) -> Iterator[pa.RecordBatch]: ...
 
 
 @dataclass(frozen=True)
@@ -329,8 +336,13 @@ def frame_rows(source: object, file: str) -> Iterator[Rows]:
     """Blocks of the rows of an object in memory.
 
     pandas, Polars (lazy frames, too), pyarrow, a DuckDB relation, anything with `__arrow_c_stream__`, or a
-    mapping of column names to lists.
+    mapping of column names to lists; or what streams its rows itself, block by block.
     """
+    if isinstance(source, Blocks):
+        blocks = source.blocks()
+        first = next(blocks)
+        yield from _numbered(file, first.schema, itertools.chain([first], blocks))
+        return
     reader = _reader(source)
     yield from _numbered(file, reader.schema, reader)
 

@@ -1,0 +1,368 @@
+"""N-grams: runs of neighbours that occur often, and in which journeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from cjm_analytics import statistics
+from cjm_analytics._html import card
+from cjm_analytics.analysis.sequences import (
+    Asked,
+    Symbols,
+    aligned,
+    check_by,
+    check_count,
+    check_goal,
+    check_unit,
+    dominant_phases,
+    frozen,
+    has_goal,
+    in_order,
+    shares_compared,
+    ungrouped,
+)
+from cjm_analytics.engine import run
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from numpy.typing import NDArray
+
+    from cjm_analytics.engine import Engine
+    from cjm_analytics.journeys import Codebook, Journeys, Partition
+
+__all__ = ["Ngrams", "NgramsAnalysis", "NgramsPartial", "ngrams"]
+
+ARROW = " → "
+
+
+def ngrams(
+    journeys: Journeys,
+    n: int = 2,
+    *,
+    of: str = "touchpoint",
+    unit: str = "journey",
+    by: str | None = None,
+    collapse: bool = True,
+    goal: str | None = None,
+    top: int | None = 20,
+    engine: Engine | None = None,
+) -> Ngrams:
+    """Which runs of n neighbours occur most often.
+
+    `count` is once per occurrence, overlaps included: A B A B has A B twice. `journeys` is once per journey.
+
+    Parameters
+    ----------
+    journeys : Journeys
+    n : int
+        How many events in a row.
+    of : {"touchpoint", "stage", "phase", "channel"}
+    unit : {"journey", "customer", "session"}
+        What is counted, and within what events are neighbours.
+    by : str, optional
+        A column: the figures of each group, by its value at the unit's first event.
+    collapse : bool
+        Direct repeats are one event.
+    goal : str, optional
+        A marker or touchpoint, for `conversion`; default: the model's goal.
+    top : int or None
+        So many of each group, the most frequent in journeys (ties: by `count`, then name); None: all.
+    engine : Engine, optional
+        Where to run; default: this machine.
+
+    Returns
+    -------
+    Ngrams
+        Columns (what `by` names,) `ngram, count, journeys, units, share` (of the units), `low, high` (Wilson),
+        `conversion` (of the journeys with it; missing without a goal).
+
+    Raises
+    ------
+    UnknownNameError
+        No such `of`, `unit`, `by` or `goal`.
+    InputError
+        `n` or `top` below 1.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> log = {"who": list("aaaab"), "what": ["ad", "help", "ad", "help", "ad"],
+    ...        "when": [f"2026-01-0{day}" for day in (1, 2, 3, 4, 1)]}
+    >>> found = cjm.ngrams(cjm.sessionize(cjm.ingest(
+    ...     cjm.loaders.table(log, customer="who", timestamp="when", event="what", tz="UTC"))), 2)
+    >>> found.to_frame()[["ngram", "count", "journeys", "units"]]
+           ngram  count  journeys  units
+    0  ad → help      2         1      2
+    1  help → ad      1         1      2
+    """
+    analysis = NgramsAnalysis.plan(
+        journeys, n, of=of, unit=unit, by=by, collapse=collapse, goal=goal, top=top
+    )
+    return run(analysis, journeys, engine)
+
+
+@dataclass(frozen=True)
+class NgramsAnalysis:
+    """The question that `ngrams` asks each partition."""
+
+    codebook: Codebook
+    symbols: Symbols
+    n: int
+    unit: str
+    by: str | None
+    collapse: bool
+    goal: str | None
+    has_goal: bool
+    top: int | None
+
+    @classmethod
+    def plan(
+        cls,
+        journeys: Journeys,
+        n: int = 2,
+        *,
+        of: str = "touchpoint",
+        unit: str = "journey",
+        by: str | None = None,
+        collapse: bool = True,
+        goal: str | None = None,
+        top: int | None = 20,
+    ) -> NgramsAnalysis:
+        """Check what was asked."""
+        symbols = Symbols.read(journeys.codebook, of)
+        check_count("n", n, none=None)
+        check_unit(unit)
+        check_by(journeys, by)
+        check_goal(journeys.codebook, goal)
+        check_count("top", top)
+        known = has_goal(journeys, goal)
+        return cls(journeys.codebook, symbols, int(n), unit, by, collapse, goal, known, top)
+
+    def map(self, partition: Partition) -> NgramsPartial:
+        """The runs of the partition."""
+        from cjm_analytics.kernels.ngrams import list_ngrams
+
+        asked = Asked.of(partition, self.unit)
+        groups = asked.groups(self.by)
+        runs, unit = list_ngrams(
+            frozen(asked.offsets), asked.column(self.symbols.of), self.symbols.missing, self.collapse, self.n
+        )
+        rows, number = distinct_rows(np.column_stack([groups.codes[unit], runs]), len(self.symbols))
+        once = np.unique(number * max(len(asked.offsets), 1) + unit)
+        owner, holder = np.divmod(once, max(len(asked.offsets), 1))
+        converted = asked.converted(self.goal)
+        return NgramsPartial(
+            groups.names,
+            np.bincount(groups.codes, minlength=len(groups.names)).astype(np.int64),
+            rows,
+            np.stack(
+                [
+                    np.bincount(number, minlength=len(rows)),
+                    np.bincount(owner, minlength=len(rows)),
+                    np.bincount(owner, converted[holder], len(rows)),
+                ],
+                axis=1,
+            ).astype(np.int64),
+            self.symbols.count_phases(partition),
+        )
+
+    def finalize(self, partial: NgramsPartial) -> Ngrams:
+        """The most frequent runs of each group."""
+        names = np.array(self.symbols.names, object)
+        order = in_order(partial.groups, self.by, self.codebook)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        group = partial.rows[:, 0]
+        count, having, converted = partial.counts.T
+        units = partial.units[group]
+        low, high = statistics.wilson(having, units)
+        frame = pd.DataFrame(
+            {
+                "group": place[group],
+                "ngram": [ARROW.join(names[one]) for one in partial.rows[:, 1:]],
+                "count": count,
+                "journeys": having,
+                "units": units,
+                "share": having / np.maximum(units, 1),
+                "low": low,
+                "high": high,
+                "converted": converted,
+                "conversion": converted / np.maximum(having, 1) if self.has_goal else np.nan,
+            }
+        )
+        frame = frame.sort_values(
+            ["group", "journeys", "count", "ngram"], ascending=[True, False, False, True]
+        )
+        every = frame
+        if self.top is not None:
+            frame = frame.groupby("group", sort=False).head(self.top)
+        labels = np.array(partial.groups, object)[order]
+        phases = dominant_phases(self.symbols, partial.phases, self.codebook)
+        return Ngrams(
+            n=self.n,
+            units=int(partial.units.sum()),
+            different=len(set(every["ngram"])),
+            of=self.symbols.of,
+            unit=self.unit,
+            by=self.by,
+            _frame=self._labelled(frame, labels),
+            _every=self._labelled(every, labels),
+            _units={str(name): int(n) for name, n in zip(labels, partial.units[order], strict=True)},
+            _phases=dict(zip(self.symbols.names, phases, strict=True)),
+            _road=self.codebook.phases,
+        )
+
+    def _labelled(self, frame: pd.DataFrame, labels: NDArray[np.object_]) -> pd.DataFrame:
+        frame = frame.reset_index(drop=True)
+        if not self.by:
+            return frame.drop(columns="group")
+        return frame.assign(group=labels[frame["group"].to_numpy(np.int64)]).rename(
+            columns={"group": self.by}
+        )
+
+
+def distinct_rows(rows: NDArray[np.int32], n_symbols: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Each different row once, in order, and the number of each row in that; −1 may stand for nothing.
+
+    Columns are packed into one number while they fit; what does not is numbered first.
+    """
+    width = np.maximum(rows.max(axis=0, initial=n_symbols), n_symbols).astype(np.int64) + 2
+    key = np.zeros(len(rows), np.int64)
+    size = 1
+    for column in range(rows.shape[1]):
+        if size > 2**62 // int(width[column]):
+            _, key = np.unique(key, return_inverse=True)
+            key, size = key.astype(np.int64), len(rows) + 1
+        key = key * width[column] + rows[:, column] + 1
+        size *= int(width[column])
+    _, first, number = np.unique(key, return_index=True, return_inverse=True)
+    return rows[first].astype(np.int32), number.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class NgramsPartial:
+    """The runs of some customers.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        Sorted.
+    units : int64, n_groups
+    rows : int32, n_runs × (n + 1)
+        Group and symbols of each different run, in order.
+    counts : int64, n_runs × 3
+        Occurrences; units that have it; those of them that converted.
+    phases : int64, n_symbols × (n_phases + 1)
+    """
+
+    groups: tuple[str, ...]
+    units: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    counts: NDArray[np.int64]
+    phases: NDArray[np.int64]
+
+    def __add__(self, other: NgramsPartial) -> NgramsPartial:
+        groups, here, there = aligned(self.groups, other.groups)
+        units = np.zeros(len(groups), np.int64)
+        moved = []
+        for part, place in ((self, here), (other, there)):
+            units[place] += part.units
+            group = place[part.rows[:, 0]] if len(part.rows) else part.rows[:, 0]
+            moved.append(np.column_stack([group, part.rows[:, 1:]]))
+        both = np.concatenate(moved).astype(np.int32)
+        rows, number = distinct_rows(both, int(both.max(initial=0)))
+        counts = np.zeros((len(rows), 3), np.int64)
+        np.add.at(counts, number, np.concatenate([self.counts, other.counts]))
+        return NgramsPartial(groups, units, rows, counts, self.phases + other.phases)
+
+
+@dataclass(frozen=True, eq=False)
+class Ngrams:
+    """Runs of neighbours: made by `cjm.ngrams`.
+
+    Attributes
+    ----------
+    n, of, unit, by
+        As asked.
+    units : int
+        Journeys (customers, sessions) looked at.
+    different : int
+        How many different runs there are, shown or not.
+    """
+
+    n: int
+    units: int
+    different: int
+    of: str
+    unit: str
+    by: str | None
+    _frame: pd.DataFrame = field(repr=False)
+    _every: pd.DataFrame = field(repr=False)
+    _units: dict[str, int] = field(repr=False)
+    _phases: dict[str, str] = field(repr=False)
+    _road: tuple[str, ...] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per run, within each group; the columns are those of `ngrams`."""
+        return self._frame.drop(columns="converted")
+
+    def compare(self) -> pd.DataFrame:
+        """Which of the runs shown differ in share between the groups.
+
+        Every pair of groups, for every run that is shown for one group at least: what `by` names and the same
+        as `other_…`, `ngram, share, journeys, units, other_share, other_journeys, other_units, difference`
+        with Newcombe's interval `low, high`, `p_value`, `q_value` (Benjamini–Hochberg), `tests`, `verdict`.
+
+        Raises
+        ------
+        InputError
+            The runs were not grouped.
+        """
+        if not self.by:
+            raise ungrouped("ngrams")
+        having = self._every.set_index([self.by, "ngram"])["journeys"].to_dict()
+        rows = [
+            (one, other, run_, having.get((one, run_), 0), mine, having.get((other, run_), 0), theirs)
+            for (one, mine), (other, theirs) in combinations(self._units.items(), 2)
+            for run_ in dict.fromkeys(self._frame["ngram"])
+        ]
+        names = [self.by, f"other_{self.by}", "ngram", "journeys", "units", "other_journeys", "other_units"]
+        return shares_compared(pd.DataFrame(rows, columns=names))
+
+    def plot(self) -> go.Figure:
+        """The runs as rows of blocks in the colours of their phases, with their share beside."""
+        from cjm_analytics.charts.paths import path_rows
+
+        rows = self._frame.reset_index(drop=True)
+        blocks = pd.DataFrame(
+            [
+                (row, position, name, self._phases[name])
+                for row, text in enumerate(rows["ngram"])
+                for position, name in enumerate(text.split(ARROW))
+            ],
+            columns=["row", "position", "name", "phase"],
+        )
+        low, high = statistics.wilson(rows["converted"], rows["journeys"])
+        shown = rows.assign(path=rows["ngram"], low=low, high=high, median_duration=pd.NaT)
+        return path_rows(
+            shown,
+            blocks,
+            phases=self._road,
+            group=self.by,
+            unit=self.unit,
+            of=self.of,
+            coverage=float("nan"),
+            n_paths=self.different,
+            total=self.units,
+            title=f"Runs of {self.n} {self.of}s",
+            said=f"{len(rows):,} of {self.different:,} different runs in {self.units:,} {self.unit}s",
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {f"{self.unit}s": f"{self.units:,}", "different": f"{self.different:,}"}
+        return card(f"Runs of {self.n} {self.of}s", facts, self.to_frame())

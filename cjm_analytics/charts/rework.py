@@ -1,0 +1,86 @@
+"""The share of journeys that come back to each name, as bars in the colours of the phases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cjm_analytics.charts import theme
+from cjm_analytics.charts.text import fitted, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    import plotly.graph_objects as go
+
+__all__ = ["rework_chart"]
+
+_ROW, _WIDTH, _LABELS, _MOST = 28, 860, 200, 30
+_TOP, _BOTTOM = 104, 60
+
+
+def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str, units: int) -> go.Figure:
+    """A bar per name with the interval of its share; the 30 to which most journeys return.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of `Rework.to_frame()`, and `phase`.
+    road : sequence of str
+        The phases in order: their colours.
+    of, unit : str
+        What the names are; what is counted.
+    units : int
+        How many there are.
+    """
+    import plotly.graph_objects as go
+
+    rows = frame.head(_MOST)
+    said = [f"{theme.count(units)} {unit}s"]
+    if len(frame) > len(rows):
+        said.append(f"{len(frame) - len(rows):,} {of}s with fewer returns are not shown")
+    height = _TOP + _BOTTOM + _ROW * max(len(rows), 1)
+    figure = theme.figure(
+        f"Which {of}s are come back to", subtitle=" · ".join(said), height=height, width=_WIDTH
+    )
+    palette = theme.phase_colours(road)
+    plain_colour = theme.CONTINUED if not road else theme.UNASSIGNED
+    figure.add_trace(
+        go.Bar(
+            x=rows["share"],
+            y=list(range(len(rows))),
+            orientation="h",
+            width=0.62,
+            marker={"color": [palette.get(phase, plain_colour) for phase in rows["phase"]]},
+            error_x={
+                "type": "data", "symmetric": False, "array": rows["high"] - rows["share"],
+                "arrayminus": rows["share"] - rows["low"], "color": theme.INK, "thickness": 1, "width": 3,
+            },
+            customdata=np.column_stack(
+                [[plain(name) for name in rows["name"]],
+                 *(rows[name] for name in ("returned", "journeys", "returns", "repeats"))]
+            ),
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:,} of %{customdata[2]:,} "
+            f"{unit}s come back to it (%{{x:.1%}})<br>%{{customdata[3]:,}} returns, %{{customdata[4]:,}} direct "
+            "repeats<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        margin={"t": _TOP, "b": _BOTTOM, "l": _LABELS + 20, "r": 40},
+        title={"y": 1 - 26 / height, "yanchor": "top"},
+        showlegend=False,
+    )
+    figure.update_xaxes(
+        title_text=f"Share of the {unit}s that have it", tickformat=".0%", rangemode="tozero", zeroline=False
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=[plain(fitted(str(name), _LABELS, 12)) for name in rows["name"]],
+        range=[max(len(rows), 1) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+        ticklabelstandoff=8,
+    )
+    return figure

@@ -1,0 +1,82 @@
+"""What comes again: repeats, returns, back and forth, and what follows what sooner or later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["EVENTS", "REPEATED", "REPEATS", "RETURNED", "RETURNS", "UNITS", "count_again", "pairs"]
+
+EVENTS, UNITS, REPEATS, REPEATED, RETURNS, RETURNED = range(6)
+"""Columns: events; units that have the symbol; events right after the same symbol; units with such; runs of
+the symbol after its first; units with such."""
+
+
+@njit(nogil=True, cache=True)
+def count_again(
+    offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbols: int
+) -> NDArray[np.int64]:
+    """Per symbol the columns above."""
+    found = np.zeros((n_symbols, 6), np.int64)
+    seen = np.full((n_symbols, 3), -1, np.int64)
+    for unit in range(len(offsets) - 1):
+        before = -1
+        for row in range(offsets[unit], offsets[unit + 1]):
+            code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
+            found[code, EVENTS] += 1
+            if code == before:
+                found[code, REPEATS] += 1
+                if seen[code, 1] != unit:
+                    seen[code, 1] = unit
+                    found[code, REPEATED] += 1
+            elif seen[code, 0] == unit:
+                found[code, RETURNS] += 1
+                if seen[code, 2] != unit:
+                    seen[code, 2] = unit
+                    found[code, RETURNED] += 1
+            if seen[code, 0] != unit:
+                seen[code, 0] = unit
+                found[code, UNITS] += 1
+            before = code
+    return found
+
+
+@njit(nogil=True, cache=True)
+def pairs(offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbols: int) -> NDArray[np.int64]:
+    """Per ordered pair (a, b): units in which b comes after a, sooner or later; runs a b a; units with such.
+
+    b comes after a if its last event is later than the first of a; a comes after itself if it has two events.
+    """
+    found = np.zeros((n_symbols, n_symbols, 3), np.int64)
+    first, last = np.empty(n_symbols, np.int64), np.empty(n_symbols, np.int64)
+    owner = np.full(n_symbols, -1, np.int64)
+    looped = np.full((n_symbols, n_symbols), -1, np.int64)
+    some = np.empty(n_symbols, np.int64)
+    for unit in range(len(offsets) - 1):
+        n = 0
+        before, earlier = -1, -1
+        for row in range(offsets[unit], offsets[unit + 1]):
+            code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
+            if owner[code] != unit:
+                owner[code] = unit
+                first[code] = row
+                some[n] = code
+                n += 1
+            last[code] = row
+            if code != before:
+                if code == earlier:
+                    found[code, before, 1] += 1
+                    if looped[code, before] != unit:
+                        looped[code, before] = unit
+                        found[code, before, 2] += 1
+                earlier, before = before, code
+        for one in range(n):
+            for other in range(n):
+                if last[some[other]] > first[some[one]]:
+                    found[some[one], some[other], 0] += 1
+    return found
