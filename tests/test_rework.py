@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def test_fast_rework_equals_slow_rework(seed):
         runs = [name for at, name in enumerate(path) if not at or path[at - 1] != name]
         for name in set(path):
             one = counts.setdefault(name, [0] * 6)
-            repeats = sum(a == b == name for a, b in zip(path, path[1:], strict=False))
+            repeats = sum(a == b == name for a, b in pairwise(path))
             returns = runs.count(name) - 1
             for place, n in enumerate([path.count(name), 1, repeats, repeats > 0, returns, returns > 0]):
                 one[place] += n

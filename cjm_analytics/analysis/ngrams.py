@@ -78,8 +78,8 @@ def ngrams(
     Returns
     -------
     Ngrams
-        Columns (what `by` names,) `ngram, count, journeys, units, share` (of the units), `low, high` (Wilson),
-        `conversion` (of the journeys with it; missing without a goal).
+        Columns (what `by` names,) `ngram, count, journeys, units, share` (of the units), `low, high`
+        (Wilson), `conversion` (of the journeys with it; missing without a goal).
 
     Raises
     ------
@@ -348,7 +348,8 @@ class Ngrams:
             columns=["row", "position", "name", "phase"],
         )
         low, high = statistics.wilson(rows["converted"], rows["journeys"])
-        shown = rows.assign(path=rows["ngram"], low=low, high=high, median_duration=pd.NaT)
+        shown = rows.assign(path=rows["ngram"], low=low, high=high)
+        shown["median_duration"] = pd.NaT
         return path_rows(
             shown,
             blocks,

@@ -183,9 +183,9 @@ class Rework:
         return self._frame.drop(columns="phase")
 
     def loops(self) -> pd.DataFrame:
-        """Back and forth: columns `name, by_way_of, loops, journeys, share` (of the journeys that have the name).
+        """Back and forth: columns `name, by_way_of, loops, journeys, share`.
 
-        By `journeys`, descending, then by name.
+        `share` is of the journeys that have the name. By `journeys`, descending, then by name.
         """
         frame = self._of_pairs(2, "by_way_of")
         runs = {(one, two): n for one, two, n in self._cells(1)}
@@ -194,9 +194,9 @@ class Rework:
         return frame
 
     def follows(self) -> pd.DataFrame:
-        """What follows sooner or later: columns `name, followed_by, journeys, share` (of those that have the name).
+        """What follows sooner or later: columns `name, followed_by, journeys, share`.
 
-        By `journeys`, descending, then by name.
+        `share` is of the journeys that have the name. By `journeys`, descending, then by name.
         """
         return self._of_pairs(0, "followed_by")
 

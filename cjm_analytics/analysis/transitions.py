@@ -91,8 +91,8 @@ def transitions(
     Transitions
         Columns `source, target, count, journeys, share, median_time, leaving, units, share_in`: `count`
         occurrences in `journeys` of the `units`; `share` is of `leaving`, all transitions that leave `source`
-        (of the group), `share_in` of all that enter `target`; `median_time` lies between the two events, and is missing at `(start)` and `(end)`. By
-        `count`, descending, then by name.
+        (of the group), `share_in` of all that enter `target`; `median_time` lies between the two events, and
+        is missing at `(start)` and `(end)`. By `count`, descending, then by name.
 
     Raises
     ------

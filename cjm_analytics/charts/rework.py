@@ -63,8 +63,8 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
                  *(rows[name] for name in ("returned", "journeys", "returns", "repeats"))]
             ),
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]:,} of %{customdata[2]:,} "
-            f"{unit}s come back to it (%{{x:.1%}})<br>%{{customdata[3]:,}} returns, %{{customdata[4]:,}} direct "
-            "repeats<extra></extra>",
+            f"{unit}s come back to it (%{{x:.1%}})<br>%{{customdata[3]:,}} returns, "
+            "%{customdata[4]:,} direct repeats<extra></extra>",
         )
     )  # fmt: skip
     figure.update_layout(

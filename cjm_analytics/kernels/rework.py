@@ -59,7 +59,7 @@ def pairs(offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbo
     some = np.empty(n_symbols, np.int64)
     for unit in range(len(offsets) - 1):
         n = 0
-        before, earlier = -1, -1
+        before, earlier = np.int64(-1), np.int64(-1)
         for row in range(offsets[unit], offsets[unit + 1]):
             code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
             if owner[code] != unit:
