@@ -11,20 +11,20 @@ import duckdb
 import pandas as pd
 import pytest
 import sqlalchemy
-from postgres import server
 
 import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.source import whole
+from postgres import server
 
 ROWS = [
     ("ada", "2025-03-01T10:00:00Z", "visit", 7, "9.5000"),
     ("bob", "2025-03-01T11:30:00Z", "buy", None, "0.0001"),
     (None, "2025-03-02T10:00:00Z", "visit", 3, None),
 ]
-TABLE = "create table log (who text, at text, what text, items int, paid text)"
-ASKED = "select * from log order by at"
+TABLE = 'create table log (who text, "at" text, what text, items int, paid text)'
+ASKED = 'select * from log order by "at"'
 MAPPED = {"customer": "who", "timestamp": "at", "event": "what", "value": "paid", "keep": ["items"]}
 
 
@@ -98,7 +98,7 @@ def test_sqlalchemy_engine_connection_and_selectable(tmp_path):
 
 def test_adbc_sqlite(tmp_path):
     lite(tmp_path / "shop.db").close()
-    dbapi = pytest.importorskip("adbc_driver_sqlite").dbapi
+    dbapi = pytest.importorskip("adbc_driver_sqlite.dbapi")
     with dbapi.connect(str(tmp_path / "shop.db")) as connection:
         check(read(ASKED, connection, **MAPPED))
 
@@ -151,7 +151,13 @@ def test_postgres_types_become_cells(postgres):
     )
     with psycopg.connect(postgres) as connection:
         batch = read(
-            query, connection, customer="who", timestamp="at", event="what", event_id="id", order_id="info.a.b"
+            query,
+            connection,
+            customer="who",
+            timestamp="at",
+            event="what",
+            event_id="id",
+            order_id="info.a.b",
         )
     assert len(batch.events["event_id"][0].as_py()) == 36
     assert batch.events["order_id"].to_pylist() == ["3"]

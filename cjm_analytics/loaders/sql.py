@@ -44,8 +44,8 @@ def sql(
 
     **From where.** An open connection, or a URL that is opened for each reading and closed again
     (`postgresql://…`, `sqlite:///file.db`, `duckdb:///file.duckdb`). Connections of ADBC, DuckDB and
-    SQLAlchemy (an `Engine`, too), and any other that follows Python's DB-API: psycopg, sqlite3, the drivers of
-    warehouses.
+    SQLAlchemy (an `Engine`, too), and any other that follows Python's DB-API: psycopg, sqlite3, the drivers
+    of warehouses.
 
     **Streaming.** Rows come in batches and are never held all at once: record batches from ADBC and DuckDB, a
     named cursor on the server with psycopg, `stream_results` with SQLAlchemy, `fetchmany` elsewhere. A driver
@@ -149,8 +149,8 @@ class Query:
         return self._of_cursor(connection, opened)
 
     def _of_duckdb(self, connection: Any) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
-        answer = connection.execute(self._plain_text(), self.params)
-        if answer.description is None:
+        answer = connection.sql(self._plain_text(), params=self.params)
+        if answer is None:
             raise self._answerless()
         reader = getattr(answer, "to_arrow_reader", None) or answer.fetch_record_batch
         yield from _of_reader(reader(_FETCHED))
@@ -172,7 +172,7 @@ class Query:
         )
         if not answer.returns_rows:
             raise self._answerless()
-        yield from _of_tuples(list(answer.keys()), answer.partitions())
+        yield from _of_tuples(list(answer.keys()), answer.partitions(_FETCHED))
 
     def _of_cursor(self, connection: Any, opened: contextlib.ExitStack) -> Iterator[pa.RecordBatch]:  # noqa: ANN401
         text = self._plain_text()
