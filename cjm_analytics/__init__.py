@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.rework import Rework, rework
     from cjm_analytics.analysis.satisfaction import Satisfaction, satisfaction
     from cjm_analytics.analysis.stickiness import Stickiness, stickiness
+    from cjm_analytics.analysis.subsequences import Subsequences, subsequences
     from cjm_analytics.analysis.time_to import TimeTo, time_to
     from cjm_analytics.analysis.transitions import Transitions, transitions
     from cjm_analytics.columns import set_memory_budget
@@ -74,6 +75,7 @@ _HOME = {
     "Satisfaction": "analysis.satisfaction",
     "Stickiness": "analysis.stickiness",
     "StoreError": "errors",
+    "Subsequences": "analysis.subsequences",
     "TimeTo": "analysis.time_to",
     "Transitions": "analysis.transitions",
     "UnknownNameError": "errors",
@@ -99,6 +101,7 @@ _HOME = {
     "set_memory_budget": "columns",
     "step": "analysis.funnel",
     "stickiness": "analysis.stickiness",
+    "subsequences": "analysis.subsequences",
     "time_to": "analysis.time_to",
     "transitions": "analysis.transitions",
 }
@@ -131,6 +134,7 @@ __all__ = [
     "Satisfaction",
     "Stickiness",
     "StoreError",
+    "Subsequences",
     "TimeTo",
     "Transitions",
     "UnknownNameError",
@@ -157,6 +161,7 @@ __all__ = [
     "set_memory_budget",
     "step",
     "stickiness",
+    "subsequences",
     "time_to",
     "transitions",
 ]

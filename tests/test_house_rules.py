@@ -31,6 +31,7 @@ RESULTS = [
     "Rework",
     "Satisfaction",
     "Stickiness",
+    "Subsequences",
     "TimeTo",
     "Transitions",
 ]

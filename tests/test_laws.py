@@ -28,6 +28,7 @@ from cjm_analytics.analysis.retention import RetentionAnalysis
 from cjm_analytics.analysis.rework import ReworkAnalysis
 from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
 from cjm_analytics.analysis.stickiness import StickinessAnalysis
+from cjm_analytics.analysis.subsequences import SubsequencesAnalysis
 from cjm_analytics.analysis.time_to import TimeToAnalysis
 from cjm_analytics.analysis.transitions import TransitionsAnalysis
 from cjm_analytics.engine.local import LocalEngine
@@ -92,6 +93,7 @@ PLANS = {
     "rework": lambda journeys: ReworkAnalysis.plan(journeys, of="channel"),
     "satisfaction": SatisfactionAnalysis.plan,
     "satisfaction by touchpoint": lambda journeys: SatisfactionAnalysis.plan(journeys, by="touchpoint"),
+    "subsequences": lambda journeys: SubsequencesAnalysis.plan(journeys, min_share=0.2, max_gap=2),
     "stickiness": lambda journeys: StickinessAnalysis.plan(journeys, of=["A", "C"], by="channel"),
     "time_to": lambda journeys: TimeToAnalysis.plan(journeys, "C"),
     "time_to by group, with ends": lambda journeys: TimeToAnalysis.plan(

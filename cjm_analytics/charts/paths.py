@@ -94,7 +94,7 @@ def path_rows(
     if phases:
         seen = set(blocks["phase"])
         y = _legend(canvas, y, [phase for phase in [*phases, "unassigned"] if phase in seen], palette)
-    y = _headings(canvas, y, unit)
+    y = _headings(canvas, y, unit, timed=not len(drawn) or bool(drawn["median_duration"].notna().any()))
     hovers: list[tuple[float, float, str]] = []
     symbols = dict(tuple(blocks.groupby("row", sort=False)))
     widest = float(drawn["share"].max()) if len(drawn) else 1.0
@@ -139,13 +139,13 @@ def _legend(canvas: Canvas, y: float, phases: Sequence[str], palette: dict[str, 
     return y + 28
 
 
-def _headings(canvas: Canvas, y: float, unit: str) -> float:
+def _headings(canvas: Canvas, y: float, unit: str, *, timed: bool) -> float:
     heads = (
         (_EDGE, "path", "left"),
         (_COUNT_END, _plural(unit), "right"),
         (_BAR, "share", "left"),
         (_CONVERSION, "conversion, 95 % interval", "left"),
-        (_DURATION_END, "median time", "right"),
+        (_DURATION_END, "median time" if timed else "", "right"),
     )
     for x, text, align in heads:
         words = text.split(", ")
@@ -227,7 +227,8 @@ def _numbers(
         hovers.append((at, middle, f"{hover}95 % interval {_percent(row['low'])} to {_percent(row['high'])}"))
     else:
         canvas.text(_CONVERSION, y + 4, "–", size=12, colour=theme.MUTED)
-    canvas.text(_DURATION_END, y + 4, _length(row["median_duration"]), size=12, align="right")
+    if pd.notna(row["median_duration"]):
+        canvas.text(_DURATION_END, y + 4, theme.duration(row["median_duration"]), size=12, align="right")
 
 
 def _hover_points(hovers: list[tuple[float, float, str]]) -> go.Scatter:
@@ -241,10 +242,6 @@ def _hover_points(hovers: list[tuple[float, float, str]]) -> go.Scatter:
         hovertext=[text for _, _, text in hovers],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-
-
-def _length(duration: pd.Timedelta) -> str:
-    return "–" if pd.isna(duration) else theme.duration(duration)
 
 
 def _percent(share: float) -> str:

@@ -25,7 +25,7 @@ def count_again(
     found = np.zeros((n_symbols, 6), np.int64)
     seen = np.full((n_symbols, 3), -1, np.int64)
     for unit in range(len(offsets) - 1):
-        before = -1
+        before = np.int64(-1)
         for row in range(offsets[unit], offsets[unit + 1]):
             code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
             found[code, EVENTS] += 1
