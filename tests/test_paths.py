@@ -491,3 +491,49 @@ def test_a_chart_of_no_paths_says_so():
     analysis = PathsAnalysis.plan(journeys)
     nothing = analysis.finalize(analysis.map(journeys.partitions[0].take(np.zeros(4, bool))))
     assert "No journey has an event." in texts(nothing.plot())
+
+
+def test_representatives_are_the_centres_of_groups_of_similar_paths():
+    ways = ["ABC"] * 10 + ["ABCD"] * 4 + ["XYZ"] * 6 + ["XYZZY"]
+    rows = [(f"c{n}", t, name) for n, way in enumerate(ways) for t, name in enumerate(way)]
+    found = paths(journeys_of(rows)).representatives(2)
+    assert found["path"].tolist() == ["A → B → C", "X → Y → Z"]
+    assert found[["journeys", "paths"]].to_numpy().tolist() == [[14, 2], [7, 2]]
+    assert found["mean_distance"].tolist() == pytest.approx([4 / 14 * 0.25, 1 / 7 * 0.25])
+    assert found["coverage"].tolist() == [1.0, 1.0]
+    assert len(paths(journeys_of(rows)).representatives(99)) == 4
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_edit_distances_equal_their_definition(seed):
+    from functools import cache
+
+    from cjm_analytics.kernels.distances import edit_distances
+
+    rng = np.random.default_rng(seed)
+    ways = [rng.integers(0, 3, rng.integers(1, 8)).tolist() for _ in range(8)]
+    flat = np.array([code for way in ways for code in way], np.int16)
+    offsets = np.concatenate([[0], np.cumsum([len(way) for way in ways])])
+    found = edit_distances(flat, offsets, np.arange(8), 100)
+    for one, left in enumerate(ways):
+        for other, right in enumerate(ways):
+
+            @cache
+            def away(a, b, left=tuple(left), right=tuple(right)):
+                if not a or not b:
+                    return a + b
+                change = away(a - 1, b - 1) + (left[a - 1] != right[b - 1])
+                return min(change, away(a - 1, b) + 1, away(a, b - 1) + 1)
+
+            assert found[one, other] == away(len(left), len(right)) / max(len(left), len(right))
+
+
+def test_the_tree_can_be_drawn_and_another_kind_is_an_error():
+    rows = [(f"c{n}", t, name) for n, way in enumerate(["AB", "AC", "B"]) for t, name in enumerate(way)]
+    result = paths(journeys_of(rows))
+    figure = result.plot("tree")
+    assert dict(zip(figure.data[0].ids, figure.data[0].values, strict=True)) == {
+        "A": 2, "B": 1, "A → B": 1, "A → C": 1,
+    }  # fmt: skip
+    with pytest.raises(UnknownNameError, match="Did you mean 'tree'"):
+        result.plot("trees")

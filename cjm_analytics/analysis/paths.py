@@ -27,7 +27,7 @@ from cjm_analytics.analysis.sequences import (
     ungrouped,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError
+from cjm_analytics.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -545,6 +545,69 @@ class Paths:
         units = total.units_of(group)
         return tree.assign(share=tree["journeys"] / units, units=units)
 
+    def representatives(self, k: int = 5, *, most: int = 1_000, longest: int = 100) -> pd.DataFrame:
+        """A few paths that stand for all: the centres of groups of similar paths.
+
+        Two paths differ by the fewest symbols to insert, leave out or change, divided by the length of the
+        longer one (Levenshtein 1966). Groups are found around k of the paths themselves (k-medoids, Kaufman
+        and Rousseeuw 1990: chosen greedily, then improved in turns), each path with the weight of its units.
+        No chance is involved.
+
+        Parameters
+        ----------
+        k : int
+            How many.
+        most : int
+            Only so many different paths are looked at, the most frequent; `coverage` says what share of the
+            units takes one of them.
+        longest : int
+            Of each path only so many symbols from the start.
+
+        Returns
+        -------
+        DataFrame
+            Columns `path, journeys` (of the whole group), `share` (of the units looked at), `paths`
+            (different ones), `conversion, mean_distance` (of the group to its representative), `coverage`; the largest
+            group first.
+
+        Raises
+        ------
+        InputError
+            A number below 1; the paths are grouped.
+        """
+        for name, value in (("k", k), ("most", most), ("longest", longest)):
+            check_count(name, value, none=None)
+        if self.by:
+            raise InputError("representatives() speaks of all paths: ask for paths without by=.")
+        from cjm_analytics.kernels.distances import assigned, edit_distances, medoids
+
+        total = self._total
+        ranks = np.lexsort((np.arange(len(total.counts)), -total.counts))[:most]
+        chosen = np.sort(ranks)
+        distances = edit_distances(total.flat, total.offsets, chosen, longest)
+        weight = total.counts[chosen]
+        centres = medoids(distances, weight, min(k, len(chosen)))
+        group = assigned(distances, centres)
+        journeys, converted = (
+            np.bincount(group, part, len(centres)).astype(np.int64)
+            for part in (weight, total.converted[chosen])
+        )
+        away = np.bincount(group, weight * distances[np.arange(len(chosen)), centres[group]], len(centres))
+        frame = pd.DataFrame(
+            {
+                "path": [
+                    ARROW.join(self._names[code] for code in total.path(row)) for row in chosen[centres]
+                ],
+                "journeys": journeys,
+                "share": journeys / max(int(weight.sum()), 1),
+                "paths": np.bincount(group, minlength=len(centres)),
+                "conversion": converted / np.maximum(journeys, 1) if self._has_goal else np.nan,
+                "mean_distance": away / np.maximum(journeys, 1),
+                "coverage": float(weight.sum() / max(self.units, 1)),
+            }
+        )
+        return frame.sort_values(["journeys", "path"], ascending=[False, True], ignore_index=True)
+
     def compare(self) -> pd.DataFrame:
         """Which of the paths shown differ in share between the groups.
 
@@ -579,9 +642,39 @@ class Paths:
         found = self._total.find(row, group)
         return (int(self._total.counts[found]) if found >= 0 else 0), self._total.units_of(group)
 
-    def plot(self) -> go.Figure:
-        """The paths as rows of blocks in the colours of their phases, with share and conversion beside."""
-        from cjm_analytics.charts.paths import path_rows
+    def plot(self, kind: str = "rows") -> go.Figure:
+        """The paths as a picture.
+
+        Parameters
+        ----------
+        kind : {"rows", "tree"}
+            Rows of blocks in the colours of their phases, with share and conversion beside; or the tree of
+            what journeys begin with, from left to right (of the first group, where there are groups). A
+            click on a branch of the tree goes into it.
+
+        Raises
+        ------
+        UnknownNameError
+            No such kind.
+        """
+        from cjm_analytics.charts.paths import path_rows, prefix_tree
+
+        if kind == "tree":
+            least = max(self.units // 400, 1)
+            tree = self.tree(max_depth=8, min_journeys=least)
+            if self.by and len(tree):
+                tree = tree[tree[self.by] == tree[self.by].iloc[0]]
+            return prefix_tree(
+                tree,
+                self._phases,
+                phases=self._road,
+                of=self.of,
+                unit=self.unit,
+                total=self.units,
+                least=least,
+            )
+        if kind != "rows":
+            raise UnknownNameError("kind of picture", kind, ["rows", "tree"])
 
         blocks = pd.DataFrame(
             [

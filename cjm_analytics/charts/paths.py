@@ -12,11 +12,11 @@ from cjm_analytics.charts.canvas import Canvas
 from cjm_analytics.charts.text import fitted, plain, text_width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import plotly.graph_objects as go
 
-__all__ = ["path_rows"]
+__all__ = ["path_rows", "prefix_tree"]
 
 WIDTH = 1160
 _EDGE = 24
@@ -250,3 +250,65 @@ def _percent(share: float) -> str:
 
 def _plural(unit: str) -> str:
     return f"{unit}s"
+
+
+_ARROW = " → "
+
+
+def prefix_tree(
+    tree: pd.DataFrame,
+    phase_of: Mapping[str, str],
+    *,
+    phases: Sequence[str],
+    of: str,
+    unit: str,
+    total: int,
+    least: int,
+) -> go.Figure:
+    """What units begin with, from left to right; a branch is as high as it has units.
+
+    Parameters
+    ----------
+    tree : DataFrame
+        `prefix, depth, journeys, ended, converted`, as `Paths.tree()` gives them.
+    phase_of : mapping
+        The phase of each name.
+    phases : sequence of str
+        In the order of the road.
+    of, unit : str
+        What the names are, and what begins with them.
+    total, least : int
+        Units; branches of fewer than `least` are not drawn.
+    """
+    import plotly.graph_objects as go
+
+    palette = theme.phase_colours(phases)
+    plain_blue = theme.CONTINUED if not phases else theme.UNASSIGNED
+    figure = theme.figure(
+        f"What {_plural(unit)} begin with",
+        subtitle=f"{total:,} {_plural(unit)} by {of} · branches of fewer than {least:,} are not drawn",
+        height=640,
+        width=WIDTH,
+    )
+    if not len(tree):
+        figure.add_annotation(text=f"No {unit} has an event.", x=0.5, y=0.5, showarrow=False)
+        return figure
+    prefixes = tree["prefix"].tolist()
+    names = [one.rsplit(_ARROW, 1)[-1] for one in prefixes]
+    figure.add_trace(
+        go.Icicle(
+            ids=prefixes,
+            labels=[plain(name) for name in names],
+            parents=[one.rpartition(_ARROW)[0] for one in prefixes],
+            values=tree["journeys"].tolist(),
+            branchvalues="total",
+            sort=True,
+            tiling={"orientation": "h", "pad": 1},
+            marker={"colors": [palette.get(phase_of.get(name, ""), plain_blue) for name in names]},
+            customdata=tree[["ended", "journeys"]].to_numpy(),
+            hovertemplate="<b>%{label}</b><br>%{id}<br>%{value:,} "
+            f"of {total:,} {_plural(unit)}<br>%{{customdata[0]:,}} end here<extra></extra>",
+        )
+    )
+    figure.update_layout(margin={"t": 100, "b": 24, "l": 24, "r": 24})
+    return figure
