@@ -567,8 +567,8 @@ class Paths:
         -------
         DataFrame
             Columns `path, journeys` (of the whole group), `share` (of the units looked at), `paths`
-            (different ones), `conversion, mean_distance` (of the group to its representative), `coverage`; the largest
-            group first.
+            (different ones), `conversion, mean_distance` (of the group to its representative), `coverage`;
+            the largest group first.
 
         Raises
         ------
