@@ -12,7 +12,7 @@ from cjm_analytics.loaders.files import InputFile, check_format, find_files, is_
 from cjm_analytics.loaders.rows import CsvFormat, Rows, frame_rows, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["Origin"]
 
@@ -29,12 +29,15 @@ class Origin:
         The object in memory, or None.
     name : str
         What the source would be called if nobody says.
+    reader : callable, optional
+        Reads a file of a format of its own; equal if it reads alike.
     """
 
     files: list[InputFile]
     held: object
     written: CsvFormat
     name: str
+    reader: Callable[[InputFile], Iterator[Rows]] | None = None
     _ahead: list[Iterator[Rows]] = field(default_factory=list)
     _first: Rows | None = None
     _used: bool = False
@@ -42,11 +45,21 @@ class Origin:
     @classmethod
     def of(cls, source: object, format: str | None, written: CsvFormat) -> Origin:  # noqa: A002 - the user's word
         """Find the files, or take the object."""
+        if isinstance(source, Origin):
+            return source
         check_format(format)
         if not is_location(source):
             return cls([], source, written, "table")
         files = find_files(source, format)
         return cls(files, None, written, _source_name(source, files))
+
+    @classmethod
+    def read_by(cls, source: object, reader: Callable[[InputFile], Iterator[Rows]]) -> Origin:
+        """Files of a format of their own."""
+        if not is_location(source):
+            raise InputError(f"A log of this format is a file, not a {type(source).__name__}.")
+        files = find_files(source, "json")  # whatever they are called
+        return cls(files, None, CsvFormat(), _source_name(source, files), reader)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -58,7 +71,7 @@ class Origin:
         if not files:
             return self
         left = [file for file in self.files if file.shown not in files]
-        return Origin(left, self.held, self.written, self.name)
+        return Origin(left, self.held, self.written, self.name, self.reader)
 
     def glance(self) -> Rows:
         """The first block, to learn the columns before anything else is read."""
@@ -92,7 +105,7 @@ class Origin:
         if not self.files:
             yield from frame_rows(self.held, f"<{type(self.held).__name__}>")
         for file in self.files:
-            yield from read_rows(file, self.written)
+            yield from self.reader(file) if self.reader else read_rows(file, self.written)
 
 
 def _source_name(source: object, files: list[InputFile]) -> str:

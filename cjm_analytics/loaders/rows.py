@@ -146,6 +146,7 @@ class ObjectRows:
     lines: Sequence[bytes] | None = None
     broken: list[Broken] = field(default_factory=list)
     is_sparse: bool = True
+    n_skipped: int = 0  # entries of the source that are no rows by the rules of its format
 
     def __len__(self) -> int:
         return len(self.objects)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError, hint
 from cjm_analytics.loaders.origin import Origin
-from cjm_analytics.loaders.rows import Broken, CsvFormat, Rows, inferred, member
+from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, inferred, member
 from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import Clock, quality_column
 from cjm_analytics.loaders.values import (
@@ -302,7 +302,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         files=origin.shown,
         read=read,
         separable=tuple(origin.files),
-        reading=repr((layout, written, label, of_kind)),
+        reading=repr((layout, written, label, of_kind, *([origin.reader] if origin.reader else []))),
     )
 
 
@@ -316,7 +316,9 @@ def _batches(origin: Origin, layout: Layout, name: str, kind: str) -> Iterator[B
         if rows.file != file or rows.is_sparse:
             file, resolved = rows.file, layout.resolved(rows, is_first=file is None)
             unseen = {column for column in unseen if not rows.has(column)}
-        yield canonical(rows, resolved, promoted, source=name, kind=kind)
+        batch = canonical(rows, resolved, promoted, source=name, kind=kind)
+        skipped = rows.n_skipped if isinstance(rows, ObjectRows) else 0
+        yield replace(batch, n_read=batch.n_read + skipped, n_excluded=batch.n_excluded + skipped)
     if has_rows:
         _warn_of_unseen(name, [*sorted(unseen), *promoted.unseen], promoted.members)
 
