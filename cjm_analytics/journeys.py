@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics._html import card
-from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, as_numpy, dotted
+from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -490,6 +492,45 @@ class Journeys:
         frame = pd.concat([_event_frame(partition) for partition in self.partitions], ignore_index=True)
         return frame.sort_values(["customer_id", "journey", "position"], kind="stable", ignore_index=True)
 
+    def to_arrow(self) -> pa.Table:
+        """The columns of `to_frame` as an Arrow table, partition by partition: the names are dictionaries."""
+        frames = (_event_frame(partition) for partition in self.partitions)
+        tables = [_coded(pa.Table.from_pandas(frame, preserve_index=False)) for frame in frames]
+        return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+
+    def to_xes(self, path: str | Path) -> None:
+        """Write a process log in XES (IEEE 1849), which PM4Py, ProM and others read; `.xes` or `.xes.gz`.
+
+        A trace is a journey (`concept:name` is `customer/number`, beside `customer_id`, `journey` and
+        `converted`), an event one of its events: `concept:name` is the touchpoint; channel, phase, stage,
+        session and what the sources told (order, value, score, …) are attributes. `cjm.loaders.xes` reads it
+        back with `customer="case:customer_id"`.
+
+        Raises
+        ------
+        InputError
+            Another ending, or no such folder.
+        """
+        from cjm_analytics.process_export import write_xes
+
+        write_xes(self, path)
+
+    def to_ocel(self, path: str | Path) -> None:
+        """Write an object-centric log, OCEL 2.0: `.json` (or `.jsonocel`) or `.sqlite`.
+
+        Objects are customers, journeys, orders and tickets; their ids begin with their type
+        (`customer:ada`). The type of an event is its touchpoint. `cjm.loaders.ocel` reads it back with
+        `customer_object_type="customer"`.
+
+        Raises
+        ------
+        InputError
+            Another ending, or no such folder.
+        """
+        from cjm_analytics.process_export import write_ocel
+
+        write_ocel(self, path)
+
     def cases(self) -> pd.DataFrame:
         """One row per journey, sorted by customer and journey.
 
@@ -631,6 +672,79 @@ class Journeys:
             },
         )
 
+    def relabel(
+        self,
+        *,
+        group: Mapping[str, str] | None = None,
+        rename: Mapping[str, str] | None = None,
+        hide: str | Sequence[str] = (),
+    ) -> Journeys:
+        r"""The same journeys with clearer touchpoints, for every analysis that follows.
+
+        Parameters
+        ----------
+        group : mapping, optional
+            Pattern with `*`, `?` and `[…]` → the name of all touchpoints that fit it: `{"/product/*":
+            "product page"}`.
+        rename : mapping, optional
+            Regular expression → new name, of touchpoints that fit it as a whole and no `group` took; the name
+            may refer to parts: `{r"(\w+)_v\d": r"\1"}`. Of several that fit the first counts.
+        hide : str or sequence of str
+            Touchpoints, by their new name or a pattern, whose events are left out. Their neighbours become
+            neighbours; `report()` says how many events are hidden.
+
+        Raises
+        ------
+        UnknownNameError
+            A pattern or name that fits no touchpoint.
+        InputError
+            A regular expression that cannot be read.
+
+        Examples
+        --------
+        >>> import cjm_analytics as cjm
+        >>> journeys = cjm.sessionize(cjm.ingest(cjm.loaders.table(
+        ...     {"who": list("aaa"), "what": ["/p/1", "/p/2", "ping"],
+        ...      "when": ["2026-01-01", "2026-01-02", "2026-01-03"]},
+        ...     customer="who", timestamp="when", event="what", tz="UTC")))
+        >>> journeys.relabel(group={"/p/*": "product"}, hide="ping").to_frame()["touchpoint"].tolist()
+        ['product', 'product']
+        """
+        old = self.codebook.touchpoints
+        named = _new_names(old, group or {}, rename or {})
+        names = tuple(dict.fromkeys(named))
+        place = {name: code for code, name in enumerate(names)}
+        codes = np.array([place[name] for name in named], dtype=np.int32)
+        of_name = [[code for code, name in enumerate(named) if name == one] for one in names]
+        codebook = replace(
+            self.codebook,
+            touchpoints=names,
+            progress=tuple(any(self.codebook.progress[code] for code in some) for some in of_name),
+            sources=tuple(
+                frozenset().union(*(self.codebook.sources[code] for code in some)) for some in of_name
+            ),
+        )
+        partitions = tuple(
+            replace(
+                one,
+                codebook=codebook,
+                events=RecodedColumns(one.events, {"touchpoint": codes}),
+                answers=RecodedColumns(one.answers, {"rated_touchpoint": codes}),
+            )
+            for one in self.partitions
+        )
+        found = replace(self, codebook=codebook, partitions=partitions)
+        hidden = {name for pattern in _as_list(hide) for name in _fitting(pattern, names)}
+        if not hidden:
+            return found
+        kept = found.select(touchpoint=[name for name in names if name not in hidden])
+        accounting = dict(kept.accounting)
+        left_out = accounting.pop("left out by select") - self.accounting.get("left out by select", 0)
+        accounting["hidden"] = left_out + accounting.get("hidden", 0)
+        if "left out by select" in self.accounting:
+            accounting["left out by select"] = self.accounting["left out by select"]
+        return replace(kept, accounting=accounting)
+
     def write(self, path: str | Path) -> None:
         """Write the journeys into a folder for `cjm.open_journeys`, or any reader of Arrow and Parquet files.
 
@@ -706,6 +820,39 @@ class JourneysReport:
             "model": journeys.model.name if journeys.model else "none: one journey per customer",
         }
         return card("Journeys", facts, self.to_frame())
+
+
+def _new_names(names: Sequence[str], group: Mapping[str, str], rename: Mapping[str, str]) -> list[str]:
+    """What each touchpoint is called from now on."""
+    for pattern in group:
+        _fitting(pattern, names)
+    compiled = []
+    for expression, name in rename.items():
+        try:
+            compiled.append((re.compile(expression), name))
+        except re.error as fault:
+            raise InputError(f"rename={{{expression!r}: …}} is no regular expression: {fault}.") from fault
+        if not any(compiled[-1][0].fullmatch(one) for one in names):
+            raise UnknownNameError("touchpoint for rename=", expression, names)
+
+    def new(name: str) -> str:
+        for pattern, wanted in group.items():
+            if fnmatchcase(name, pattern):
+                return wanted
+        for expression, wanted in compiled:
+            if fits := expression.fullmatch(name):
+                return fits.expand(wanted)
+        return name
+
+    return [new(name) for name in names]
+
+
+def _fitting(pattern: str, names: Sequence[str]) -> list[str]:
+    """The names that fit a pattern; none is an error."""
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise UnknownNameError("touchpoint", pattern, names)
+    return found
 
 
 def _fits(partition: Partition, automaton: Automaton) -> NDArray[np.bool_]:
@@ -802,6 +949,18 @@ def _event_frame(partition: Partition) -> pd.DataFrame:
         "session",
     ]
     return frame[[*(name for name in first if name in frame), *(name for name in frame if name not in first)]]
+
+
+def _coded(table: pa.Table) -> pa.Table:
+    """The table with names as dictionaries; columns without any value are of text, too."""
+    for place, field_ in enumerate(table.schema):
+        if pa.types.is_null(field_.type):
+            table = table.set_column(place, field_.name, table.column(place).cast(pa.string()))
+    for name in ("event", "touchpoint", "channel", "phase", "stage"):
+        if name in table.column_names:
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, table.column(name).dictionary_encode())
+    return table
 
 
 def _as_text(table: pa.Table) -> pa.Table:

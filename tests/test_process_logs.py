@@ -1,0 +1,311 @@
+"""Process logs in and out: XES and OCEL read as said, and what is written comes back, here and in PM4Py."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import sys
+import warnings
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import cjm_analytics as cjm
+from cjm_analytics import loaders
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.loaders.source import whole
+
+XES = """<?xml version="1.0"?>
+<!-- a comment --><log xmlns="http://www.xes-standard.org/">
+<global scope="event"><string key="concept:name" value="UNKNOWN"/>
+ <string key="org:group" value="desk"/></global>
+<global scope="trace"><string key="region" value="north"/></global>
+<trace><string key="concept:name" value="case 1"/><int key="amount" value="70"/>
+ <event><string key="concept:name" value="check"/><string key="lifecycle:transition" value="START"/>
+  <date key="time:timestamp" value="2025-03-30T01:00:00.000+01:00"/></event>
+ <event><string key="concept:name" value="check"/><string key="lifecycle:transition" value="complete"/>
+  <date key="time:timestamp" value="2025-03-30T03:30:00.000+02:00"/>
+  <string key="doc" value="form"><int key="pages" value="3"/></string>
+  <list key="tags"><values><string key="t" value="a"/><string key="t" value="b"/></values></list></event>
+ <event><string key="concept:name" value="pay"/><string key="org:group" value="bank"/>
+  <date key="time:timestamp" value="2025-03-31T10:00:00Z"/><boolean key="late" value="true"/></event>
+</trace>
+<trace><string key="concept:name" value="case 2"/><string key="region" value="south"/>
+ <event><string key="concept:name" value="check"/></event>
+ <event><date key="time:timestamp" value="2025-03-31T10:00:00Z"/></event></trace>
+</log>"""
+
+
+def read(source):
+    batch = whole(source.batches())
+    assert batch.n_read == batch.events.num_rows + batch.rejects.num_rows + batch.n_excluded
+    return batch
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.xes"
+    path.write_text(XES)
+    return path
+
+
+def test_xes_rows_times_lifecycle_defaults_and_attributes(log):
+    batch = read(loaders.xes(log, channel="org:group", keep=["duration", "case:amount"]))
+    assert batch.n_read == 5
+    assert batch.n_excluded == 1
+    rows = batch.events.select(
+        ["user_id", "event", "channel", "duration", "case:amount", "src_row"]
+    ).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("case 1", "check", "desk", 5400.0, 70, 2),
+        ("case 1", "pay", "bank", None, 70, 3),
+        ("case 2", "UNKNOWN", "desk", None, None, 5),
+    ]
+    assert str(batch.events["timestamp"][0].as_py()) == "2025-03-30 01:30:00+00:00"
+    assert batch.rejects.select(["src_row", "reason"]).to_pylist() == [
+        {"src_row": 4, "reason": "no time: time:timestamp is empty"}
+    ]
+    told = json.loads(batch.events["properties"][0].as_py())
+    assert told["doc"] == "form"
+    assert told["doc.pages"] == 3
+    assert told["tags"] == ["a", "b"]
+    assert told["case:region"] == "north"
+    assert json.loads(batch.events["properties"][1].as_py())["late"] is True
+    assert json.loads(batch.events["properties"][2].as_py())["case:region"] == "south"
+
+
+def test_xes_packed_in_blocks_and_as_other_customer(log, monkeypatch):
+    packed = log.with_suffix(".xes.gz")
+    packed.write_bytes(gzip.compress(XES.encode()))
+    plain = read(loaders.xes(log)).events.drop_columns(["src_file", "source"])
+    assert read(loaders.xes(packed)).events.drop_columns(["src_file", "source"]).equals(plain)
+    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.xes"], "_BLOCK", 1)
+    assert read(loaders.xes(log)).events.drop_columns(["src_file", "source"]).to_pylist() == plain.to_pylist()
+    regions = read(loaders.xes(log, customer="case:region")).events["user_id"].to_pylist()
+    assert regions == ["north", "north", "south"]
+
+
+def test_xes_says_what_is_wrong(log, tmp_path):
+    with pytest.raises(UnknownNameError, match=r"'case:regio'.*mean 'case:region'"):
+        loaders.xes(log, customer="case:regio")
+    (tmp_path / "cut.xes").write_text(XES[:700])
+    with pytest.raises(InputError, match="damaged, cut off or no XES"):
+        read(loaders.xes(tmp_path / "cut.xes"))
+    (tmp_path / "other.xes").write_text("<html/>")
+    with pytest.raises(InputError, match="its root is <html>"):
+        loaders.xes(tmp_path / "other.xes")
+    (tmp_path / "none.xes").write_text("<log/>")
+    assert read(loaders.xes(tmp_path / "none.xes")).n_read == 0
+    with pytest.raises(InputError, match="is a file, not a DataFrame"):
+        loaders.xes(pd.DataFrame())
+
+
+OBJECTS = {"customer:ada": "customer", "bob": "customer", "o1": "order", "o2": "order", "p": "parcel"}
+EVENTS = [
+    ("e1", "place order", "2025-03-01T10:00:00Z", {"channel": "web", "total": 9.5}, ["customer:ada", "o1"]),
+    ("e2", "share", "2025-03-02T10:00:00Z", {}, ["customer:ada", "bob", "o1", "o2"]),
+    ("e3", "ship", "2025-03-03T10:00:00Z", {}, ["p"]),
+]
+
+
+def ocel1(path):
+    log = {
+        "ocel:global-log": {},
+        "ocel:events": {
+            key: {"ocel:activity": kind, "ocel:timestamp": time, "ocel:vmap": told, "ocel:omap": objects}
+            for key, kind, time, told, objects in EVENTS
+        },
+        "ocel:objects": {key: {"ocel:type": kind, "ocel:ovmap": {}} for key, kind in OBJECTS.items()},
+    }
+    path.write_text(json.dumps(log))
+
+
+def ocel2(path):
+    log = {
+        "objects": [{"id": key, "type": kind} for key, kind in OBJECTS.items()],
+        "events": [
+            {
+                "id": key,
+                "type": kind,
+                "time": time,
+                "attributes": [{"name": name, "value": value} for name, value in told.items()],
+                "relationships": [{"objectId": one, "qualifier": ""} for one in objects],
+            }
+            for key, kind, time, told, objects in EVENTS
+        ],
+    }
+    path.write_text(json.dumps(log, indent=1))
+
+
+def ocel_xml(path):
+    objects = "".join(
+        f'<object id="{key}" type="{kind}"><attributes/></object>' for key, kind in OBJECTS.items()
+    )
+    events = "".join(
+        f'<event id="{key}" type="{kind}" time="{time}"><attributes>'
+        + "".join(f'<attribute name="{name}">{value}</attribute>' for name, value in told.items())
+        + "</attributes><objects>"
+        + "".join(f'<relationship object-id="{one}" qualifier=""/>' for one in objects)
+        + "</objects></event>"
+        for key, kind, time, told, objects in EVENTS
+    )
+    path.write_text(f"<?xml version='1.0'?><log><objects>{objects}</objects><events>{events}</events></log>")
+
+
+def ocel_sqlite(path):
+    with sqlite3.connect(path) as log:
+        log.execute("create table object (ocel_id text, ocel_type text)")
+        log.executemany("insert into object values (?, ?)", OBJECTS.items())
+        log.execute(
+            "create table event_object (ocel_event_id text, ocel_object_id text, ocel_qualifier text)"
+        )
+        log.execute("create table event_map_type (ocel_type text, ocel_type_map text)")
+        for key, kind, time, told, objects in EVENTS:
+            mapped = kind.title().replace(" ", "")
+            log.execute("insert into event_map_type values (?, ?)", (kind, mapped))
+            log.execute(f"create table event_{mapped} (ocel_id, ocel_time, channel text, total real)")
+            row = (key, time, told.get("channel"), told.get("total"))
+            log.execute(f"insert into event_{mapped} values (?, ?, ?, ?)", row)
+            log.executemany("insert into event_object values (?, ?, '')", [(key, one) for one in objects])
+    log.close()
+
+
+@pytest.mark.parametrize("write", [ocel1, ocel2, ocel_xml, ocel_sqlite])
+def test_ocel_in_four_layouts(tmp_path, write):
+    path = tmp_path / "log.any"
+    write(path)
+    source = loaders.ocel(path, customer_object_type="customer")
+    with pytest.warns(UserWarning, match="objects? of type") as told:
+        batch = read(source)
+    said = [str(one.message).partition(": ")[2] for one in told]
+    assert said == [
+        "1 events have several objects of type 'customer'; each stands once per object, 2 times in all.",
+        "1 events have no object of type 'customer' and are left out.",
+    ]
+    rows = batch.events.select(["user_id", "event", "event_id", "order_id", "channel"]).to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("ada", "place order", "e1", "o1", "web"),
+        ("ada", "share", "e2:ada", None, None),
+        ("bob", "share", "e2:bob", None, None),
+    ]
+    properties = [json.loads(one) for one in batch.events["properties"].to_pylist()]
+    assert float(properties[0]["total"]) == 9.5
+    assert properties[1]["objects"] == {"order": ["o1", "o2"]}
+    assert batch.n_excluded == 1
+    with pytest.raises(UnknownNameError, match=r"'custommer'. Did you mean 'customer'"):
+        loaders.ocel(path, customer_object_type="custommer")
+
+
+def test_ocel_says_what_is_wrong(tmp_path):
+    for text, said in (
+        ("{}", "neither 'ocel:events' nor 'events'"),
+        ("<a/>", "root is <a>"),
+        ("{", "damaged"),
+    ):
+        (tmp_path / "log.json").write_text(text)
+        with pytest.raises(InputError, match=said):
+            loaders.ocel(tmp_path / "log.json", customer_object_type="customer")
+
+
+@pytest.fixture(scope="module")
+def journeys():
+    rows = [
+        ("ada", "2025-03-01 10:00:00.123456", 'search "shoes" & <socks>', "web", None, None),
+        ("ada", "2025-03-01 10:05", "buy", "web", "7", 9.5),
+        ("bob", "2025-03-02 09:00", "buy", "app", "7", 3.0),
+        ("bob", "2025-03-03 09:00", "help", None, None, None),
+        ("cäcilie", "2025-03-04 09:00", "help", "phone", None, None),
+    ]
+    frame = pd.DataFrame(rows, columns=["who", "at", "what", "channel", "order_id", "value"])
+    source = loaders.table(frame, customer="who", timestamp="at", event="what", tz="UTC")
+    return cjm.sessionize(cjm.ingest(source))
+
+
+def same(events, journeys, unit="us"):
+    """The events that were read back are those that were written."""
+    names = ["user_id", "timestamp", "event", "channel"]
+    found = events.select(names).to_pandas().sort_values(names[:2], ignore_index=True).astype(object)
+    wanted = journeys.to_frame().rename(columns={"customer_id": "user_id"})
+    wanted = wanted.assign(event=wanted["touchpoint"], timestamp=wanted["timestamp"].dt.floor(unit))[
+        names
+    ].sort_values(names[:2], ignore_index=True)
+    pd.testing.assert_frame_equal(
+        found.where(found.notna(), None), wanted.astype(object).where(wanted.notna(), None)
+    )
+
+
+@pytest.mark.parametrize("name", ["log.xes", "log.xes.gz"])
+def test_journeys_go_to_xes_and_back(tmp_path, journeys, name):
+    journeys.to_xes(tmp_path / name)
+    batch = read(loaders.xes(tmp_path / name, customer="case:customer_id"))
+    same(batch.events, journeys)
+    assert [str(one) for one in batch.events["value"].drop_null().to_pylist()] == ["9.5000", "3.0000"]
+
+
+@pytest.mark.parametrize("name", ["log.json", "log.sqlite"])
+def test_journeys_go_to_ocel_and_back(tmp_path, journeys, name):
+    journeys.to_ocel(tmp_path / name)
+    batch = read(loaders.ocel(tmp_path / name, customer_object_type="customer"))
+    same(batch.events, journeys)
+    assert batch.events["order_id"].drop_null().to_pylist() == ["7", "7"]
+
+
+def test_pm4py_reads_what_was_written(tmp_path, journeys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pm4py = pytest.importorskip("pm4py")
+        journeys.to_xes(tmp_path / "log.xes")
+        frame = pm4py.convert_to_dataframe(pm4py.read_xes(str(tmp_path / "log.xes")))
+        assert len(frame) == journeys.n_events
+        assert frame["case:concept:name"].nunique() == len(journeys)
+        variants = {key: int(count) for key, count in pm4py.get_variants(frame).items()}
+        ours = journeys.to_frame().groupby(["customer_id", "journey"])["touchpoint"].agg(tuple).value_counts()
+        assert variants == ours.to_dict()
+        for ending, reader in (("json", pm4py.read_ocel2_json), ("sqlite", pm4py.read_ocel2_sqlite)):
+            journeys.to_ocel(tmp_path / f"log.{ending}")
+            log = reader(str(tmp_path / f"log.{ending}"))
+            assert len(log.events) == journeys.n_events
+            kinds = log.objects["ocel:type"].value_counts().to_dict()
+            assert kinds == {"customer": 3, "journey": len(journeys), "order": 1}
+
+
+def test_what_pm4py_writes_is_read(tmp_path, journeys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pm4py = pytest.importorskip("pm4py")
+        journeys.to_ocel(tmp_path / "log.json")
+        log = pm4py.read_ocel2_json(str(tmp_path / "log.json"))
+        pm4py.write_ocel2_xml(log, str(tmp_path / "again.xml"))
+        pm4py.write_ocel2_sqlite(log, str(tmp_path / "again.sqlite"))
+        pm4py.write_ocel2_json(log, str(tmp_path / "again.json"))
+        pm4py.write_ocel_json(log, str(tmp_path / "again.jsonocel"))
+    for name in ("again.xml", "again.sqlite", "again.json", "again.jsonocel"):
+        batch = read(loaders.ocel(tmp_path / name, customer_object_type="customer"))
+        floored = batch.events["timestamp"].to_pandas().dt.floor("s")  # its XML has whole seconds
+        events = batch.events.set_column(
+            batch.events.column_names.index("timestamp"),
+            "timestamp",
+            pa.array(floored, pa.timestamp("us", "UTC")),
+        )
+        same(events, journeys, "s")
+
+
+def test_an_export_says_what_is_wrong_and_leaves_no_half_file(tmp_path, journeys):
+    with pytest.raises(InputError, match=r"must end in \.xes"):
+        journeys.to_xes(tmp_path / "log.xml")
+    with pytest.raises(InputError, match=r"must end in \.json"):
+        journeys.to_ocel(tmp_path / "log.xes")
+    with pytest.raises(InputError, match="no folder"):
+        journeys.to_xes(tmp_path / "nowhere" / "log.xes")
+    assert not list(tmp_path.iterdir())
+
+
+def test_journeys_as_arrow_equal_their_frame(journeys):
+    table = journeys.to_arrow()
+    assert pa.types.is_dictionary(table.schema.field("touchpoint").type)
+    frame = table.to_pandas().sort_values(["customer_id", "journey", "position"], ignore_index=True)
+    assert list(frame) == list(journeys.to_frame())
+    assert frame["touchpoint"].tolist() == journeys.to_frame()["touchpoint"].tolist()
+    assert str(frame["timestamp"].dtype).endswith("UTC]")
