@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from cjm_analytics.far_path import FarPath
@@ -29,6 +29,7 @@ __all__ = [
     "HeldColumns",
     "MappedColumns",
     "MemoryColumns",
+    "RecodedColumns",
     "as_numpy",
     "dotted",
     "set_memory_budget",
@@ -162,6 +163,35 @@ class HeldColumns:
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         return self.source.take(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class RecodedColumns:
+    """Columns some of whose codes become others: code c of a column is now `codes[name][c]`; −1 stays."""
+
+    source: Columns
+    codes: Mapping[str, NDArray[Any]]
+
+    @property
+    def n_rows(self) -> int:
+        return self.source.n_rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.source.names
+
+    def read(self, names: Sequence[str]) -> pa.Table:
+        table = self.source.read(names)
+        for place, name in enumerate(table.column_names):
+            if name in self.codes:
+                # The last entry is that of −1.
+                new = np.append(self.codes[name], -1)[as_numpy(table.column(name))]
+                kind = table.schema.field(name).type
+                table = table.set_column(place, name, pa.array(new).cast(kind))
+        return table
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        return RecodedColumns(self.source.take(rows), self.codes)
 
 
 class _ColumnCache:

@@ -10,7 +10,7 @@ import pytest
 
 from cjm_analytics.columns import MemoryColumns
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
-from cjm_analytics.journeys import EVENT_COLUMNS, JOURNEY_COLUMNS
+from cjm_analytics.journeys import EVENT_COLUMNS, JOURNEY_COLUMNS, open_journeys
 from cjm_analytics.sessionizer import sessionize
 from logs import events_of, journeys_of, random_rows
 
@@ -363,3 +363,31 @@ def test_every_column_of_the_contract_is_there(partition):
         assert len(partition.event(name)) == 7
     for name in JOURNEY_COLUMNS:
         assert len(partition.journey(name)) == 4
+
+
+def test_relabelled_touchpoints_are_grouped_renamed_and_hidden():
+    rows = [("a", t, name) for t, name in enumerate(["/p/1", "ping", "/p/2", "cart_v2", "buy"])]
+    journeys = journeys_of(rows, goal="buy")
+    found = journeys.relabel(group={"/p/*": "product"}, rename={r"(\w+)_v\d": r"\1"}, hide="pi*")
+    assert found.to_frame()["touchpoint"].tolist() == ["product", "product", "cart", "buy"]
+    assert found.codebook.touchpoints == ("product", "buy", "cart", "ping")
+    assert dict(zip(*found.report().to_frame()[["what", "events"]].to_numpy().T, strict=True))["hidden"] == 1
+    found.validate()
+    assert journeys.to_frame()["touchpoint"].tolist() == ["/p/1", "ping", "/p/2", "cart_v2", "buy"]
+
+
+def test_relabelled_journeys_can_be_stored(tmp_path):
+    rows = [("a", 0, "x1"), ("a", 1, "x2"), ("b", 0, "y")]
+    found = journeys_of(rows).relabel(group={"x?": "x"})
+    found.write(tmp_path / "store")
+    assert open_journeys(tmp_path / "store").to_frame()["touchpoint"].tolist() == ["x", "x", "y"]
+
+
+def test_relabelling_what_is_not_there_is_an_error():
+    journeys = journeys_of([("a", 0, "checkout")])
+    with pytest.raises(UnknownNameError, match="Did you mean 'checkout'"):
+        journeys.relabel(hide="chekout")
+    with pytest.raises(UnknownNameError, match="rename="):
+        journeys.relabel(rename={"z.*": "z"})
+    with pytest.raises(InputError, match="no regular expression"):
+        journeys.relabel(rename={"(": "z"})
