@@ -77,6 +77,7 @@ PLANS = {
     "ngrams": lambda journeys: NgramsAnalysis.plan(journeys, 3, top=None),
     "ngrams by group": lambda journeys: NgramsAnalysis.plan(journeys, by="channel", unit="session"),
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
+    "paths with scores": lambda journeys: PathsAnalysis.plan(journeys, top=None, instrument="nps"),
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
     "lifecycle": lambda journeys: LifecycleAnalysis.plan(journeys, of=["A", "B"], period="day", by="channel"),
     "retention": lambda journeys: RetentionAnalysis.plan(journeys, start="A", period="day"),

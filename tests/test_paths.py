@@ -537,3 +537,29 @@ def test_the_tree_can_be_drawn_and_another_kind_is_an_error():
     }  # fmt: skip
     with pytest.raises(UnknownNameError, match="Did you mean 'tree'"):
         result.plot("trees")
+
+
+def test_paths_have_a_value_and_the_scores_of_their_answers():
+    rows = pd.DataFrame({
+        "customer": list("aabbc"), "time": [0, 1, 0, 1, 0], "touchpoint": list("xyxyx"),
+        "worth": [None, 10.0, 1.5, 2.5, 7.0],
+    })  # fmt: skip
+    answers = [
+        {"customer": "a", "journey": 0, "time": 2, "instrument": "nps", "score": 9.0},
+        {"customer": "b", "journey": 1, "time": 2, "instrument": "nps", "score": 4.0},
+        {"customer": "c", "journey": 2, "time": 2, "instrument": "csat", "score": 5.0},
+    ]
+    journeys = journeys_of(rows, answers=answers)
+    for unit in ("journey", "customer"):
+        frame = paths(journeys, value="worth", instrument="nps", unit=unit).to_frame().set_index("path")
+        assert frame["value"].to_dict() == {"x → y": 14.0, "x": 7.0}
+        assert frame["mean_value"].to_dict() == {"x → y": 7.0, "x": 7.0}
+        assert frame["answers"].to_dict() == {"x → y": 2, "x": 0}
+        assert frame["mean_score"].iloc[0] == 6.5
+        assert np.isnan(frame["mean_score"].iloc[1])
+    with pytest.raises(UnknownNameError, match="Did you mean 'nps'"):
+        paths(journeys, instrument="npss")
+    with pytest.raises(InputError, match="no column of numbers"):
+        paths(journeys, value="touchpoint")
+    with pytest.raises(InputError, match="a session has none"):
+        paths(journeys, instrument="nps", unit="session")

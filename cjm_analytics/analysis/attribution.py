@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from cjm_analytics._html import card
 from cjm_analytics.analysis.named import Named
 from cjm_analytics.analysis.sequences import (
     aligned,
+    amounts,
     check_by,
     check_count,
     check_goal,
@@ -331,15 +330,7 @@ class AttributionAnalysis:
         """What the conversions at some rows are worth, in 1/10,000."""
         if self.value is None or not len(rows):
             return np.zeros(len(rows), np.int64)
-        column = partition.table([self.value]).column(0).take(pa.array(rows))
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        try:
-            numbers = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy()
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as fault:
-            raise InputError(f"value={self.value!r} is no column of numbers ({fault}).") from fault
-        whole: NDArray[np.int64] = np.rint(np.nan_to_num(numbers) * _MONEY).astype(np.int64)
-        return whole
+        return amounts(partition, self.value)[rows]
 
     def _groups(self, partition: Partition) -> NDArray[np.int64]:
         """The group of each customer: from the id, so that it depends on nothing else."""

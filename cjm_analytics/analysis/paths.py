@@ -16,6 +16,7 @@ from cjm_analytics.analysis.sequences import (
     Asked,
     Symbols,
     aligned,
+    amounts,
     check_by,
     check_count,
     check_goal,
@@ -24,6 +25,7 @@ from cjm_analytics.analysis.sequences import (
     has_goal,
     in_order,
     shares_compared,
+    totals,
     ungrouped,
 )
 from cjm_analytics.engine import run
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Paths", "PathsAnalysis", "PathsPartial", "paths"]
 
 ARROW = " → "
+_PARTS = 10_000
 _EVERY_BIT = 2**64 - 1
 _MOST_TEXT = 10**8
 """Letters beyond which a tree is no table any more."""
@@ -54,6 +57,8 @@ def paths(
     unit: str = "journey",
     by: str | None = None,
     goal: str | None = None,
+    value: str | None = None,
+    instrument: str | None = None,
     engine: Engine | None = None,
 ) -> Paths:
     """The paths that customers take: how many take each, and how many of them reach the goal.
@@ -83,6 +88,10 @@ def paths(
         A marker or touchpoint; default: the model's goal. A journey converted if it reached the goal, a
         customer if one of its journeys did, a session if a journey of its customer reached it (for the first
         time in that journey) between the session's first and last event.
+    value : str, optional
+        A column of numbers: what the events of a unit are worth together; missing: 0.
+    instrument : str, optional
+        `nps`, `csat`, …: the answers that units of this path gave, for units of journeys or customers.
     engine : Engine, optional
         Where to run; default: this machine.
 
@@ -93,14 +102,15 @@ def paths(
         low, high`: `journeys` counts units (journeys, customers or sessions), `share` is of `units`, all
         units of the group; `conversion` is of `journeys`, `low` and `high` its Wilson interval;
         `median_duration` runs from the first to the last event, exact. Without any goal `converted` is
-        missing.
+        missing. With `value`: `value` (of all units of the path) and `mean_value` (per unit). With
+        `instrument`: `answers` and `mean_score` (raw; an NPS needs `cjm.satisfaction`).
 
     Raises
     ------
     UnknownNameError
-        No such `of`, `unit`, `by` or `goal`.
+        No such `of`, `unit`, `by`, `goal`, `value` or `instrument`.
     InputError
-        `top` or `max_length` is below 1.
+        `top` or `max_length` is below 1; `value` is no column of numbers; answers of sessions.
 
     Notes
     -----
@@ -128,6 +138,8 @@ def paths(
         unit=unit,
         by=by,
         goal=goal,
+        value=value,
+        instrument=instrument,
     )
     return run(analysis, journeys, engine)
 
@@ -145,6 +157,8 @@ class PathsAnalysis:
     by: str | None
     goal: str | None
     has_goal: bool
+    value: str | None = None
+    instrument: str | None = None
     hash_bits: int = _EVERY_BIT
 
     @classmethod
@@ -159,6 +173,8 @@ class PathsAnalysis:
         unit: str = "journey",
         by: str | None = None,
         goal: str | None = None,
+        value: str | None = None,
+        instrument: str | None = None,
     ) -> PathsAnalysis:
         """Check what was asked."""
         symbols = Symbols.read(journeys.codebook, of)
@@ -168,7 +184,14 @@ class PathsAnalysis:
         check_count("top", top)
         check_count("max_length", max_length, none="for any length")
         known = has_goal(journeys, goal)
-        return cls(journeys.codebook, symbols, top, collapse, max_length, unit, by, goal, known)
+        check_by(journeys, value)
+        if instrument is not None and instrument not in journeys.codebook.instruments:
+            raise UnknownNameError("instrument", instrument, journeys.codebook.instruments)
+        if instrument is not None and unit == "session":
+            raise InputError("Answers belong to journeys and customers: a session has none.")
+        return cls(
+            journeys.codebook, symbols, top, collapse, max_length, unit, by, goal, known, value, instrument
+        )
 
     def map(self, partition: Partition) -> PathsPartial:
         """Each different path of the partition, and what the units that take it have in common."""
@@ -212,7 +235,26 @@ class PathsAnalysis:
             converted=np.bincount(number[converted], minlength=len(example)),
             durations=kernels.sorted_by_path(number, counts, last - first),
             phases=self.symbols.count_phases(partition),
+            sums=self._sums(partition, asked, number, len(example)),
         )
+
+    def _sums(
+        self, partition: Partition, asked: Asked, number: NDArray[np.int32], n_paths: int
+    ) -> NDArray[np.int64]:
+        """Per path the value of its units, then the scores and the number of their answers."""
+        columns: list[NDArray[np.int64]] = []
+        if self.value is not None:
+            rows = asked.units.arrange(amounts(partition, self.value))
+            before = np.concatenate([[0], np.cumsum(rows)])
+            columns.append(totals(number, np.diff(before[asked.offsets]), n_paths))
+        if self.instrument is not None:
+            mine = partition.answer("instrument") == self.codebook.instruments.index(self.instrument)
+            owner = partition.answer("journey" if self.unit == "journey" else "customer")
+            given = np.flatnonzero(mine & ~partition.answer("invite").astype(bool) & (owner >= 0))
+            path = number[(np.cumsum(asked.some) - 1)[owner[given]]]
+            scores = np.rint(partition.answer("score")[given] * _PARTS).astype(np.int64)
+            columns += [totals(path, scores, n_paths), np.bincount(path, minlength=n_paths).astype(np.int64)]
+        return np.stack(columns, axis=1) if columns else np.zeros((n_paths, 0), np.int64)
 
     def finalize(self, partial: PathsPartial) -> Paths:
         """The most frequent paths of each group."""
@@ -255,7 +297,7 @@ class PathsAnalysis:
         counts, converted = partial.counts[chosen], partial.converted[chosen]
         low, high = statistics.wilson(converted, counts)
         known = self.has_goal
-        return pd.DataFrame(
+        frame = pd.DataFrame(
             {
                 "journeys": counts,
                 "share": counts / units if units else counts.astype(float),
@@ -268,6 +310,15 @@ class PathsAnalysis:
                 "high": high if known else np.nan,
             }
         )
+        sums = partial.sums[chosen]
+        if self.value is not None:
+            frame["value"] = sums[:, 0] / _PARTS
+            frame["mean_value"] = frame["value"] / counts
+        if self.instrument is not None:
+            answers = sums[:, -1]
+            frame["answers"] = answers
+            frame["mean_score"] = np.where(answers > 0, sums[:, -2] / _PARTS / np.maximum(answers, 1), np.nan)
+        return frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,6 +340,8 @@ class PathsPartial:
         Microseconds from the first to the last event of each unit: path by path, ascending.
     phases : int64, n_symbols × (n_phases + 1)
         Events by symbol and phase.
+    sums : int64, n_paths × measures
+        Values and scores in 1/10,000, and numbers of answers; as many as were asked for.
     """
 
     groups: tuple[str, ...]
@@ -300,6 +353,7 @@ class PathsPartial:
     converted: NDArray[np.int64]
     durations: NDArray[np.int64]
     phases: NDArray[np.int64]
+    sums: NDArray[np.int64]
 
     def __add__(self, other: PathsPartial) -> PathsPartial:
         from cjm_analytics.kernels import paths as kernels
@@ -330,6 +384,17 @@ class PathsPartial:
                 here, there, self.counts, self.durations, other.counts, other.durations
             ),
             phases=self.phases + other.phases,
+            sums=np.stack(
+                [
+                    kernels.merge_counts(
+                        here, there, np.ascontiguousarray(mine), np.ascontiguousarray(theirs)
+                    )
+                    for mine, theirs in zip(self.sums.T, other.sums.T, strict=True)
+                ],
+                axis=1,
+            )
+            if self.sums.shape[1]
+            else np.zeros((len(hashes), 0), np.int64),
         )
 
     @property

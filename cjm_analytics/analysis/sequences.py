@@ -8,6 +8,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics import statistics
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -30,11 +32,13 @@ __all__ = [
     "Groups",
     "Symbols",
     "aligned",
+    "amounts",
     "check_goal",
     "dominant_phases",
     "goal_markers",
     "has_goal",
     "in_order",
+    "totals",
 ]
 
 START, END = "(start)", "(end)"
@@ -259,6 +263,32 @@ def goal_markers(journeys: Journeys) -> int:
         goals = {marker.id for marker in journeys.model.markers if marker.role == "goal"}
         return sum(1 << place for place, name in enumerate(names) if name in goals)
     return (1 << len(names)) - 1
+
+
+def amounts(partition: Partition, column: str) -> NDArray[np.int64]:
+    """A column of numbers in whole 1/10,000, a value per event; 0 where there is none.
+
+    Raises
+    ------
+    InputError
+        It holds something else than numbers.
+    """
+    cells = partition.table([column]).column(0)
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    try:
+        numbers = pc.fill_null(cells.cast(pa.float64()), 0.0).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as fault:
+        raise InputError(f"value={column!r} is no column of numbers ({fault}).") from fault
+    whole: NDArray[np.int64] = np.rint(np.nan_to_num(numbers) * 10_000).astype(np.int64)
+    return whole
+
+
+def totals(number: NDArray[Any], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Sums of whole numbers by the number of what they belong to."""
+    found = np.zeros(n, np.int64)
+    np.add.at(found, number, values)
+    return found
 
 
 def shares_compared(frame: pd.DataFrame) -> pd.DataFrame:
