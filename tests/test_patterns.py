@@ -310,3 +310,30 @@ def test_the_chart_shows_what_the_frame_says():
     assert list(figure.data[0].x) == result.to_frame()["share"].tolist()
     assert "pattern" in result._repr_html_()
     assert cjm.matches is matches
+
+
+def test_the_page_about_patterns_is_true(root):
+    page = (root / "docs" / "patterns.md").read_text()
+    names = ["search", "blog", "product_view", "purchase", "newsletter", "Order Completed", "a.b (c)"]
+    language = page.split("## The language")[1].split("## What")[0]
+    written = re.findall(r"^\| ((?:`[^`]+`(?:, )?)+) \|", language, re.MULTILINE)
+    assert len(written) > 12
+    for cell in written:
+        for pattern in re.findall("`([^`]+)`", cell):
+            text = pattern.replace("\\|", "|")
+            if text.endswith(("*", "?")):
+                text += " -> blog"  # a pattern of nothing but what may be missing means nothing
+            compile_pattern(text, names)
+    examples = page.split("## Examples")[1]
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| (yes|no) \|", examples, re.MULTILINE)
+    assert len(rows) == 10
+    for pattern, journey, fits in rows:
+        path = journey.strip().split(", ")
+        codes = np.array([names.index(name) for name in path], np.int16)
+        found_ = compile_pattern(pattern.replace("\\|", "|"), names).matches(
+            np.array([0]), np.array([len(path)]), codes, time=np.arange(len(path)), missing=-1
+        )
+        assert (found_.n_matches[0] > 0) == (fits == "yes"), (pattern, journey)
+    with pytest.raises(PatternError) as caught:
+        compile_pattern("search -> chekout", ["checkout", "search"])
+    assert str(caught.value) in page
