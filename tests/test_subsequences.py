@@ -106,3 +106,14 @@ def test_without_a_goal_and_in_pictures():
     assert len(result.discriminating()) == 0
     assert result.plot() is not None
     assert "Sub-sequences" in result._repr_html_()
+
+
+def test_before_the_goal_what_comes_after_it_does_not_count():
+    paths = ["ABGX"] * 20 + ["AC"] * 20 + ["GX"] * 5
+    journeys = journeys_like(*paths, goal="G")
+    result = subsequences(journeys, min_share=0.05, min_length=1, closed=False, before_goal=True)
+    frame = result.to_frame().set_index("subsequence")
+    assert set(frame.index) == {"A", "B", "C", "A .. B", "A .. C"}
+    assert frame.loc["A", ["journeys", "conversion"]].tolist() == [40, 0.5]
+    with pytest.raises(InputError, match="needs a goal"):
+        subsequences(journeys_like("AB"), before_goal=True)

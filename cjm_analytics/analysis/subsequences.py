@@ -43,6 +43,7 @@ def subsequences(
     closed: bool = True,
     top: int | None = 30,
     goal: str | None = None,
+    before_goal: bool = False,
     engine: Engine | None = None,
 ) -> Subsequences:
     """Which events many journeys have in the same order, with others between them.
@@ -55,9 +56,9 @@ def subsequences(
     Whether a sub-sequence goes with reaching the goal is told by comparing the journeys that have it with
     those that have not: `lift` is the conversion with it by the conversion of all, `odds_ratio` compares the
     odds (each count smoothed by one; `low`, `high` its interval), `p_value` is Fisher's, `q_value` adjusted
-    over all sub-sequences found (Benjamini–Hochberg). The goal's own event and what comes after it count
-    like others: look at sub-sequences before the goal by cutting journeys there, or leave out what contains
-    it. An association, not a cause: long journeys have more sub-sequences.
+    over all sub-sequences found (Benjamini–Hochberg). What comes after the goal is had by converters only:
+    with `before_goal` each journey is looked at up to its goal. An association, not a cause: long journeys
+    have more sub-sequences.
 
     Parameters
     ----------
@@ -76,6 +77,8 @@ def subsequences(
         So many with the most units (ties: the longer first, then by name); None: all.
     goal : str, optional
         A marker or touchpoint; default: the model's goal.
+    before_goal : bool
+        Leave out the journey's first goal and what comes after it.
     engine : Engine, optional
         Where to run; default: this machine.
 
@@ -116,6 +119,7 @@ def subsequences(
         closed=closed,
         top=top,
         goal=goal,
+        before_goal=before_goal,
     )
     return run(analysis, journeys, engine)
 
@@ -130,6 +134,7 @@ class SubsequencesAnalysis:
     max_gap: int
     closed: bool
     top: int | None
+    before_goal: bool = False
 
     @classmethod
     def plan(
@@ -145,6 +150,7 @@ class SubsequencesAnalysis:
         closed: bool = True,
         top: int | None = 30,
         goal: str | None = None,
+        before_goal: bool = False,
     ) -> SubsequencesAnalysis:
         """Check what was asked."""
         paths = PathsAnalysis.plan(journeys, of=of, unit=unit, goal=goal, top=None)
@@ -154,13 +160,24 @@ class SubsequencesAnalysis:
         check_count("max_length", max_length, least=min_length, none=None)
         check_count("max_gap", max_gap, least=0, none="for any")
         check_count("top", top)
+        if before_goal and not paths.has_goal:
+            raise InputError("before_goal=True needs a goal: give goal='purchase', for example.")
         return cls(
-            paths, min_share, (min_length, max_length), -1 if max_gap is None else max_gap, closed, top
+            paths,
+            min_share,
+            (min_length, max_length),
+            -1 if max_gap is None else max_gap,
+            closed,
+            top,
+            before_goal,
         )
 
     def map(self, partition: Partition) -> PathsPartial:
         """The paths of the partition."""
-        return self.paths.map(partition)
+        if not self.before_goal:
+            return self.paths.map(partition)
+        goal = np.repeat(partition.goal_times(self.paths.goal), np.diff(partition.offsets))
+        return self.paths.map(partition.cut(partition.event("time") < goal))
 
     def finalize(self, partial: PathsPartial) -> Subsequences:
         """Grow prefixes over all different paths."""

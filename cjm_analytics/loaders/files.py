@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "InputFile", "Recoded", "check_format", "find_files", "is_location", "stem"]
 
-FORMATS: Final = ("csv", "json", "parquet")
+FORMATS: Final = ("csv", "json", "parquet", "excel")
 """What a file can hold; `json` is JSON lines or one JSON array."""
 
 _EXTENSIONS: Final = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".psv": "csv",
     ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet", ".pq": "parquet",
+    ".xlsx": "excel", ".xlsm": "excel", ".xlsb": "excel", ".xls": "excel", ".ods": "excel",
 }  # fmt: skip
 _PACKED: Final = (".gz", ".zst", ".zstd")
 _GZIP_MAGIC: Final = b"\x1f\x8b"

@@ -35,7 +35,17 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.files import InputFile
 
-__all__ = ["Broken", "CsvFormat", "ObjectRows", "Rows", "frame_rows", "inferred", "member", "read_rows"]
+__all__ = [
+    "Broken",
+    "CsvFormat",
+    "ObjectRows",
+    "Rows",
+    "column_names",
+    "frame_rows",
+    "inferred",
+    "member",
+    "read_rows",
+]
 
 BLOCK_ROWS: Final = 131_072
 _CSV_BLOCK: Final = 1 << 23
@@ -267,6 +277,10 @@ class CsvFormat:
         Texts that mean "no value", beside the empty one.
     names : sequence of str
         The columns of a file that has no header line.
+    header_rows : int
+        Rows that together name the columns.
+    sheet : str, optional
+        Of a workbook; by default the only one that has something in it.
     """
 
     sep: str | None = None
@@ -274,8 +288,12 @@ class CsvFormat:
     quote: str = '"'
     empty: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    header_rows: int = 1
+    sheet: str | None = None
 
     def __post_init__(self) -> None:
+        if type(self.header_rows) is not int or self.header_rows < 1:
+            raise InputError(f"header_rows={self.header_rows!r} must be a whole number from 1.")
         try:
             "".encode(self.encoding)
         except LookupError as fault:
@@ -295,7 +313,8 @@ def read_rows(file: InputFile, csv_format: CsvFormat) -> Iterator[Rows]:
     InputError
         The file is damaged, or no file of its format.
     """
-    reader = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows}[file.format]
+    readers = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows, "excel": _excel_rows}
+    reader = readers[file.format]
     try:
         yield from reader(file, csv_format)
     except (pa.ArrowException, OSError, EOFError) as fault:
@@ -307,7 +326,13 @@ def read_rows(file: InputFile, csv_format: CsvFormat) -> Iterator[Rows]:
         ) from fault
 
 
-# Parquet and frames
+# Excel, Parquet and frames
+
+
+def _excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    from cjm_analytics.loaders.excel import excel_rows
+
+    yield from excel_rows(file, written)
 
 
 def _parquet_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
@@ -435,7 +460,7 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
         if not start.strip() and not written.names:
             raise InputError(f"{file.shown!r} is empty: not even a header line tells its columns.")
         sep = written.sep or ("\t" if file.is_tab_separated else _separator(start, written.quote, file.shown))
-        named = (list(written.names), 0) if written.names else _header(start, sep, written.quote, file.shown)
+        named = (list(written.names), 0) if written.names else _header(start, sep, written, file.shown)
         parser = _CsvParser(file.shown, written, sep, *named)
         any_rows = False
         line = 1
@@ -569,18 +594,38 @@ def _dialect(sep: str, quote: str) -> dict[str, Any]:
     return {"delimiter": sep, "quoting": csv.QUOTE_NONE}
 
 
-def _header(start: bytes, sep: str, quote: str, file: str) -> tuple[list[str], int]:
+def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list[str], int]:
     """Column names, and how many lines they take."""
-    reader = csv.reader(io.StringIO(start.decode("utf-8", "replace"), newline=""), **_dialect(sep, quote))
+    text = io.StringIO(start.decode("utf-8", "replace"), newline="")
+    reader = csv.reader(text, **_dialect(sep, written.quote))
+    head: list[list[str]] = []
     for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        names = [cell.strip() or f"column {place}" for place, cell in enumerate(cells, start=1)]
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise InputError(f"The header of {file!r} names the column {doubled[0]!r} twice.")
-        return names, reader.line_num
+        if any(cell.strip() for cell in cells):
+            head.append(cells)
+        if len(head) == written.header_rows:
+            return column_names(head, file), reader.line_num
+    if head:
+        raise InputError(f"{file!r} has fewer lines than header_rows={written.header_rows}.")
     raise InputError(f"{file!r} is empty: not even a header line tells its columns.")
+
+
+def column_names(head: Sequence[Sequence[str]], file: str) -> list[str]:
+    """The names of columns from one or several header rows.
+
+    Of several, the different texts of a column stand behind one another, ` / ` between; an empty cell of a
+    row that is not the last belongs to the cell on its left, as in merged cells.
+    """
+    width = max(len(cells) for cells in head)
+    rows = [[cell.strip() for cell in cells] + [""] * (width - len(cells)) for cells in head]
+    for cells in rows[:-1]:
+        for place in range(1, width):
+            cells[place] = cells[place] or cells[place - 1]
+    joined = [" / ".join(dict.fromkeys(filter(None, column))) for column in zip(*rows, strict=True)]
+    names = [name or f"column {place}" for place, name in enumerate(joined, start=1)]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(f"The header of {file!r} names the column {doubled[0]!r} twice.")
+    return names
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ __all__ = ["sql"]
 _FETCHED: Final = 16_384
 """Rows that a database that gives Python objects is asked for at a time."""
 
-_OF_FILES: Final = ("format", "sep", "encoding", "quote", "null_values")
+_OF_FILES: Final = ("format", "sep", "encoding", "quote", "null_values", "header_rows", "sheet")
 _URLS: Final = "postgresql://user@host/database, sqlite:///file.db or duckdb:///file.duckdb"
 _SHOWN: Final = 200
 

@@ -170,13 +170,16 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     encoding: str = "utf-8",
     quote: str = '"',
     null_values: Sequence[str] = (),
+    header_rows: int = 1,
+    sheet: str | None = None,
     **columns: str | float | None,
 ) -> EventStream:
     r"""Read any table of events: name the columns that tell who, when and what.
 
     **From where.** A path, a glob (`"logs/2025-*.csv.gz"`), a folder, a list of them, or a URL that pyarrow's
     file systems open (`s3://…`); CSV, JSON lines, a JSON array of objects, or Parquet, each plain, `.gz` or
-    `.zst`. Or what is in memory: a pandas, Polars or pyarrow table, a record batch reader (read once), a
+    `.zst`; Excel workbooks (`.xlsx` and its kin, `.ods`), which are held in memory and need the extra
+    `excel`. Or what is in memory: a pandas, Polars or pyarrow table, a record batch reader (read once), a
     DuckDB relation, anything with `__arrow_c_stream__`, a dict of lists.
 
     **What becomes what.** `customer=`, `timestamp=`, `event=` and every other canonical column given by its
@@ -229,7 +232,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     dedupe : sequence of str, optional
         Canonical columns that say that two rows are the same event; by default `event_id` if there is one.
     format : str, optional
-        csv, json or parquet, where the ending does not tell.
+        csv, json, parquet or excel, where the ending does not tell.
     tz : str, optional
         Zone of times that carry none, such as `Europe/Berlin`. Never guessed.
     unit : str, optional
@@ -245,6 +248,11 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         `quote=""`: quotes are ordinary signs.
     null_values : sequence of str
         CSV texts that mean "empty", for example `["NULL", r"\N"]`.
+    header_rows : int
+        Of CSV and Excel: rows that together name the columns, ` / ` between their texts; an empty cell above
+        the last belongs to the one on its left, as in merged cells.
+    sheet : str, optional
+        Of a workbook; needed where several have something in them.
     **columns : str or float
         Other canonical columns. `score_min=0, score_max=10` may be numbers.
 
@@ -285,7 +293,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         clock,
         decimal,
     )
-    written = CsvFormat(sep, encoding, quote, tuple(null_values))
+    written = CsvFormat(sep, encoding, quote, tuple(null_values), header_rows=header_rows, sheet=sheet)
     origin = Origin.of(source, format, written)
     first = layout.resolved(origin.glance(), is_first=True)
     has_score = bool(first.columns.get("score"))
