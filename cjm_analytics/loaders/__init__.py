@@ -1,13 +1,24 @@
 """Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
 
 from cjm_analytics.loaders.ocel import ocel
+from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
 from cjm_analytics.loaders.segment import segment
 from cjm_analytics.loaders.sql import sql
 from cjm_analytics.loaders.table import table
 from cjm_analytics.loaders.xes import xes
 from cjm_analytics.loaders.zendesk import zendesk
 
-__all__ = ["ocel", "segment", "sql", "table", "xes", "zendesk"]
+__all__ = [
+    "amplitude",
+    "mixpanel",
+    "ocel",
+    "posthog",
+    "segment",
+    "sql",
+    "table",
+    "xes",
+    "zendesk",
+]
 
 
 def __dir__() -> list[str]:

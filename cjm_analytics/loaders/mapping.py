@@ -7,6 +7,7 @@ columns of a block; the columns that it takes over completely leave `properties`
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +20,7 @@ from cjm_analytics.loaders.rows import inferred
 from cjm_analytics.loaders.values import one_text, path_of, strings, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ __all__ = [
     "device",
     "each",
     "first",
+    "is_uuid",
     "joined",
     "key_text",
     "looked_up",
@@ -43,13 +45,16 @@ __all__ = [
     "told",
     "truths",
     "unless",
+    "utm",
     "whenever",
+    "without",
 ]
 
 Sides: TypeAlias = "Mapping[str, Mapping[str, Mapping[str, Any]]]"
 """Side tables, read whole: name → key → row."""
 
 _NOTHING: Mapping[str, Any] = {}
+_UUID = re.compile(r"[0-9a-f]+(?:-[0-9a-f]+){4}", re.IGNORECASE)
 _TRUE = pa.array(["true", "t", "1", "yes", "y"])
 
 
@@ -167,6 +172,25 @@ def told(where: Where, names: Mapping[str, str | None], other: str | None = None
     """A name by another one, capitals aside; `other` for what is not listed. What is read stays in place."""
     lower = {name.lower(): value for name, value in names.items()}
     return each(lambda one: None if one is None else lower.get(str(one).lower(), other), where)
+
+
+def without(where: Where, nothing: Collection[str]) -> Saying:
+    """A column in which some texts, such as `(not set)`, mean that there is nothing."""
+    one = column(where)
+    lower = {text.lower() for text in nothing}
+    said = each(lambda text: None if text is None or str(text).strip().lower() in lower else text, where)
+    return replace(said, lifts=one.lifts)
+
+
+def utm(before: str = "", names: Mapping[str, str] | None = None) -> dict[str, Where]:
+    """The five marks of a campaign, each under its own name or that in `names`, with a text before."""
+    marks = ("source", "medium", "campaign", "term", "content")
+    return {f"utm_{one}": before + (names or {}).get(one, f"utm_{one}") for one in marks}
+
+
+def is_uuid(text: object) -> bool:
+    """Whether an id was drawn by a machine: five groups of hexadecimal digits, as libraries name devices."""
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
 
 
 def path(where: Where) -> Saying:

@@ -77,10 +77,13 @@ def events_of(rows: Prepared, promoted: Promoted, *, source: str, kind: str, clo
 
 
 def links_of(pairs: Iterable[tuple[str | None, str | None, object]]) -> pa.Table:
-    """Links from (alias, user id, time) with the gaps left out and each pair once, at its first time."""
+    """Links from (alias, user id, time) with the gaps left out and each pair once, at its first time.
+
+    An alias that is its own user id says that what looked anonymous is a person's name.
+    """
     first: dict[tuple[str, str], object] = {}
     for alias, user, time in pairs:
-        if alias and user and alias != user:
+        if alias and user:
             first.setdefault((alias, user), time)
     return pa.table(
         {
