@@ -128,6 +128,8 @@ class Batch:
         Input rows that this batch accounts for: events + rejects + excluded.
     n_excluded : int
         Rows that are no events by the format's own rules (a heartbeat, a private note).
+    n_nameless : int
+        Those of the excluded that carry no id at all, as when consent was denied.
     """
 
     events: pa.Table
@@ -136,6 +138,7 @@ class Batch:
     links: pa.Table = field(default_factory=LINKS.empty_table)
     customers: pa.Table = field(default_factory=CUSTOMERS.empty_table)
     n_excluded: int = 0
+    n_nameless: int = 0
 
 
 @runtime_checkable

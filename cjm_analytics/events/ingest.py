@@ -530,6 +530,7 @@ def _account(name: str, gathering: Gathering, buckets: Sequence[Bucket]) -> Sour
         duplicates=old.duplicates + sum(one.duplicates for one in counts),
         rejected=old.rejected + (intake.rejected if intake else 0),
         excluded=old.excluded + (intake.excluded if intake else 0),
+        nameless=old.nameless + (intake.nameless if intake else 0),
         first=min((one.first for one in kept), default=None),
         last=max((one.last for one in kept), default=None),
         bots=sum(one.bots for one in counts),

@@ -109,7 +109,7 @@ class Intake:
     limits : Limits
     names : Names
         Shared by all sources.
-    read, rejected, excluded : int
+    read, rejected, excluded, nameless : int
         Rows so far.
     seen : int
         Rows that were looked at, now and by former ingests: the `seq` of the next row without one.
@@ -122,6 +122,7 @@ class Intake:
     read: int = 0
     rejected: int = 0
     excluded: int = 0
+    nameless: int = 0
     seen: int = 0
 
     def accept(self, batch: Batch) -> tuple[pa.Table, pa.Table]:
@@ -140,6 +141,7 @@ class Intake:
             )
         self.read += batch.n_read
         self.excluded += batch.n_excluded
+        self.nameless += batch.n_nameless
         rejects = _filled_up(batch.rejects, self.source)
         events = batch.events
         if events.num_rows:

@@ -16,8 +16,8 @@ __all__ = ["IdentityFacts", "IngestReport", "RejectReason", "SourceAccount"]
 
 
 _COLUMNS = (
-    "source", "read", "kept", "duplicates", "rejected", "excluded", "first", "last", "bots", "bot_share",
-    "known", "known_share",
+    "source", "read", "kept", "duplicates", "rejected", "excluded", "nameless", "first", "last", "bots",
+    "bot_share", "known", "known_share",
 )  # fmt: skip
 
 
@@ -30,6 +30,8 @@ class SourceAccount:
     source : str
     read, kept, duplicates, rejected, excluded : int
         `excluded`: rows that are no events by the format's own rules.
+    nameless : int
+        Those of the excluded that carry no id at all, as when consent was denied.
     first, last : int or None
         Time of the first and last kept event, microseconds UTC.
     bots : int
@@ -44,6 +46,7 @@ class SourceAccount:
     duplicates: int = 0
     rejected: int = 0
     excluded: int = 0
+    nameless: int = 0
     first: int | None = None
     last: int | None = None
     bots: int = 0
@@ -103,8 +106,8 @@ class IngestReport:
     notes: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Columns `source, read, kept, duplicates, rejected, excluded, first, last, bots, bot_share, known,
-        known_share`; both shares are of `kept`.
+        """Columns `source, read, kept, duplicates, rejected, excluded, nameless, first, last, bots,
+        bot_share, known, known_share`; `nameless` are among the excluded, both shares are of `kept`.
         """  # noqa: D205 - one sentence
         frame = pd.DataFrame(
             [asdict(account) for account in self.sources], columns=[one.name for one in fields(SourceAccount)]
@@ -188,5 +191,6 @@ class IngestReport:
         return "\n".join(lines)
 
     def _shown(self) -> pd.DataFrame:
-        """The frame without the counts that the shares tell already."""
-        return self.to_frame().drop(columns=["bots", "known"])
+        """The frame without what says nothing: counts that the shares tell already, and a lack of nobody."""
+        frame = self.to_frame().drop(columns=["bots", "known"])
+        return frame if frame["nameless"].any() else frame.drop(columns="nameless")

@@ -204,6 +204,7 @@ def whole(batches: Iterable[Batch]) -> Batch:
         links=pa.concat_tables([LINKS.empty_table(), *(one.links for one in every)]),
         customers=pa.concat_tables([CUSTOMERS.empty_table(), *(one.customers for one in every)]),
         n_excluded=sum(one.n_excluded for one in every),
+        n_nameless=sum(one.n_nameless for one in every),
     )
 
 
@@ -231,4 +232,4 @@ def _joined(batches: list[Batch]) -> Batch:
         return batches[0]
     joined = whole(batches)
     events = joined.events.unify_dictionaries().combine_chunks()
-    return Batch(events, joined.n_read, joined.rejects, joined.links, joined.customers, joined.n_excluded)
+    return replace(joined, events=events)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, hint
 from cjm_analytics.loaders.answers import pieces
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Events", "Part", "Vendor"]
 
+_IDS: Final = {"user_id", "anonymous_id", "account_id", "email"}
 _NEEDED: Final = {"user_id", "anonymous_id", "timestamp", "event"}
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
@@ -182,6 +184,8 @@ class Vendor:
         How times are written.
     written : CsvFormat
         How its CSV files are written.
+    may_be_nameless : bool
+        Rows without any id are excluded and counted, not rejected: consent was denied.
     """
 
     name: str
@@ -192,6 +196,7 @@ class Vendor:
     dedupe: tuple[str, ...] = ("event_id",)
     clock: Clock = field(default_factory=lambda: Clock(tz="UTC"))
     written: CsvFormat = field(default_factory=CsvFormat)
+    may_be_nameless: bool = False
 
     def stream(
         self,
@@ -397,11 +402,16 @@ class _Reading:
         seen = opened(rows, part.reads, part.spread)
         cells = Cells(seen, self.sides)
         used = np.zeros(len(raw), bool)
+        nameless = 0
         batches: list[Batch] = []
         for events in part.events:
             kept = np.arange(len(rows))
             if events.where is not None and len(rows):
                 kept = np.flatnonzero(truths(events.where.read(cells)))
+            if self.vendor.may_be_nameless and len(kept):
+                named = self._named(events, cells)[kept]
+                nameless += len(kept) - int(named.sum())
+                kept = kept[named]
             used[origin[kept]] = True
             prepared = self._laid_out(events, cells, kept, raw, origin=origin)
             if batches:
@@ -421,7 +431,18 @@ class _Reading:
             customers=traits,
             n_read=sum(one.n_read for one in batches) + unused,
             n_excluded=unused,
+            n_nameless=min(nameless, unused),
         )
+
+    def _named(self, events: Events, cells: Cells) -> NDArray[np.bool_]:
+        """The rows that carry an id of some kind."""
+        found = np.zeros(len(cells), bool)
+        for name in _IDS & events.sayings.keys():
+            values = texts(events.sayings[name].read(cells))
+            found |= pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False).to_numpy(
+                zero_copy_only=False
+            )
+        return found
 
     def _laid_out(
         self,
