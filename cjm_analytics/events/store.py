@@ -244,8 +244,15 @@ def _plain(table: pa.Table) -> pa.Table:
         if pa.types.is_dictionary(one.type):
             table = table.set_column(position, one.name, table.column(position).cast(one.type.value_type))
         elif pa.types.is_decimal(one.type):
-            table = table.set_column(position, one.name, table.column(position).cast(pa.float64()))
+            table = table.set_column(position, one.name, _floats(table.column(position)))
     return table
+
+
+def _floats(decimals: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The nearest float of each: a quotient is rounded once, so 49.9000 is 49.9 and not a bit beside it."""
+    scale = 10**decimals.type.scale
+    whole = pc.cast(pc.multiply(decimals, pa.scalar(scale)), pa.int64())
+    return pc.divide(pc.cast(whole, pa.float64(), safe=False), float(scale))
 
 
 def runs(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
 
+from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
 from cjm_analytics.loaders.segment import segment
@@ -10,6 +11,7 @@ from cjm_analytics.loaders.zendesk import zendesk
 
 __all__ = [
     "amplitude",
+    "ga4",
     "mixpanel",
     "ocel",
     "posthog",

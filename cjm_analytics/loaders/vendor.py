@@ -186,6 +186,8 @@ class Vendor:
         How its CSV files are written.
     may_be_nameless : bool
         Rows without any id are excluded and counted, not rejected: consent was denied.
+    superseded : callable, optional
+        Paths → those among them that others replace; they are not read.
     """
 
     name: str
@@ -197,6 +199,7 @@ class Vendor:
     clock: Clock = field(default_factory=lambda: Clock(tz="UTC"))
     written: CsvFormat = field(default_factory=CsvFormat)
     may_be_nameless: bool = False
+    superseded: Callable[[Sequence[str]], Collection[str]] | None = None
 
     def stream(
         self,
@@ -215,6 +218,9 @@ class Vendor:
         """
         wanted = {**checked_keep(keep), **dict.fromkeys(self._also)}
         files = find_files(source, format, mixed=True) if is_location(source) else []
+        if self.superseded is not None:
+            dropped = self.superseded([file.shown for file in files])
+            files = [file for file in files if file.shown not in dropped]
         told = {file.shown: self._part_of_file(file) for file in files}
         if files:
             self._check(files, told)
