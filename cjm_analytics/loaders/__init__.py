@@ -1,21 +1,27 @@
 """Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
 
+from cjm_analytics.loaders.adobe import adobe_analytics
 from cjm_analytics.loaders.ga4 import ga4
+from cjm_analytics.loaders.matomo import matomo
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
 from cjm_analytics.loaders.segment import segment
+from cjm_analytics.loaders.snowplow import snowplow
 from cjm_analytics.loaders.sql import sql
 from cjm_analytics.loaders.table import table
 from cjm_analytics.loaders.xes import xes
 from cjm_analytics.loaders.zendesk import zendesk
 
 __all__ = [
+    "adobe_analytics",
     "amplitude",
     "ga4",
+    "matomo",
     "mixpanel",
     "ocel",
     "posthog",
     "segment",
+    "snowplow",
     "sql",
     "table",
     "xes",

@@ -12,7 +12,8 @@ import gc
 import io
 import itertools
 import json
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from cjm_analytics.errors import InputError
@@ -47,6 +49,14 @@ __all__ = [
     "read_rows",
 ]
 
+_HELD: Final = {"\ue009".encode(): "\t", "\ue00a".encode(): "\n", "\ue05c".encode(): "\\"}
+"""Signs for private use that stand for an escaped one while cells and lines are told apart."""
+
+_TAB, _BREAK, _BACKSLASH = _HELD
+_PLACES: Final = {
+    b"\t": _TAB, b"t": _TAB, b"\n": _BREAK, b"n": _BREAK, b"\r\n": _BREAK, b"\\": _BACKSLASH,
+}  # fmt: skip
+_ESCAPE: Final = re.compile(rb"\\(\r\n|[\tt\nn\\])")
 BLOCK_ROWS: Final = 131_072
 _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
@@ -281,6 +291,8 @@ class CsvFormat:
         Rows that together name the columns.
     sheet : str, optional
         Of a workbook; by default the only one that has something in it.
+    escaped : bool
+        Whether a backslash makes a tab, a line break or a backslash behind it part of the cell.
     """
 
     sep: str | None = None
@@ -290,6 +302,7 @@ class CsvFormat:
     names: tuple[str, ...] = ()
     header_rows: int = 1
     sheet: str | None = None
+    escaped: bool = False
 
     def __post_init__(self) -> None:
         if type(self.header_rows) is not int or self.header_rows < 1:
@@ -455,7 +468,10 @@ def _from_lists(source: dict[str, Any]) -> pa.Table:
 
 def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
     with file.open() as stream:
-        blocks = _Blocks(_as_utf8(stream, written.encoding), _CSV_BLOCK, written.quote.encode())
+        text = _as_utf8(stream, written.encoding)
+        if written.escaped:
+            text = _Escaped(text)  # type: ignore[assignment]
+        blocks = _Blocks(text, _CSV_BLOCK, written.quote.encode())
         start = blocks.peek()
         if not start.strip() and not written.names:
             raise InputError(f"{file.shown!r} is empty: not even a header line tells its columns.")
@@ -473,7 +489,8 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
                 body = block
             if body.strip(b"\r\n"):
                 any_rows = True
-                yield parser.parse(body, line)
+                rows = parser.parse(body, line)
+                yield _unescaped(rows) if written.escaped and any(one in body for one in _HELD) else rows
             line += body.count(b"\n")
         if not any_rows:
             schema = pa.schema([(name, pa.string()) for name in parser.columns])
@@ -491,6 +508,32 @@ def _as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
     if encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig", "ascii"}:
         return whole  # type: ignore[no-any-return]
     return Recoded(whole, encoding)  # type: ignore[return-value]
+
+
+class _Escaped:
+    """A stream in which signs behind a backslash, which end no cell and no line, are held apart by others."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._carried = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """About `size` bytes; empty only at the end."""
+        block = self._carried + bytes(self._stream.read(size))
+        odd = (len(block) - len(block.rstrip(b"\\"))) % 2 if len(block) > 1 else 0
+        self._carried, block = (b"\\", block[:-1]) if odd else (b"", block)
+        return _ESCAPE.sub(lambda found: _PLACES[found[1]], block)
+
+
+def _unescaped(rows: ColumnRows) -> ColumnRows:
+    """The cells with the signs that were held apart."""
+    table = rows.table
+    for place, name in enumerate(table.column_names):
+        cells = table.column(place)
+        for held, sign in _HELD.items():
+            cells = pc.replace_substring(cells, held.decode(), sign)
+        table = table.set_column(place, name, cells)
+    return replace(rows, table=table)
 
 
 class _Chained:
@@ -638,7 +681,7 @@ class _CsvParser:
     columns: list[str]
     header_lines: int
 
-    def parse(self, block: bytes, line: int) -> Rows:
+    def parse(self, block: bytes, line: int) -> ColumnRows:
         """The block as rows, its first line being line number `line` of the file."""
         n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if _is_utf8(block):
@@ -692,7 +735,7 @@ class _CsvParser:
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return None
 
-    def _by_line(self, block: bytes, line: int) -> Rows:
+    def _by_line(self, block: bytes, line: int) -> ColumnRows:
         """The careful way, for a block in which something is odd."""
         lines = io.StringIO(block.decode("utf-8", "surrogateescape"), newline="").readlines()
         good: list[list[str]] = []

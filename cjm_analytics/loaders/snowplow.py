@@ -1,0 +1,272 @@
+"""Snowplow: enriched events, as the pipeline writes them or as a warehouse holds them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from cjm_analytics.loaders.files import find_files, is_location
+from cjm_analytics.loaders.mapping import bot, device, each, first, joined, told, without
+from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.vendor import Events, Part, Vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cjm_analytics.loaders.source import EventStream
+
+__all__ = ["snowplow"]
+
+_FIELDS: Final = """
+    app_id platform etl_tstamp collector_tstamp dvce_created_tstamp event event_id txn_id name_tracker
+    v_tracker v_collector v_etl user_id user_ipaddress user_fingerprint domain_userid domain_sessionidx
+    network_userid geo_country geo_region geo_city geo_zipcode geo_latitude geo_longitude geo_region_name
+    ip_isp ip_organization ip_domain ip_netspeed page_url page_title page_referrer page_urlscheme
+    page_urlhost page_urlport page_urlpath page_urlquery page_urlfragment refr_urlscheme refr_urlhost
+    refr_urlport refr_urlpath refr_urlquery refr_urlfragment refr_medium refr_source refr_term mkt_medium
+    mkt_source mkt_term mkt_content mkt_campaign contexts se_category se_action se_label se_property
+    se_value unstruct_event tr_orderid tr_affiliation tr_total tr_tax tr_shipping tr_city tr_state
+    tr_country ti_orderid ti_sku ti_name ti_category ti_price ti_quantity pp_xoffset_min pp_xoffset_max
+    pp_yoffset_min pp_yoffset_max useragent br_name br_family br_version br_type br_renderengine br_lang
+    br_features_pdf br_features_flash br_features_java br_features_director br_features_quicktime
+    br_features_realplayer br_features_windowsmedia br_features_gears br_features_silverlight br_cookies
+    br_colordepth br_viewwidth br_viewheight os_name os_family os_manufacturer os_timezone dvce_type
+    dvce_ismobile dvce_screenwidth dvce_screenheight doc_charset doc_width doc_height tr_currency
+    tr_total_base tr_tax_base tr_shipping_base ti_currency ti_price_base base_currency geo_timezone
+    mkt_clickid mkt_network etl_tags dvce_sent_tstamp refr_domain_userid refr_device_tstamp derived_contexts
+    domain_sessionid derived_tstamp event_vendor event_name event_format event_version event_fingerprint
+    true_tstamp
+""".split()  # noqa: SIM905 - a table reads better without 131 pairs of quotes
+"""The fields of an enriched event, in their order."""
+
+_ENTITY: Final = re.compile(r"(contexts|unstruct_event)_(.+?)((?:_\d+)+)$")
+_SCHEMA: Final = re.compile(r"iglu:([^/]+)/([^/]+)/")
+_OWN: Final = re.compile(r"com_snowplowanalytics_(?:snowplow|mobile)(?:_|$)(?:ecommerce_)?")
+_NOBODY: Final = ("00000000-0000-0000-0000-000000000000",)
+_CHANNELS: Final = {"web": "web", "mob": "app", "app": "app", "pc": "app", "tv": "app", "cnsl": "app"}
+
+
+def _opened(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The row with the data of its entities by their names, whichever layout it has."""
+    left: dict[str, Any] = {}
+    about: dict[str, Any] = {}
+    said: dict[str, Any] = {}
+    for column, value in row.items():
+        found = _ENTITY.match(column)
+        if column in {"contexts", "derived_contexts"}:
+            about |= _self_described(value)
+        elif column == "unstruct_event":
+            for data in _self_described(value).values():
+                said |= data if isinstance(data, dict) else {}
+        elif found is None:
+            left[column] = value
+        else:
+            data = _one(_parsed(value))
+            if found[1] == "contexts":
+                about[_OWN.sub("", found[2])] = data
+            else:
+                said |= data if isinstance(data, dict) else {}
+    session = about.get("client_session") or {}
+    robot = about.get("com_iab_snowplow_spiders_and_robots") or {}
+    yauaa = about.get("nl_basjes_yauaa_context") or {}
+    order = about.get("transaction") or {}
+    yield left | {
+        "data": said,
+        "contexts": about,
+        "_device": _member(session, "userId"),
+        "_session": _member(session, "sessionId"),
+        "_robot": bool(_member(robot, "spiderOrRobot"))
+        or str(_member(yauaa, "agentClass") or "").startswith("Robot"),
+        "_order": _member(order, "transaction_id"),
+        "_revenue": _member(order, "revenue"),
+        "_currency": _member(order, "currency"),
+    }
+
+
+def _self_described(value: object) -> dict[str, Any]:
+    """`{schema, data}`, or a list of such under `data`, as name → data."""
+    found = _parsed(value)
+    if isinstance(found, list):
+        return {name: data for one in found for name, data in _self_described(one).items()}
+    if not isinstance(found, dict):
+        return {}
+    schema = _SCHEMA.match(str(found.get("schema")))
+    data = found.get("data")
+    if schema is None or schema[2] in {"contexts", "unstruct_event"}:
+        return _self_described(data)
+    return {_OWN.sub("", f"{schema[1].replace('.', '_')}_{schema[2]}"): data}
+
+
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _one(value: object) -> object:
+    """An entity stands in a list, mostly alone."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _member(entity: object, name: str) -> object:
+    """A member by its name, or as warehouses spell it."""
+    spelt = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    if isinstance(entity, dict):
+        return entity[name] if name in entity else entity.get(spelt)
+    return None
+
+
+def _path(location: object, query: object) -> str | None:
+    return None if location is None else f"{location}?{query}" if query else str(location)
+
+
+def _name(event: object, name: object, action: object) -> object:
+    """Structured events are called by their action, all others by their name."""
+    return action if event == "struct" and action else name or event
+
+
+_USER: Final = without("user_id", _NOBODY)
+_DEVICE: Final = first(
+    without("domain_userid", _NOBODY), without("_device", _NOBODY), without("network_userid", _NOBODY)
+)
+_EVENTS: Final = Events(
+    columns={
+        "event": each(_name, "event", "event_name", "se_action").lifting("event", "event_name", "se_action"),
+        "timestamp": first("true_tstamp", "derived_tstamp", "collector_tstamp"),
+        "received_at": "collector_tstamp",
+        "anonymous_id": _DEVICE.lifting("domain_userid", "_device"),
+        "user_id": _USER,
+        "event_id": first(joined("event_id", "event_fingerprint"), "event_id").lifting("event_fingerprint"),
+        "session_id": first(
+            "domain_sessionid", "_session", joined("domain_userid", "domain_sessionidx")
+        ).lifting("domain_sessionid", "_session"),
+        "channel": told("platform", _CHANNELS),
+        "url": "page_url",
+        "path": each(_path, "page_urlpath", "page_urlquery").lifting(),
+        "referrer": "page_referrer",
+        "utm_source": "mkt_source",
+        "utm_medium": "mkt_medium",
+        "utm_campaign": "mkt_campaign",
+        "utm_term": "mkt_term",
+        "utm_content": "mkt_content",
+        "order_id": first("tr_orderid", "ti_orderid", "_order"),
+        "value": first("tr_total", "_revenue", "se_value"),
+        "currency": first("tr_currency", "_currency"),
+        "is_bot": each(lambda one, agent: bool(one) or bool(agent), "_robot", bot("useragent")).lifting(
+            "_robot"
+        ),
+    },
+    also={"device": device("useragent")},
+    spread=("data",),
+    aside=(
+        "etl_tstamp", "dvce_created_tstamp", "dvce_sent_tstamp", "load_tstamp", "event_vendor",
+        "event_format", "event_version", "page_urlscheme", "page_urlhost", "page_urlport",
+        "page_urlfragment", "name_tracker", "v_tracker", "v_collector", "v_etl", "_order", "_revenue",
+        "_currency",
+    ),
+)  # fmt: skip
+_SNOWPLOW: Final = Vendor(
+    name="snowplow",
+    title="Snowplow",
+    kind="clickstream",
+    parts={
+        "events": Part(
+            told_by=("event_id", "collector_tstamp"),
+            unfold=_opened,
+            events=(_EVENTS,),
+        )
+    },
+    may_be_nameless=True,
+)
+_NO_HEARTBEAT: Final = each(lambda event: event != "page_ping", "event")
+
+
+def snowplow(
+    source: object,
+    *,
+    page_pings: bool = False,
+    keep: Sequence[str] | Mapping[str, type] = (),
+    name: str = "snowplow",
+    format: str | None = None,  # noqa: A002 - the user's word
+) -> EventStream:
+    """Read Snowplow enriched events.
+
+    **Where it comes from.** *The stream or its archive*: tab-separated lines of 131 fields without a header,
+    as the enrich step writes them (`enriched/good/…`). *A warehouse*: the table `atomic.events` as Parquet,
+    CSV or JSON lines, with its own column for each self-describing event and entity
+    (`unstruct_event_<vendor>_<name>_<version>`, `contexts_…`). Which of both it is, is told by the first
+    line. Redshift and Postgres keep entities in tables of their own: join them first if you need them.
+
+    **What becomes what.** The event is `event_name`, of structured events their action (`se_action`). Its
+    time is `true_tstamp` if it was set, else `derived_tstamp`, which corrects the device's clock;
+    `collector_tstamp` is `received_at`. `domain_userid` is `anonymous_id`, in apps the `userId` of the
+    `client_session` entity (which is a device), else `network_userid`; `user_id` is `user_id`;
+    `domain_sessionid` or the entity's `sessionId` is `session_id`. `url`, `path` (with query), `referrer` and
+    the `mkt_…` marks have their columns; `tr_orderid` and `tr_total`, or the `transaction` entity, are
+    `order_id` and `value`, else `se_value` is the value. The data of a self-describing event stand in
+    `properties` by themselves, entities under `contexts.<name>`. `device` and `is_bot` come from the user
+    agent, the latter also from the enrichments for robots.
+
+    **Traps.** Delivery is *at least once*: rows of the same `event_id` and `event_fingerprint` are one event,
+    the earliest received stays. The same `event_id` with another fingerprint is another event (often of a
+    robot). `page_ping` is a heartbeat, no contact, and excluded. Ids of zeros belong to users who were made
+    anonymous; rows without any id are excluded and counted as `nameless`. Times carry no zone and are UTC.
+
+    Parameters
+    ----------
+    source : path, glob, folder, list of paths, URL, or table
+        The export.
+    page_pings : bool
+        Whether heartbeats are events, too.
+    keep : sequence of str, or mapping of str to type
+        Fields, members of the event's data, or of entities: `["targetUrl", "contexts.web_page.id"]`.
+    name : str
+        The `source` column.
+    format : str, optional
+        csv (also for tab-separated), json or parquet, where a file's ending does not tell.
+
+    Returns
+    -------
+    EventStream
+        For `cjm.ingest`.
+
+    Raises
+    ------
+    InputError
+        No such file; not an export of Snowplow.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> rows = {"event_id": ["e1"], "event": ["page_view"], "event_name": ["page_view"],
+    ...         "domain_userid": ["d1"], "collector_tstamp": ["2025-03-01 10:00:00.500"],
+    ...         "derived_tstamp": ["2025-03-01 10:00:00.250"], "page_urlpath": ["/lamp"]}
+    >>> batch = next(cjm.loaders.snowplow(rows).batches())
+    >>> batch.events.select(["anonymous_id", "event", "path"]).to_pylist()
+    [{'anonymous_id': 'd1', 'event': 'page_view', 'path': '/lamp'}]
+    """
+    vendor = _SNOWPLOW
+    if not page_pings:
+        part = vendor.parts["events"]
+        vendor = replace(
+            vendor, parts={"events": replace(part, events=(replace(_EVENTS, where=_NO_HEARTBEAT),))}
+        )
+    if is_location(source) and _is_bare(source, format):
+        vendor = replace(vendor, written=CsvFormat(sep="\t", quote="", names=tuple(_FIELDS)))
+    return vendor.stream(source, keep=keep, name=name, format=format)
+
+
+def _is_bare(source: object, format: str | None) -> bool:  # noqa: A002 - the user's word
+    """Whether the files hold tab-separated fields without a header."""
+    file = find_files(source, format, mixed=True)[0]  # type: ignore[arg-type]
+    if file.format != "csv":
+        return False
+    with file.open() as stream:
+        line = bytes(stream.read(1 << 16)).lstrip(b"\xef\xbb\xbf").partition(b"\n")[0]
+    return line.count(b"\t") >= len(_FIELDS) - 1 and b"event_id" not in line.split(b"\t")
