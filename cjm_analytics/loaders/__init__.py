@@ -1,5 +1,6 @@
 """Raw logs to canonical events: one function per format, each a lazy stream for `cjm.ingest`."""
 
+from cjm_analytics.loaders.access_log import access_log
 from cjm_analytics.loaders.adobe import adobe_analytics
 from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.matomo import matomo
@@ -13,6 +14,7 @@ from cjm_analytics.loaders.xes import xes
 from cjm_analytics.loaders.zendesk import zendesk
 
 __all__ = [
+    "access_log",
     "adobe_analytics",
     "amplitude",
     "ga4",

@@ -201,8 +201,8 @@ def _hits(names: Mapping[str, str], person: str | None) -> Events:
         also={"device": device("user_agent"), "events": each(all_of, "post_event_list")},
         aside=(
             "hitid_high", "hitid_low", "post_visid_high", "post_visid_low", "visit_start_time_gmt",
-            "date_time", "post_cust_hit_time_gmt", "exclude_hit", "hit_source", "customer_perspective", "post_event_list",
-            "duplicate_purchase", "post_page_event",
+            "date_time", "post_cust_hit_time_gmt", "exclude_hit", "hit_source", "customer_perspective",
+            "post_event_list", "duplicate_purchase", "post_page_event",
         ),
     )  # fmt: skip
 

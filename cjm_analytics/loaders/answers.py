@@ -13,7 +13,7 @@ from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.files import InputFile
 
@@ -25,10 +25,15 @@ class Named(Protocol):
 
     def part_named(self, word: str) -> str | None: ...
     def part_fitting(self, names: Collection[str]) -> str | None: ...
+    @property
+    def reader(self) -> Callable[[InputFile], Iterator[Rows]] | None: ...
 
 
 def pieces(file: InputFile, written: CsvFormat, vendor: Named) -> Iterator[tuple[str | None, Rows]]:
     """(member of an answer, rows) of a file; None for the rows of the file itself."""
+    if vendor.reader is not None:
+        yield from ((None, rows) for rows in vendor.reader(file))
+        return
     document = _document(file) if file.format == "json" else None
     if document is not None:
         blocks: Iterable[Rows] = [ObjectRows(file.shown, [document], np.array([1], np.int64))]

@@ -188,6 +188,8 @@ class Vendor:
         Rows without any id are excluded and counted, not rejected: consent was denied.
     superseded : callable, optional
         Paths → those among them that others replace; they are not read.
+    reader : callable, optional
+        Reads a file of a format of its own.
     """
 
     name: str
@@ -200,6 +202,7 @@ class Vendor:
     written: CsvFormat = field(default_factory=CsvFormat)
     may_be_nameless: bool = False
     superseded: Callable[[Sequence[str]], Collection[str]] | None = None
+    reader: Callable[[InputFile], Iterator[Rows]] | None = None
 
     def stream(
         self,
@@ -217,7 +220,8 @@ class Vendor:
             No such file; nothing in it is an export of this vendor.
         """
         wanted = {**checked_keep(keep), **dict.fromkeys(self._also)}
-        files = find_files(source, format, mixed=True) if is_location(source) else []
+        asked = "csv" if self.reader else format  # of a format of its own, whatever it is called
+        files = find_files(source, asked, mixed=True) if is_location(source) else []
         if self.superseded is not None:
             dropped = self.superseded([file.shown for file in files])
             files = [file for file in files if file.shown not in dropped]
