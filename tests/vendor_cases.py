@@ -120,6 +120,69 @@ def _ga4(time, number, event, user, **params):
     }  # fmt: skip
 
 
+def _snowplow(time, number, event, user, **fields):
+    return {
+        "platform": "web", "collector_tstamp": time.replace("T", " ") + ".900", "event_id": f"e{number}",
+        "event": "page_view" if event == "page_view" else "struct", "event_name": event,
+        "user_id": user or "", "derived_tstamp": time.replace("T", " ") + ".100", "domain_userid": "d1",
+        "domain_sessionid": "s1", "se_action": "" if event == "page_view" else event, "event_fingerprint": f"f{number}",
+        "page_url": fields.get("url", ""), "page_urlpath": "/lamp" if "url" in fields else "",
+        "page_urlquery": "size=1" if "url" in fields else "", "mkt_source": fields.get("utm_source", ""),
+        "mkt_medium": fields.get("utm_medium", ""), "mkt_campaign": fields.get("utm_campaign", ""),
+        "tr_orderid": fields.get("order_id", ""), "tr_total": fields.get("value", ""),
+        "tr_currency": fields.get("currency", ""),
+    }  # fmt: skip
+
+
+def _matomo(*actions):
+    listed = [
+        {"type": "action", "url": "https://shop.example/lamp?size=1", "timestamp": EPOCHS[SEEN]},
+        {"type": "event", "eventCategory": "account", "eventAction": "login", "timestamp": EPOCHS[LOGIN]},
+        {"type": "ecommerceOrder", "orderId": "1001", "revenue": 49.9, "timestamp": EPOCHS[BOUGHT]},
+    ]
+    return {
+        "idSite": 1, "idVisit": 7, "visitorId": "d1", "userId": "u1", "siteCurrency": "EUR",
+        "firstActionTimestamp": EPOCHS[SEEN], "referrerType": "campaign", "campaignSource": "newsletter",
+        "campaignMedium": "email", "campaignName": "spring", "deviceType": "Desktop",
+        "actionDetails": [listed[place] for place in actions],
+    }  # fmt: skip
+
+
+_HITS = ("hitid_high hitid_low post_visid_high post_visid_low visit_num visit_start_time_gmt hit_time_gmt"
+         " post_cust_hit_time_gmt post_cust_visid post_page_event post_page_event_var2 post_event_list"
+         " post_product_list post_purchaseid post_currency post_page_url post_campaign ref_type")  # fmt: skip
+
+
+def _adobe(time, number, event, user, **fields):
+    is_order = "order_id" in fields
+    cells = [
+        "7", number, "27", "99", 1, EPOCHS[SEEN], EPOCHS[time], 0, user or "", 0 if number == 1 else 100,
+        "" if number == 1 else event, "1,200" if is_order else "", ";lamp;1;49.90" if is_order else "",
+        fields.get("order_id", ""), fields.get("currency", ""), fields.get("url", ""),
+        fields.get("utm_campaign", ""), 7 if number == 1 else "",
+    ]  # fmt: skip
+    return "\t".join(map(str, cells))
+
+
+def _rudder(time, number, event, user, **fields):
+    page = {"url": fields.pop("url"), "path": "/lamp", "search": "?size=1"} if "url" in fields else {}
+    marks = {name.removeprefix("utm_"): fields.pop(name) for name in list(fields) if name.startswith("utm_")}
+    marks = {"name" if name == "campaign" else name: value for name, value in marks.items()}
+    call = {"type": "page"} if event == "page_view" else {"type": "track", "event": event}
+    return {
+        **call, "anonymousId": "d1", "userId": user, "messageId": f"m{number}", "timestamp": time + ".250Z",
+        "receivedAt": time + ".500Z", "channel": "web", "properties": {**page, **fields},
+        "context": {"page": page, "campaign": marks, "sessionId": EPOCHS[SEEN]},
+    }  # fmt: skip
+
+
+def _request(time, target, user="-"):
+    day, _, clock = time.partition("T")
+    year, _, number = day.split("-")
+    asked = f'[{number}/Mar/{year}:{clock} +0000] "GET {target} HTTP/1.1"'
+    return f'203.0.113.5 - {user} {asked} 200 5120 "-" "Mozilla/5.0"'
+
+
 def told(row, *, url, names=("page_view", "login", "purchase"), **marks):
     """The story by a function that writes one row of it."""
     return twice(
@@ -178,5 +241,81 @@ CASES = [
         time="event_timestamp",
         other_unit=lambda micros: int(micros) // 1_000,
         story="ga4",
+    ),
+    Case(
+        "snowplow",
+        loaders.snowplow,
+        "events.csv",
+        told(_snowplow, url="url", **MAIL),
+        bought(clicked(steps(channel="web", session_id="s1"))),
+        time="derived_tstamp",
+        story="snowplow",
+    ),
+    Case(
+        "matomo",
+        loaders.matomo,
+        "visits.jsonl",
+        [_matomo(0, 1), _matomo(0, 1, 2)],
+        bought(
+            [
+                {**one, "user_id": "u1"}
+                for one in clicked(steps(events=("action", "login", "ecommerceOrder"), session_id="1:7"))
+            ]
+        ),
+        time="actionDetails",
+        broken=[{"type": "action", "timestamp": "not a time"}],
+        repeated=2,
+        unknown=None,
+    ),
+    Case(
+        "adobe",
+        loaders.adobe_analytics,
+        "01-suite_2025-03-30.tsv",
+        told(_adobe, url="url", **MAIL),
+        bought(
+            [
+                {name: value for name, value in one.items() if name != "utm_source"}
+                for one in clicked(steps(anonymous="27:99", session_id=f"27:99:1:{EPOCHS[SEEN]}"))
+            ]
+        ),
+        time="hit_time_gmt",
+        beside={
+            "column_headers.tsv": ["\t".join(_HITS.split())],
+            "event.tsv": ["1\tPurchase", "200\tCustom"],
+        },
+        story="adobe",
+    ),
+    Case(
+        "rudderstack",
+        loaders.rudderstack,
+        "events.json",
+        told(_rudder, url="url", **MAIL),
+        bought(clicked(steps(channel="web", session_id=f"d1:{EPOCHS[SEEN]}"))),
+        time="timestamp",
+        unknown="properties.a_new_column",
+        story="rudderstack",
+    ),
+    Case(
+        "segment",
+        loaders.segment,
+        "calls.json",
+        told(_rudder, url="url", **MAIL),
+        bought(clicked(steps(channel="web"))),
+        time="timestamp",
+        unknown="properties.a_new_column",
+    ),
+    Case(
+        "access_log",
+        loaders.access_log,
+        "access.log",
+        [_request(SEEN, "/lamp?size=1"), _request(LOGIN, "/login", "u1"), _request(BOUGHT, "/thanks", "u1")],
+        [
+            {"timestamp": SEEN, "event": "page_view", "user_id": None, "path": "/lamp?size=1"},
+            {"timestamp": LOGIN, "event": "page_view", "user_id": "u1", "path": "/login"},
+            {"timestamp": BOUGHT, "event": "page_view", "user_id": "u1", "path": "/thanks"},
+        ],
+        time="",
+        repeated=0,
+        story="access_log",
     ),
 ]

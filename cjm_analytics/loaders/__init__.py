@@ -6,7 +6,7 @@ from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.matomo import matomo
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
-from cjm_analytics.loaders.segment import segment
+from cjm_analytics.loaders.segment import rudderstack, segment
 from cjm_analytics.loaders.snowplow import snowplow
 from cjm_analytics.loaders.sql import sql
 from cjm_analytics.loaders.table import table
@@ -22,6 +22,7 @@ __all__ = [
     "mixpanel",
     "ocel",
     "posthog",
+    "rudderstack",
     "segment",
     "snowplow",
     "sql",

@@ -8,12 +8,6 @@ from typing import Final
 
 __all__ = ["device_of", "is_bot"]
 
-_BOT: Final = re.compile(
-    r"bot(?:\b|[/_;-])|crawl|spider|slurp|archiver|scrap(?:er|y)|headless|phantomjs|selenium|puppeteer|playwright"
-    r"|lighthouse|pingdom|uptime|statuscake|monitor(?:ing)?\b|linkpreview|facebookexternalhit|whatsapp/|curl/|wget/"
-    r"|python-(?:requests|urllib)|aiohttp|go-http-client|java/\d|libwww|httpclient|feedfetcher",
-    re.IGNORECASE,
-)
 _TABLET: Final = re.compile(r"ipad|tablet|kindle|silk/|playbook", re.IGNORECASE)
 _MOBILE: Final = re.compile(r"mobi|iphone|ipod|windows phone|opera mini", re.IGNORECASE)
 _ANDROID: Final = re.compile(r"android", re.IGNORECASE)
@@ -23,7 +17,8 @@ _ANDROID: Final = re.compile(r"android", re.IGNORECASE)
 def is_bot(user_agent: str) -> bool:
     """Whether a user agent names a robot: crawlers, monitors, previews, scripts.
 
-    Robots that say they are browsers are not found by this.
+    By the patterns of the package `crawler-user-agents`. Robots that say they are browsers are not found by
+    this.
 
     Examples
     --------
@@ -32,7 +27,9 @@ def is_bot(user_agent: str) -> bool:
     >>> is_bot("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36")
     False
     """
-    return _BOT.search(user_agent) is not None
+    from crawleruseragents import is_crawler  # its patterns take a moment to load
+
+    return bool(is_crawler(user_agent))
 
 
 @lru_cache(maxsize=65_536)

@@ -1,4 +1,4 @@
-"""Segment: the raw calls that its storage destinations keep, and its warehouse tables."""
+"""Segment and RudderStack: the raw calls that storage destinations keep, and warehouse tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["segment"]
+__all__ = ["rudderstack", "segment"]
 
 _CONTACTS: Final = {"track", "page", "screen"}
 _TRAIT_CALLS: Final = {"identify", "group", "alias"}
@@ -130,10 +130,78 @@ def segment(
     >>> batch.events.select(["anonymous_id", "user_id", "event", "value"]).to_pylist()
     [{'anonymous_id': 'a1', 'user_id': 'u1', 'event': 'Order Completed', 'value': Decimal('49.9000')}]
     """
+    return _stream(source, keep, name, format, title="Segment")
+
+
+def rudderstack(
+    source: object,
+    *,
+    keep: Sequence[str] | Mapping[str, type] = (),
+    name: str = "rudderstack",
+    format: str | None = None,  # noqa: A002 - the user's word
+) -> EventStream:
+    """Read a RudderStack export: raw calls or warehouse tables.
+
+    **Where it comes from.** The files of an object storage destination (`rudder-logs/…/*.json.gz`), one call
+    per line, or the tables of a warehouse destination written to a folder under their names. Calls and tables
+    are those of Segment, and are read as `loaders.segment` says.
+
+    **What is different.** `context.sessionId` (in the warehouse `context_session_id`) is a number that
+    several visitors may share: with the device's or the person's id it is `session_id`. `users` keeps the
+    latest anonymous id of a person only: identity links come from `identifies` and from every row with both
+    ids.
+
+    **Traps.** A new user id on a device begins a new session. `timestamp` has the clock of the device
+    corrected; `originalTimestamp` is what the device said.
+
+    Parameters
+    ----------
+    source : path, list of paths, or table
+        The export.
+    keep : sequence of str, or mapping of str to type
+        Properties that become typed columns.
+    name : str
+        The `source` column.
+    format : str, optional
+        csv, json or parquet, where a file's ending does not tell.
+
+    Returns
+    -------
+    EventStream
+        For `cjm.ingest`.
+
+    Raises
+    ------
+    InputError
+        No such file; not an export of RudderStack.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> tracks = {
+    ...     "id": ["m1"], "anonymous_id": ["a1"], "event": ["order_completed"],
+    ...     "event_text": ["Order Completed"], "timestamp": ["2025-03-02T20:15:30.500Z"],
+    ...     "context_session_id": [1740946320],
+    ... }
+    >>> batch = next(cjm.loaders.rudderstack(tracks).batches())
+    >>> batch.events.select(["event", "session_id"]).to_pylist()
+    [{'event': 'Order Completed', 'session_id': 'a1:1740946320'}]
+    """
+    return _stream(source, keep, name, format, title="RudderStack")
+
+
+def _stream(
+    source: object,
+    keep: Sequence[str] | Mapping[str, type],
+    name: str,
+    format: str | None,  # noqa: A002 - the user's word
+    *,
+    title: str,
+) -> EventStream:
     wanted = {**checked_keep(keep), _DEVICE: None}
     origin = Origin.of(source, format, CsvFormat())
     own_tables = {_table_of(path) for path in origin.shown} - _TABLES
-    _check_kind(origin.glance())
+    _check_kind(origin.glance(), title)
 
     def read(left_out: frozenset[str]) -> Iterator[Batch]:
         promoted = Promoted(wanted)
@@ -142,6 +210,7 @@ def segment(
             if isinstance(rows, ObjectRows) and _is_raw(rows):
                 yield _calls(rows, promoted, name, clock)
             elif len(rows) or rows.broken:
+                _check_kind(rows, title)
                 yield _table_rows(rows, promoted, name, clock=clock, own_tables=own_tables)
         for column in [one for one in promoted.unseen if one != _DEVICE]:
             warnings.warn(
@@ -166,15 +235,15 @@ def _is_raw(rows: ObjectRows) -> bool:
     )
 
 
-def _check_kind(rows: Rows) -> None:
-    """Refuse what is no export of Segment."""
+def _check_kind(rows: Rows, title: str) -> None:
+    """Refuse what is no export of this kind."""
     if isinstance(rows, ObjectRows) and _is_raw(rows):
         return
     there = set(rows.names())
     if not there & {"anonymous_id", "user_id", "received_at", "uuid_ts"}:
         shown = ", ".join(rows.names()[:12]) or "none"
         raise InputError(
-            f"{rows.file} is no export of Segment: neither raw calls (type, messageId, anonymousId, …) nor a "
+            f"{rows.file} is no export of {title}: neither raw calls (type, messageId, anonymousId, …) nor a "
             f"warehouse table (id, anonymous_id, user_id, received_at, …). Columns: {shown}. For "
             "other tables there is cjm.loaders.table."
         )
@@ -238,6 +307,7 @@ def _contacts(rows: ObjectRows, contacts: Sequence[int], promoted: Promoted) -> 
         "received_at": strings([call.get("receivedAt") for call in calls]),
         "event": strings(events),
         "event_id": strings([call.get("messageId") for call in calls]),
+        "session_id": strings([_session(call, one) for call, one in zip(calls, context, strict=True)]),
         "actor": _actors(events),
         "channel": strings([_channel(call, one) for call, one in zip(calls, context, strict=True)]),
         "url": strings([a.get("url") or b.get("url") for a, b in zip(page, properties, strict=True)]),
@@ -271,6 +341,12 @@ def _contacts(rows: ObjectRows, contacts: Sequence[int], promoted: Promoted) -> 
 
 def _needed(name: str, values: pa.Array) -> bool:
     return name in {"user_id", "anonymous_id", "timestamp", "event"} or values.null_count < len(values)
+
+
+def _session(call: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    """A session's number, which is its device's or its person's only."""
+    number, whose = one_text(context.get("sessionId")), _id(call.get("anonymousId") or call.get("userId"))
+    return f"{whose}:{number}" if number and whose else None
 
 
 def _bot(context: Mapping[str, Any]) -> bool | None:
@@ -350,7 +426,7 @@ def _left_over(
     around = {
         name: value
         for name, value in context.items()
-        if name not in {"page", "campaign", "traits", "groupId"} and value is not None
+        if name not in {"page", "campaign", "traits", "groupId", "sessionId"} and value is not None
     }
     if around:
         left["context"] = around
@@ -421,7 +497,6 @@ def _told_table(rows: Rows) -> str:
 
 def _table_rows(rows: Rows, promoted: Promoted, source: str, *, clock: Clock, own_tables: set[str]) -> Batch:
     """A block of one warehouse table."""
-    _check_kind(rows)
     table = _told_table(rows)
     if table in {"identifies", "users", "groups", "accounts", "aliases", "group_memberships"}:
         links, customers = _known_from_table(rows, table, clock)
@@ -458,6 +533,11 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
         "timestamp": first("timestamp", "original_timestamp", "received_at"),
         "received_at": first("received_at"),
         "event_id": first("id"),
+        "session_id": pc.binary_join_element_wise(
+            pc.coalesce(texts(first("anonymous_id")), texts(first("user_id"))),
+            texts(first("context_session_id")),
+            ":",
+        ),
         "url": first("context_page_url", "url"),
         "path": _table_path(cells),
         "referrer": first("context_page_referrer", "referrer"),
@@ -481,6 +561,7 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
         "order_id",
         "currency",
         "context_group_id",
+        "context_session_id",
     }
     used |= _OWN_COLUMNS | ({amount[0]} if amount else set()) | (set(_PAGE) if table == "pages" else set())
     used |= {name for name in cells if name.startswith(("_fivetran", "_sdc"))}
