@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -172,19 +172,61 @@ class NgramsAnalysis:
         )
 
     def finalize(self, partial: NgramsPartial) -> Ngrams:
-        """The most frequent runs of each group."""
-        names = np.array(self.symbols.names, object)
+        """The most frequent runs of each group; only of these names are written."""
         order = in_order(partial.groups, self.by, self.codebook)
+        labels = np.array(partial.groups, object)[order]
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
-        group = partial.rows[:, 0]
-        count, having, converted = partial.counts.T
-        units = partial.units[group]
+        runs = np.ascontiguousarray(partial.rows[:, 1:])
+        kept = self._shown(place[partial.rows[:, 0]], runs, partial.counts)
+        which = _as_one(runs)
+        shown = np.isin(which, which[kept]) if self.by else kept
+        phases = dominant_phases(self.symbols, partial.phases, self.codebook)
+        return Ngrams(
+            n=self.n,
+            units=int(partial.units.sum()),
+            different=len(np.unique(which)) if self.by else len(which),
+            of=self.symbols.of,
+            unit=self.unit,
+            by=self.by,
+            _frame=self._frame(partial, kept, labels, place),
+            _shown=self._frame(partial, shown, labels, place),
+            _runs=runs[kept],
+            _units={str(name): int(n) for name, n in zip(labels, partial.units[order], strict=True)},
+            _symbols=tuple(zip(self.symbols.names, phases, strict=True)),
+            _road=self.codebook.phases,
+        )
+
+    def _shown(
+        self, group: NDArray[np.int64], runs: NDArray[np.int32], counts: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Rows of the most frequent runs, group by group; ties by name."""
+        by_name = np.argsort(np.array(self.symbols.names, object))
+        rank = np.empty(len(by_name), np.int32)
+        rank[by_name] = np.arange(len(by_name), dtype=np.int32)
+        count, having, _ = counts.T
+        order = np.lexsort((*rank[runs[:, ::-1]].T, -count, -having, group))
+        if self.top is None:
+            return order
+        sorted_group = group[order]
+        first = np.searchsorted(sorted_group, sorted_group, "left")
+        return order[np.arange(len(order)) - first < self.top]
+
+    def _frame(
+        self,
+        partial: NgramsPartial,
+        kept: NDArray[Any],
+        labels: NDArray[np.object_],
+        place: NDArray[np.int64],
+    ) -> pd.DataFrame:
+        names = np.array(self.symbols.names, object)
+        rows = partial.rows[kept]
+        count, having, converted = partial.counts[kept].T
+        units = partial.units[rows[:, 0]]
         low, high = statistics.wilson(having, units)
         frame = pd.DataFrame(
             {
-                "group": place[group],
-                "ngram": [ARROW.join(names[one]) for one in partial.rows[:, 1:]],
+                "ngram": [ARROW.join(names[one]) for one in rows[:, 1:]],
                 "count": count,
                 "journeys": having,
                 "units": units,
@@ -195,35 +237,14 @@ class NgramsAnalysis:
                 "conversion": converted / np.maximum(having, 1) if self.has_goal else np.nan,
             }
         )
-        frame = frame.sort_values(
-            ["group", "journeys", "count", "ngram"], ascending=[True, False, False, True]
-        )
-        every = frame
-        if self.top is not None:
-            frame = frame.groupby("group", sort=False).head(self.top)
-        labels = np.array(partial.groups, object)[order]
-        phases = dominant_phases(self.symbols, partial.phases, self.codebook)
-        return Ngrams(
-            n=self.n,
-            units=int(partial.units.sum()),
-            different=len(set(every["ngram"])),
-            of=self.symbols.of,
-            unit=self.unit,
-            by=self.by,
-            _frame=self._labelled(frame, labels),
-            _every=self._labelled(every, labels),
-            _units={str(name): int(n) for name, n in zip(labels, partial.units[order], strict=True)},
-            _phases=dict(zip(self.symbols.names, phases, strict=True)),
-            _road=self.codebook.phases,
-        )
+        if self.by:
+            frame.insert(0, self.by, labels[place[rows[:, 0]]])
+        return frame
 
-    def _labelled(self, frame: pd.DataFrame, labels: NDArray[np.object_]) -> pd.DataFrame:
-        frame = frame.reset_index(drop=True)
-        if not self.by:
-            return frame.drop(columns="group")
-        return frame.assign(group=labels[frame["group"].to_numpy(np.int64)]).rename(
-            columns={"group": self.by}
-        )
+
+def _as_one(rows: NDArray[np.int32]) -> NDArray[np.void]:
+    """Each row as one thing that can be compared."""
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
 def distinct_rows(rows: NDArray[np.int32], n_symbols: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -302,9 +323,10 @@ class Ngrams:
     unit: str
     by: str | None
     _frame: pd.DataFrame = field(repr=False)
-    _every: pd.DataFrame = field(repr=False)
+    _shown: pd.DataFrame = field(repr=False)
+    _runs: NDArray[np.int32] = field(repr=False)
     _units: dict[str, int] = field(repr=False)
-    _phases: dict[str, str] = field(repr=False)
+    _symbols: tuple[tuple[str, str], ...] = field(repr=False)
     _road: tuple[str, ...] = field(repr=False)
 
     def to_frame(self) -> pd.DataFrame:
@@ -325,7 +347,7 @@ class Ngrams:
         """
         if not self.by:
             raise ungrouped("ngrams")
-        having = self._every.set_index([self.by, "ngram"])["journeys"].to_dict()
+        having = self._shown.set_index([self.by, "ngram"])["journeys"].to_dict()
         rows = [
             (one, other, run_, having.get((one, run_), 0), mine, having.get((other, run_), 0), theirs)
             for (one, mine), (other, theirs) in combinations(self._units.items(), 2)
@@ -341,9 +363,9 @@ class Ngrams:
         rows = self._frame.reset_index(drop=True)
         blocks = pd.DataFrame(
             [
-                (row, position, name, self._phases[name])
-                for row, text in enumerate(rows["ngram"])
-                for position, name in enumerate(text.split(ARROW))
+                (row, position, *self._symbols[code])
+                for row, run_ in enumerate(self._runs)
+                for position, code in enumerate(run_)
             ],
             columns=["row", "position", "name", "phase"],
         )
