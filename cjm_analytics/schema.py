@@ -17,6 +17,7 @@ __all__ = [
     "CUSTOMERS",
     "INVITE",
     "LINKS",
+    "LINK_KINDS",
     "LOADED",
     "REJECTS",
     "SOURCE_KINDS",
@@ -92,9 +93,17 @@ REJECTS = pa.schema(
 )
 """An input row that could not be used, where it stood, and why."""
 
-LINKS = pa.schema([("alias", pa.string()), ("user_id", pa.string()), ("timestamp", _TIME)])
-"""An alias (an `anonymous_id`, or an e-mail address as `email:<address>`) seen together with a user id,
-where no event row says so itself."""
+LINKS = pa.schema(
+    [("alias", pa.string()), ("user_id", pa.string()), ("timestamp", _TIME), ("kind", pa.string())]
+)
+"""Two ids of one person, where no event row says so itself.
+
+`kind` is null where an alias (`anonymous_id`, `email:<address>`, `phone:<number>`, `<system>:<id>`) was
+seen together with a user id; `merge` where the vendor says that `alias` is a former user id of who is
+now `user_id`; `alias` where `user_id` holds another alias, as when a form tells whose address a device has.
+"""
+
+LINK_KINDS = (None, "merge", "alias")
 
 CUSTOMERS = pa.schema(
     [("user_id", pa.string()), ("timestamp", _TIME), ("attribute", pa.string()), ("value", pa.string())]

@@ -76,10 +76,11 @@ def events_of(rows: Prepared, promoted: Promoted, *, source: str, kind: str, clo
     return canonical(rows, layout, promoted, source=source, kind=kind, is_inferred=rows.inferred)
 
 
-def links_of(pairs: Iterable[tuple[str | None, str | None, object]]) -> pa.Table:
+def links_of(pairs: Iterable[tuple[str | None, str | None, object]], *, kind: str | None = None) -> pa.Table:
     """Links from (alias, user id, time) with the gaps left out and each pair once, at its first time.
 
-    An alias that is its own user id says that what looked anonymous is a person's name.
+    An alias that is its own user id says that what looked anonymous is a person's name. `kind` is one of
+    `schema.LINK_KINDS`: a vendor's merge record, or two aliases of one person.
     """
     first: dict[tuple[str, str], object] = {}
     for alias, user, time in pairs:
@@ -90,6 +91,7 @@ def links_of(pairs: Iterable[tuple[str | None, str | None, object]]) -> pa.Table
             "alias": pa.array([alias for alias, _ in first], pa.string()),
             "user_id": pa.array([user for _, user in first], pa.string()),
             "timestamp": pa.array(list(first.values()), LINKS.field("timestamp").type),
+            "kind": pa.array([kind] * len(first), pa.string()),
         },
         schema=LINKS,
     )

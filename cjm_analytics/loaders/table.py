@@ -507,10 +507,11 @@ def _with_links(batch: Batch) -> Batch:
     events = batch.events
     if _ALIAS not in events.column_names:
         return batch
-    both = events.select([_ALIAS, "user_id", "timestamp"]).rename_columns(LINKS.names).cast(LINKS)
+    both = events.select([_ALIAS, "user_id", "timestamp"]).rename_columns(["alias", "user_id", "timestamp"])
     known = pc.and_(pc.is_valid(both["alias"]), pc.is_valid(both["user_id"]))
     links = both.filter(known).group_by(["alias", "user_id"]).aggregate([("timestamp", "min")])
-    links = links.rename_columns(["alias", "user_id", "timestamp"]).cast(LINKS)
+    links = links.rename_columns(["alias", "user_id", "timestamp"])
+    links = links.append_column("kind", pa.nulls(links.num_rows, pa.string())).cast(LINKS)
     return replace(batch, events=events.drop_columns([_ALIAS]), links=links)
 
 
