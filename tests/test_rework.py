@@ -22,7 +22,7 @@ def journeys_like(*paths, **options):
 def test_repeats_returns_and_back_and_forth():
     result = rework(journeys_like("AABA", "ABAB", "C"))
     frame = result.to_frame().set_index("name")
-    assert frame.loc["A"].tolist()[:6] == [5, 2, 1, 1, 2, 2]
+    assert frame.loc["A"].tolist()[:7] == [5, 2, 2, 1, 1, 2, 2]
     assert frame.loc["B", ["returns", "returned", "share"]].tolist() == [1, 1, 0.5]
     assert result.loops()[["name", "by_way_of", "loops", "journeys"]].to_numpy().tolist() == [
         ["A", "B", 2, 2],

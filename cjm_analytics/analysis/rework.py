@@ -45,9 +45,9 @@ def rework(
     Returns
     -------
     Rework
-        Columns `name, events, journeys` (that have it), `repeats, repeated` (journeys with one), `returns,
-        returned, share` (of the journeys that have it, those that return), `low, high` (Wilson). By
-        `returned`, descending, then by name.
+        Columns `name, events, journeys` (that have it), `again` (that have two or more), `repeats, repeated`
+        (journeys with one), `returns, returned, share` (of the journeys that have it, those that return),
+        `low, high` (Wilson). By `returned`, descending, then by name.
 
     Raises
     ------
@@ -108,6 +108,7 @@ class ReworkAnalysis:
                 "name": np.array(self.symbols.names, object),
                 "events": counts[:, kernels.EVENTS],
                 "journeys": units,
+                "again": np.diagonal(partial.pairs[:, :, 0]),
                 "repeats": counts[:, kernels.REPEATS],
                 "repeated": counts[:, kernels.REPEATED],
                 "returns": counts[:, kernels.RETURNS],
