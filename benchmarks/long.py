@@ -42,7 +42,9 @@ ANALYSES = {
         "cjm.matches(j, ['kind 001 .. kind 002', 'kind 001 -> [^kind 002]* -> kind 003', "
         "'(start) -> . -> . -> (end)'])"
     ),
-    "attribution, eight models": "cjm.attribution(j, of='touchpoint', goal='kind 003', bootstrap=20)",
+    "attribution, eight models": (
+        "cjm.attribution(j, by='touchpoint', model='all', goal='kind 003', bootstrap=20)"
+    ),
     "Markov chain": "cjm.markov(j, goal='kind 003', bootstrap=20)",
 }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cjm_analytics.analysis.lifecycle import Lifecycle, lifecycle
     from cjm_analytics.analysis.markov import Markov, markov
     from cjm_analytics.analysis.matches import Matches, matches
-    from cjm_analytics.analysis.ngrams import Ngrams, ngrams
+    from cjm_analytics.analysis.ngrams import NGrams, ngrams
     from cjm_analytics.analysis.paths import Paths, paths
     from cjm_analytics.analysis.retention import Retention, retention
     from cjm_analytics.analysis.rework import Rework, rework
@@ -67,7 +67,7 @@ _HOME = {
     "Matches": "analysis.matches",
     "ModelError": "errors",
     "ModelWarning": "errors",
-    "Ngrams": "analysis.ngrams",
+    "NGrams": "analysis.ngrams",
     "Paths": "analysis.paths",
     "PatternError": "patterns",
     "Retention": "analysis.retention",
@@ -126,7 +126,7 @@ __all__ = [
     "Matches",
     "ModelError",
     "ModelWarning",
-    "Ngrams",
+    "NGrams",
     "Paths",
     "PatternError",
     "Retention",

@@ -30,11 +30,11 @@ def log_of(*ways, goal="buy"):
 def shares(result, model):
     frame = result.to_frame()
     mine = frame[frame["model"] == model]
-    return dict(zip(mine[result.of], mine["share"], strict=True))
+    return dict(zip(mine[result.by], mine["share"], strict=True))
 
 
 def asked(journeys, **options):
-    return attribution(journeys, **{"of": "touchpoint", "bootstrap": 0, **options})
+    return attribution(journeys, **{"by": "touchpoint", "model": "all", "bootstrap": 0, **options})
 
 
 WAYS = ("ad mail buy", "ad buy", "ad mail", "seo mail ad buy", "seo seo ad", "buy")
@@ -66,7 +66,7 @@ def test_two_touches_share_in_proportion_to_the_ends():
 
 
 def test_removal_effects_by_hand():
-    frame = asked(log_of("ad mail buy", "ad buy", "ad mail"), models="markov").to_frame()
+    frame = asked(log_of("ad mail buy", "ad buy", "ad mail"), model="markov").to_frame()
     assert frame["removal_effect"].tolist() == pytest.approx([1, 0.5])
     assert frame["share"].tolist() == pytest.approx([2 / 3, 1 / 3])
 
@@ -258,7 +258,7 @@ def test_shapley_by_its_definition_is_an_equal_share_of_each_way():
         for at, player in enumerate(order):
             value[player] += (worth(order[: at + 1]) - worth(order[:at])) / factorial(len(players))
     journeys = log_of(*(" ".join([*sorted(names), "buy"]) for names, n in ways for _ in range(n)))
-    fast = shares(asked(journeys, models="shapley"), "shapley")
+    fast = shares(asked(journeys, model="shapley"), "shapley")
     assert fast == pytest.approx({name: one / 12 for name, one in value.items()})
 
 
@@ -267,20 +267,37 @@ def test_a_column_of_the_events_can_be_credited_and_empty_cells_are_no_touch():
         "customer": ["a", "a", "a", "b", "b"], "time": [0, 1, 2, 0, 1],
         "touchpoint": ["x", "x", "buy", "x", "buy"], "utm_campaign": ["spring", None, None, "brand", None],
     })  # fmt: skip
-    result = asked(journeys_of(rows, goal="buy"), of="utm_campaign", models="first")
+    result = asked(journeys_of(rows, goal="buy"), by="utm_campaign", model="first")
     assert shares(result, "first") == {"brand": 0.5, "spring": 0.5}
 
 
 def test_cost_gives_return_on_spend():
     rows = [("a", 0, "ad"), ("a", 1, "buy"), ("b", 0, "mail"), ("b", 1, "buy")]
     frame = pd.DataFrame(rows, columns=["customer", "time", "touchpoint"]).assign(worth=[0, 30.0, 0, 10.0])
-    result = asked(journeys_of(frame, goal="buy"), value="worth", models="last", cost={"ad": 15, "mail": 20})
+    result = asked(journeys_of(frame, goal="buy"), value="worth", model="last", cost={"ad": 15, "mail": 20})
     found = result.to_frame().set_index("touchpoint")
     assert found["return_on_spend"].to_dict() == {"ad": 2.0, "mail": 0.5}
     assert found["cost_per_conversion"].to_dict() == {"ad": 15.0, "mail": 20.0}
     spent = pd.DataFrame({"touchpoint": ["ad", "ad", "mail"], "cost": [5, 10, 20]})
-    again = asked(journeys_of(frame, goal="buy"), value="worth", models="last", cost=spent)
+    again = asked(journeys_of(frame, goal="buy"), value="worth", model="last", cost=spent)
     pd.testing.assert_frame_equal(again.to_frame(), result.to_frame())
+
+
+def test_the_first_columns_are_what_by_names_conversions_share_and_value():
+    frame = attribution(log_of(*WAYS), by="touchpoint").to_frame()
+    assert [*frame][:4] == ["touchpoint", "conversions", "share", "value"]
+    assert set(frame["model"]) == {"markov"}
+
+
+def test_conversions_are_worth_what_their_own_column_says_unless_another_is_named():
+    rows = [("a", 0, "ad", 1.0, 5.0), ("a", 1, "buy", 30.0, 7.0), ("b", 0, "mail", 2.0, 5.0)]
+    frame = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "value", "worth"])
+    journeys = journeys_of(frame, goal="buy")
+    assert asked(journeys).value == 30
+    assert asked(journeys, value="worth").value == 7
+    without = asked(journeys_of(frame.drop(columns="value"), goal="buy"))
+    assert np.isnan(without.value)
+    assert without.to_frame()["value"].isna().all()
 
 
 def test_intervals_hold_the_truth_most_of_the_time():
@@ -288,7 +305,7 @@ def test_intervals_hold_the_truth_most_of_the_time():
     hits = 0
     for number in range(20):
         ways = ["ad buy" if one < 0.7 else "mail buy" for one in rng.random(400)]
-        result = attribution(log_of(*ways), of="touchpoint", models="last", seed=number)
+        result = attribution(log_of(*ways), by="touchpoint", model="last", seed=number)
         row = result.to_frame().set_index("touchpoint").loc["ad"]
         assert row["low"] < row["share"] < row["high"]
         hits += row["low"] <= 0.7 <= row["high"]
@@ -299,7 +316,7 @@ def test_intervals_do_not_depend_on_partitions():
     ways = ["ad mail buy", "seo buy", "ad", "seo mail"] * 30
     rows = [(f"c{n}", t, name) for n, way in enumerate(ways) for t, name in enumerate(way.split())]
     one, many = (
-        attribution(journeys_of(rows, goal="buy", n_partitions=n), of="touchpoint").to_frame() for n in (1, 5)
+        attribution(journeys_of(rows, goal="buy", n_partitions=n), by="touchpoint").to_frame() for n in (1, 5)
     )
     pd.testing.assert_frame_equal(one, many, check_exact=True)
 
@@ -307,14 +324,14 @@ def test_intervals_do_not_depend_on_partitions():
 def test_what_is_asked_is_checked():
     journeys = log_of(*WAYS)
     for options, error, said in (
-        ({"models": "markow"}, UnknownNameError, "Did you mean 'markov'"),
-        ({"of": "chanel"}, UnknownNameError, "Did you mean 'channel'"),
+        ({"model": "markow"}, UnknownNameError, "Did you mean 'markov'"),
+        ({"by": "chanel"}, UnknownNameError, "Did you mean 'channel'"),
         ({"goal": "bye"}, UnknownNameError, "Did you mean 'buy'"),
         ({"transform": "uniq"}, UnknownNameError, "Did you mean 'unique'"),
         ({"conversions": "any"}, UnknownNameError, "kind of conversions"),
         ({"order": 5}, InputError, "order 1 to 4"),
         ({"position": (0.5, 0.5, 0.5)}, InputError, "sum to 1"),
-        ({"models": []}, InputError, "empty"),
+        ({"model": []}, InputError, "empty"),
         ({"lookback": "3"}, InputError, "lookback"),
         ({"value": "touchpoint"}, InputError, "no column of numbers"),
         ({"cost": pd.DataFrame({"x": [1]})}, UnknownNameError, "column of cost="),
@@ -336,7 +353,7 @@ def test_nobody_converts():
 
 
 def test_the_chart_shows_every_model():
-    result = attribution(log_of(*WAYS * 5), of="touchpoint", bootstrap=20)
+    result = attribution(log_of(*WAYS * 5), by="touchpoint", model="all", bootstrap=20)
     figure = result.plot()
     assert [trace.name for trace in figure.data] == [name.replace("_", " ") for name in MODELS]
     assert "touchpoint" in result._repr_html_()
@@ -346,8 +363,8 @@ def test_the_chart_shows_every_model():
 def test_chains_of_many_states_are_solved_alike(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     journeys = journeys_of(random_rows(rng, n_customers=10, n_events=90, alphabet="ABCG"), goal="G")
-    full = asked(journeys, models="markov", order=2).to_frame()
+    full = asked(journeys, model="markov", order=2).to_frame()
     monkeypatch.setattr("cjm_analytics.removal._DENSE", 0)
     np.testing.assert_allclose(
-        asked(journeys, models="markov", order=2).to_frame()["share"], full["share"], atol=1e-12
+        asked(journeys, model="markov", order=2).to_frame()["share"], full["share"], atol=1e-12
     )

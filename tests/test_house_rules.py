@@ -25,7 +25,7 @@ RESULTS = [
     "Lifecycle",
     "Markov",
     "Matches",
-    "Ngrams",
+    "NGrams",
     "Paths",
     "Retention",
     "Rework",

@@ -22,7 +22,7 @@ from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
 from cjm_analytics.analysis.lifecycle import LifecycleAnalysis
 from cjm_analytics.analysis.markov import MarkovAnalysis
 from cjm_analytics.analysis.matches import MatchesAnalysis
-from cjm_analytics.analysis.ngrams import NgramsAnalysis
+from cjm_analytics.analysis.ngrams import NGramsAnalysis
 from cjm_analytics.analysis.paths import PathsAnalysis
 from cjm_analytics.analysis.retention import RetentionAnalysis
 from cjm_analytics.analysis.rework import ReworkAnalysis
@@ -35,9 +35,9 @@ from cjm_analytics.engine.local import LocalEngine
 from logs import journeys_of, random_rows
 
 PLANS = {
-    "attribution": lambda journeys: AttributionAnalysis.plan(journeys, bootstrap=20),
+    "attribution": lambda journeys: AttributionAnalysis.plan(journeys, model="all", bootstrap=20),
     "attribution of touchpoints, order 3": lambda journeys: AttributionAnalysis.plan(
-        journeys, of="touchpoint", goal="D", order=3, conversions="all", bootstrap=0
+        journeys, by="touchpoint", goal="D", order=3, conversions="all", bootstrap=0
     ),
     "drivers of a goal": lambda journeys: DriversAnalysis.plan(
         journeys, within="1 hour", properties="channel", settled=False
@@ -74,8 +74,8 @@ PLANS = {
     "markov": lambda journeys: MarkovAnalysis.plan(journeys, goal="D", bootstrap=10),
     "matches": lambda journeys: MatchesAnalysis.plan(journeys, ["A -> . -> C", "B .. D"]),
     "matches by group": lambda journeys: MatchesAnalysis.plan(journeys, "A", by="channel", unit="session"),
-    "ngrams": lambda journeys: NgramsAnalysis.plan(journeys, 3, top=None),
-    "ngrams by group": lambda journeys: NgramsAnalysis.plan(journeys, by="channel", unit="session"),
+    "ngrams": lambda journeys: NGramsAnalysis.plan(journeys, 3, top=None),
+    "ngrams by group": lambda journeys: NGramsAnalysis.plan(journeys, by="channel", unit="session"),
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
     "paths with scores": lambda journeys: PathsAnalysis.plan(journeys, top=None, instrument="nps"),
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),

@@ -56,8 +56,8 @@ _MONEY: Final = 10_000
 def attribution(  # noqa: PLR0913 - all but the first are named
     journeys: Journeys,
     *,
-    of: str = "channel",
-    models: str | Sequence[str] = MODELS,
+    by: str = "channel",
+    model: str | Sequence[str] = "markov",
     goal: str | None = None,
     value: str | None = None,
     conversions: str = "first",
@@ -78,7 +78,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     """How the credit for conversions is divided among channels, campaigns or touchpoints.
 
     A **way** is the sequence of a journey's touches up to its goal; a journey that reaches none has a way
-    that leads to nothing, open journeys included. A touch is an event that has a value in the column `of`;
+    that leads to nothing, open journeys included. A touch is an event that has a value in the column `by`;
     the event that is the goal is none. Of the touches stay, in this turn: those at most `lookback` before the
     end of the way; without `direct`, if `remove_direct` and any other is left; after `transform`, which takes
     direct repeats as one ("exposure"), only the first of each name ("unique"), or all ("none"); the last
@@ -108,13 +108,16 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     Parameters
     ----------
     journeys : Journeys
-    of : str
-        `channel`, `touchpoint`, `stage`, `phase`, or any column of the events (`utm_campaign`).
-    models : str or sequence of str
+    by : str
+        What gets the credit: `channel`, `touchpoint`, `stage`, `phase`, or any column of the events
+        (`utm_campaign`).
+    model : str or sequence of str
+        One of the models, several, or `"all"`.
     goal : str, optional
         A marker or touchpoint; default: the model's goal.
     value : str, optional
-        A column of numbers: what a conversion is worth, at the event of the goal; missing: 0.
+        A column of numbers: what a conversion is worth, at the event of the goal; an empty cell: 0. Default:
+        the events' own column `value`, where they have one.
     conversions : {"first", "all"}
         The journey's first goal only; or each of its goals, and every way begins behind the goal before.
     lookback : str or Timedelta, optional
@@ -129,7 +132,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     order : int
         1 to 4.
     cost : mapping or DataFrame, optional
-        What was spent, by name; of a DataFrame, its columns named `of` and `cost`.
+        What was spent, by name; of a DataFrame, the columns that `by` names and `cost`.
     bootstrap : int
         Resamples for the intervals; 0: none. Customers are divided into 64 groups by a hash of their ids, and
         groups are drawn, so that a customer's journeys stay together. Percentile intervals of the shares.
@@ -142,8 +145,9 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     Returns
     -------
     Attribution
-        Columns `model`, what `of` names, `share, low, high, conversions, value`, for markov `removal_effect`,
-        and with `cost`: `cost, cost_per_conversion, return_on_spend` (value by cost).
+        Columns: what `by` names, `conversions, share, value, model, low, high` (of the share), for markov
+        `removal_effect`, and with `cost`: `cost, cost_per_conversion, return_on_spend` (value by cost).
+        `value` is missing where conversions have none.
 
     Raises
     ------
@@ -159,8 +163,8 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     ...        "when": [f"2026-01-0{day}" for day in (1, 2, 3, 1, 2, 1, 2)]}
     >>> journeys = cjm.sessionize(cjm.ingest(
     ...     cjm.loaders.table(log, customer="who", timestamp="when", event="what", tz="UTC")))
-    >>> found = cjm.attribution(journeys, of="touchpoint", goal="buy", bootstrap=0,
-    ...                         models=["last", "linear", "markov"])
+    >>> found = cjm.attribution(journeys, by="touchpoint", goal="buy", bootstrap=0,
+    ...                         model=["last", "linear", "markov"])
     >>> found.wide()
     model       last  linear    markov
     touchpoint
@@ -169,8 +173,8 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     """
     analysis = AttributionAnalysis.plan(
         journeys,
-        of=of,
-        models=models,
+        by=by,
+        model=model,
         goal=goal,
         value=value,
         conversions=conversions,
@@ -194,7 +198,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
 class AttributionAnalysis:
     """The question that `attribution` asks each partition."""
 
-    of: str
+    by: str
     models: tuple[str, ...]
     goal: Named | None
     goal_markers: int
@@ -218,8 +222,8 @@ class AttributionAnalysis:
         cls,
         journeys: Journeys,
         *,
-        of: str = "channel",
-        models: str | Sequence[str] = MODELS,
+        by: str = "channel",
+        model: str | Sequence[str] = "markov",
         goal: str | None = None,
         value: str | None = None,
         conversions: str = "first",
@@ -237,17 +241,19 @@ class AttributionAnalysis:
         confidence: float = 0.95,
     ) -> AttributionAnalysis:
         """Check what was asked."""
-        check_by(journeys, of)
+        check_by(journeys, by)
         check_by(journeys, value)
+        if value is None and "value" in journeys.partitions[0].rows.names:
+            value = "value"
         check_goal(journeys.codebook, goal)
         if not has_goal(journeys, goal):
             raise InputError("There is no goal to give credit for: give goal='purchase', for example.")
-        asked = (models,) if isinstance(models, str) else tuple(models)
+        asked = MODELS if model == "all" else (model,) if isinstance(model, str) else tuple(model)
         if not asked:
-            raise InputError(f"models= is empty: name at least one of {', '.join(MODELS)}.")
+            raise InputError(f"model= is empty: name at least one of {', '.join(MODELS)}.")
         for one in asked:
             if one not in MODELS:
-                raise UnknownNameError("model", one, MODELS)
+                raise UnknownNameError("model", one, [*MODELS, "all"])
         if conversions not in {"first", "all"}:
             raise UnknownNameError("kind of conversions", conversions, ["first", "all"])
         if transform not in _TRANSFORMS:
@@ -259,7 +265,7 @@ class AttributionAnalysis:
             raise InputError(f"order={order}: chains of order 1 to 4 are fitted.")
         _check_numbers(position, confidence)
         return cls(
-            of,
+            by,
             tuple(dict.fromkeys(asked)),
             Named.read(journeys.codebook, goal, what="goal") if goal is not None else None,
             goal_markers(journeys),
@@ -273,7 +279,7 @@ class AttributionAnalysis:
             (float(position[0]), float(position[1]), float(position[2])),
             microseconds(half_life, name="half_life"),
             int(order),
-            _costs(cost, of),
+            _costs(cost, by),
             int(bootstrap),
             int(seed),
             confidence,
@@ -283,7 +289,7 @@ class AttributionAnalysis:
         """The ways of the partition, and what each model gives."""
         from cjm_analytics.kernels import attribution as kernels
 
-        labels = partition.labels(self.of)
+        labels = partition.labels(self.by)
         names = labels.names
         goal = self._goals(partition)
         direct = names.index(self.direct) if self.direct in names else -1
@@ -364,29 +370,27 @@ class AttributionAnalysis:
             frames.append(
                 pd.DataFrame(
                     {
-                        "model": model,
-                        self.of: np.array(names, object),
+                        self.by: np.array(names, object),
+                        "conversions": shares[0] * conversions[0],
                         "share": shares[0],
+                        "value": values if self.value is not None else np.nan,
+                        "model": model,
                         "low": low,
                         "high": high,
-                        "conversions": shares[0] * conversions[0],
-                        "value": values,
                         "removal_effect": effect,
                     }
                 )
             )
         frame = pd.concat(frames, ignore_index=True)
-        if self.value is None:
-            frame = frame.drop(columns="value")
         if "markov" not in self.models:
             frame = frame.drop(columns="removal_effect")
         if self.cost is not None:
             frame = self._priced(frame)
         return Attribution(
-            of=self.of,
+            by=self.by,
             models=self.models,
             conversions=int(partial.totals[:, 0].sum()),
-            value=total_value,
+            value=total_value if self.value is not None else float("nan"),
             without=int(partial.totals[:, 2].sum()),
             order=self.order,
             bootstrap=self.bootstrap,
@@ -439,11 +443,11 @@ class AttributionAnalysis:
         return low, high
 
     def _priced(self, frame: pd.DataFrame) -> pd.DataFrame:
-        spent = frame[self.of].map(dict(self.cost or {})).astype(float)
+        spent = frame[self.by].map(dict(self.cost or {})).astype(float)
         frame = frame.assign(
             cost=spent, cost_per_conversion=spent / frame["conversions"].where(frame["conversions"] > 0)
         )
-        if "value" in frame:
+        if self.value is not None:
             frame["return_on_spend"] = frame["value"] / spent.where(spent > 0)
         return frame
 
@@ -459,13 +463,13 @@ def _check_numbers(position: tuple[float, float, float], confidence: float) -> N
         raise InputError(f"confidence={confidence!r} must lie between 0 and 1.")
 
 
-def _costs(cost: Mapping[str, float] | pd.DataFrame | None, of: str) -> Mapping[str, float] | None:
+def _costs(cost: Mapping[str, float] | pd.DataFrame | None, by: str) -> Mapping[str, float] | None:
     if cost is None or isinstance(cost, Mapping):
         return cost
-    for name in (of, "cost"):
+    for name in (by, "cost"):
         if name not in cost:
             raise UnknownNameError("column of cost=", name, [str(one) for one in cost])
-    spent = cost.groupby(of)["cost"].sum()
+    spent = cost.groupby(by)["cost"].sum()
     return {str(name): float(one) for name, one in spent.items()}
 
 
@@ -539,16 +543,16 @@ class Attribution:
 
     Attributes
     ----------
-    of, models, order, bootstrap
+    by, models, order, bootstrap
         As asked.
     conversions : int
     value : float
-        Of all conversions.
+        Of all conversions; NaN where they have none.
     without : int
         Ways that led to no goal.
     """
 
-    of: str
+    by: str
     models: tuple[str, ...]
     conversions: int
     value: float
@@ -574,10 +578,10 @@ class Attribution:
         UnknownNameError
             There is no such column.
         """
-        measures = [str(name) for name in self._frame if name not in {"model", self.of}]
+        measures = [str(name) for name in self._frame if name not in {"model", self.by}]
         if measure not in measures:
             raise UnknownNameError("measure", measure, measures)
-        table = self._frame.pivot_table(measure, self.of, "model", sort=False, dropna=False)
+        table = self._frame.pivot_table(measure, self.by, "model", sort=False, dropna=False)
         table = table[[model for model in self.models if model in table]]
         mean = table.mean(axis=1)
         return table.loc[sorted(table.index, key=lambda name: (-mean[name], name))]
@@ -588,7 +592,7 @@ class Attribution:
 
         return attribution_chart(
             self._frame,
-            of=self.of,
+            by=self.by,
             models=self.models,
             conversions=self.conversions,
             without=self.without,
@@ -597,6 +601,6 @@ class Attribution:
 
     def _repr_html_(self) -> str:
         facts = {"conversions": f"{self.conversions:,}", "ways to no goal": f"{self.without:,}"}
-        if self.value:
+        if self.value > 0:
             facts["value"] = f"{self.value:,.2f}"
-        return card(f"Attribution by {self.of}", facts, self.wide().reset_index())
+        return card(f"Attribution by {self.by}", facts, self.wide().reset_index())

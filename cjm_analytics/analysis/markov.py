@@ -131,8 +131,8 @@ class MarkovAnalysis:
         return cls(
             AttributionAnalysis.plan(
                 journeys,
-                of=of,
-                models="markov",
+                by=of,
+                model="markov",
                 goal=goal,
                 transform="exposure" if collapse else "none",
                 order=_ORDER,
@@ -221,7 +221,7 @@ class Markov:
         rank = {one: place for place, one in enumerate(self.to_frame()["name"])}
         if name is not None:
             if name not in rank:
-                raise UnknownNameError(self._analysis.of, name, rank)
+                raise UnknownNameError(self._analysis.by, name, rank)
             frame = frame[frame["source"] == name]
         frame = frame.assign(rank=frame["source"].map(rank))
         order = frame.sort_values(["rank", "probability", "target"], ascending=[True, False, True])
@@ -259,7 +259,7 @@ class Markov:
         for (source, target), change in changes.items():
             for name, known in ((source, self._names), (target, [*places])):
                 if name not in known:
-                    raise UnknownNameError(self._analysis.of, name, known)
+                    raise UnknownNameError(self._analysis.by, name, known)
             asked.append((places[source], places[target], float(change)))
         if not asked:
             raise InputError("what_if({}) changes nothing: give {('cart', 'checkout'): 0.05}, for example.")
@@ -316,13 +316,13 @@ class Markov:
         """The probability to reach the goal from each name."""
         from cjm_analytics.charts.markov import to_goal_chart
 
-        return to_goal_chart(self.to_frame(), of=self._analysis.of, journeys=self.journeys)
+        return to_goal_chart(self.to_frame(), of=self._analysis.by, journeys=self.journeys)
 
     def _repr_html_(self) -> str:
         frame = self.to_frame()
         reached = float(frame["to_goal"].iloc[0]) if len(frame) else float("nan")
         facts = {"journeys": f"{self.journeys:,}", "reach the goal": f"{100 * reached:.1f} %"}
-        return card(f"Markov chain of {self._analysis.of}s", facts, frame)
+        return card(f"Markov chain of {self._analysis.by}s", facts, frame)
 
     @property
     def _n_groups(self) -> int:

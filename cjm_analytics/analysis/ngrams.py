@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
 
-__all__ = ["Ngrams", "NgramsAnalysis", "NgramsPartial", "ngrams"]
+__all__ = ["NGrams", "NGramsAnalysis", "NGramsPartial", "ngrams"]
 
 ARROW = " → "
 
 
 def ngrams(
     journeys: Journeys,
-    n: int = 2,
+    n: int = 3,
     *,
     of: str = "touchpoint",
     unit: str = "journey",
@@ -51,7 +51,7 @@ def ngrams(
     goal: str | None = None,
     top: int | None = 20,
     engine: Engine | None = None,
-) -> Ngrams:
+) -> NGrams:
     """Which runs of n neighbours occur most often.
 
     `count` is once per occurrence, overlaps included: A B A B has A B twice. `journeys` is once per journey.
@@ -77,8 +77,8 @@ def ngrams(
 
     Returns
     -------
-    Ngrams
-        Columns (what `by` names,) `ngram, count, journeys, units, share` (of the units), `low, high`
+    NGrams
+        Columns (what `by` names,) `ngram, count, journeys, share` (of the units), `units, low, high`
         (Wilson), `conversion` (of the journeys with it; missing without a goal).
 
     Raises
@@ -100,14 +100,14 @@ def ngrams(
     0  ad → help      2         1      2
     1  help → ad      1         1      2
     """
-    analysis = NgramsAnalysis.plan(
+    analysis = NGramsAnalysis.plan(
         journeys, n, of=of, unit=unit, by=by, collapse=collapse, goal=goal, top=top
     )
     return run(analysis, journeys, engine)
 
 
 @dataclass(frozen=True)
-class NgramsAnalysis:
+class NGramsAnalysis:
     """The question that `ngrams` asks each partition."""
 
     codebook: Codebook
@@ -124,7 +124,7 @@ class NgramsAnalysis:
     def plan(
         cls,
         journeys: Journeys,
-        n: int = 2,
+        n: int = 3,
         *,
         of: str = "touchpoint",
         unit: str = "journey",
@@ -132,7 +132,7 @@ class NgramsAnalysis:
         collapse: bool = True,
         goal: str | None = None,
         top: int | None = 20,
-    ) -> NgramsAnalysis:
+    ) -> NGramsAnalysis:
         """Check what was asked."""
         symbols = Symbols.read(journeys.codebook, of)
         check_count("n", n, none=None)
@@ -143,7 +143,7 @@ class NgramsAnalysis:
         known = has_goal(journeys, goal)
         return cls(journeys.codebook, symbols, int(n), unit, by, collapse, goal, known, top)
 
-    def map(self, partition: Partition) -> NgramsPartial:
+    def map(self, partition: Partition) -> NGramsPartial:
         """The runs of the partition."""
         from cjm_analytics.kernels.ngrams import list_ngrams
 
@@ -156,7 +156,7 @@ class NgramsAnalysis:
         once = np.unique(number * max(len(asked.offsets), 1) + unit)
         owner, holder = np.divmod(once, max(len(asked.offsets), 1))
         converted = asked.converted(self.goal)
-        return NgramsPartial(
+        return NGramsPartial(
             groups.names,
             np.bincount(groups.codes, minlength=len(groups.names)).astype(np.int64),
             rows,
@@ -171,7 +171,7 @@ class NgramsAnalysis:
             self.symbols.count_phases(partition),
         )
 
-    def finalize(self, partial: NgramsPartial) -> Ngrams:
+    def finalize(self, partial: NGramsPartial) -> NGrams:
         """The most frequent runs of each group; only of these names are written."""
         order = in_order(partial.groups, self.by, self.codebook)
         labels = np.array(partial.groups, object)[order]
@@ -182,7 +182,7 @@ class NgramsAnalysis:
         which = _as_one(runs)
         shown = np.isin(which, which[kept]) if self.by else kept
         phases = dominant_phases(self.symbols, partial.phases, self.codebook)
-        return Ngrams(
+        return NGrams(
             n=self.n,
             units=int(partial.units.sum()),
             different=len(np.unique(which)) if self.by else len(which),
@@ -214,7 +214,7 @@ class NgramsAnalysis:
 
     def _frame(
         self,
-        partial: NgramsPartial,
+        partial: NGramsPartial,
         kept: NDArray[Any],
         labels: NDArray[np.object_],
         place: NDArray[np.int64],
@@ -229,8 +229,8 @@ class NgramsAnalysis:
                 "ngram": [ARROW.join(names[one]) for one in rows[:, 1:]],
                 "count": count,
                 "journeys": having,
-                "units": units,
                 "share": having / np.maximum(units, 1),
+                "units": units,
                 "low": low,
                 "high": high,
                 "converted": converted,
@@ -266,7 +266,7 @@ def distinct_rows(rows: NDArray[np.int32], n_symbols: int) -> tuple[NDArray[np.i
 
 
 @dataclass(frozen=True, eq=False)
-class NgramsPartial:
+class NGramsPartial:
     """The runs of some customers.
 
     Attributes
@@ -287,7 +287,7 @@ class NgramsPartial:
     counts: NDArray[np.int64]
     phases: NDArray[np.int64]
 
-    def __add__(self, other: NgramsPartial) -> NgramsPartial:
+    def __add__(self, other: NGramsPartial) -> NGramsPartial:
         groups, here, there = aligned(self.groups, other.groups)
         units = np.zeros(len(groups), np.int64)
         moved = []
@@ -299,11 +299,11 @@ class NgramsPartial:
         rows, number = distinct_rows(both, int(both.max(initial=0)))
         counts = np.zeros((len(rows), 3), np.int64)
         np.add.at(counts, number, np.concatenate([self.counts, other.counts]))
-        return NgramsPartial(groups, units, rows, counts, self.phases + other.phases)
+        return NGramsPartial(groups, units, rows, counts, self.phases + other.phases)
 
 
 @dataclass(frozen=True, eq=False)
-class Ngrams:
+class NGrams:
     """Runs of neighbours: made by `cjm.ngrams`.
 
     Attributes

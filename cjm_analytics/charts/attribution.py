@@ -23,7 +23,7 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexa
 
 
 def attribution_chart(
-    frame: pd.DataFrame, *, of: str, models: Sequence[str], conversions: int, without: int, order: int
+    frame: pd.DataFrame, *, by: str, models: Sequence[str], conversions: int, without: int, order: int
 ) -> go.Figure:
     """The largest names on top, with the interval of each share; at most 30, the rest is said.
 
@@ -31,7 +31,7 @@ def attribution_chart(
     ----------
     frame : DataFrame
         Columns of `Attribution.to_frame()`.
-    of : str
+    by : str
         What the names are.
     models : sequence of str
         In the order of the legend.
@@ -42,7 +42,7 @@ def attribution_chart(
     """
     import plotly.graph_objects as go
 
-    mean = frame.groupby(of, sort=False)["share"].mean()
+    mean = frame.groupby(by, sort=False)["share"].mean()
     names = sorted(mean.index, key=lambda name: (-mean[name], str(name)))
     shown = names[:_MOST]
     row_height = max(30, 11 * len(models) + 10)
@@ -52,12 +52,12 @@ def attribution_chart(
         rest = float(mean[names[_MOST:]].sum())
         said.append(f"{len(names) - len(shown):,} more share {theme.percent(rest)}")
     figure = theme.figure(
-        f"How much credit each {of} gets", subtitle=" · ".join(said), height=height, width=_WIDTH
+        f"How much credit each {by} gets", subtitle=" · ".join(said), height=height, width=_WIDTH
     )
     place = {name: number for number, name in enumerate(shown)}
     palette = theme.colours(models)
     for number, model in enumerate(models):
-        mine = frame[(frame["model"] == model) & frame[of].isin(shown)]
+        mine = frame[(frame["model"] == model) & frame[by].isin(shown)]
         if not len(mine):
             continue
         offset = (number - (len(models) - 1) / 2) * 0.72 / max(len(models), 1)
@@ -72,14 +72,14 @@ def attribution_chart(
         figure.add_trace(
             go.Scatter(
                 x=mine["share"],
-                y=[place[name] + offset for name in mine[of]],
+                y=[place[name] + offset for name in mine[by]],
                 mode="markers",
                 name=label,
                 error_x=error,
                 cliponaxis=False,
                 marker={"size": 8, "color": palette[model], "symbol": _SYMBOLS[number % len(_SYMBOLS)]},
                 customdata=np.column_stack(
-                    [[plain(name) for name in mine[of]], mine["conversions"], mine["low"], mine["high"]]
+                    [[plain(name) for name in mine[by]], mine["conversions"], mine["low"], mine["high"]]
                 ),
                 hovertemplate=f"<b>%{{customdata[0]}}</b>, {label}<br>%{{x:.1%}} "
                 "(%{customdata[2]:.1%} to %{customdata[3]:.1%})<br>%{customdata[1]:,.1f} of "
