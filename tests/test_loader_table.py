@@ -469,6 +469,27 @@ def test_the_skipped_hour_is_a_reject_and_the_repeated_one_is_the_first_and_mark
     ]
 
 
+def test_a_time_may_name_its_zone():
+    cells = [
+        "2025-03-30 01:59:59[Europe/Berlin]",
+        "2025-03-30 02:30:00[Europe/Berlin]",
+        "2025-03-09T06:00:00.5[America/Denver]",
+        "2025-07-01T12:00:00+02:00[Europe/Berlin]",
+        "2025-07-01 12:00:00[UTC]",
+    ]
+    found, reasons = times_of(cells)
+    assert found == [
+        ("2025-03-30 00:59:59", "second"),
+        ("2025-03-09 12:00:00.500000", "exact"),
+        ("2025-07-01 10:00:00", "second"),
+        ("2025-07-01 12:00:00", "second"),
+    ]
+    assert len(reasons) == 1
+    assert "2025-03-30 02:30:00 does not exist in Europe/Berlin" in reasons[0]
+    with pytest.raises(UnknownNameError, match="Europe/Berlin"):
+        times_of(["2025-07-01 12:00:00[Europe/Berlim]"])
+
+
 @pytest.mark.parametrize(
     "cells",
     [["2025-03-01 10:00"], [pd.Timestamp("2025-03-01 10:00")], [dt.date(2025, 3, 1)], ["2025-03-01"]],

@@ -184,6 +184,20 @@ def _request(time, target, user="-"):
     return f'203.0.113.5 - {user} {asked} 200 5120 "-" "Mozilla/5.0"'
 
 
+def _exported(time, number, **cells):
+    """An order as the admin of a shop exports it."""
+    return {
+        "Name": f"#{number}", "Email": "Ada@example.com", "Financial Status": "pending", "Currency": "EUR",
+        "Total": "49.90", "Created at": time.replace("T", " ") + " +0000", "Lineitem name": "Lamp",
+        "Id": f"74109{number}", "Source": "web", **cells,
+    }  # fmt: skip
+
+
+def _gift(number):
+    """A further item of an order."""
+    return {"Name": f"#{number}", "Email": "Ada@example.com", "Lineitem name": "Gift card"}
+
+
 def told(row, *, url, names=("page_view", "login", "purchase"), **marks):
     """The story by a function that writes one row of it."""
     return twice(
@@ -304,6 +318,32 @@ CASES = [
         bought(clicked(steps(channel="web"))),
         time="timestamp",
         unknown="properties.a_new_column",
+    ),
+    Case(
+        "shopify",
+        loaders.shopify,
+        "orders_export.csv",
+        [
+            _exported(SEEN, 999),
+            _exported(LOGIN, 1000),
+            _gift(1000),
+            _exported(SEEN, 999),
+            _exported(BOUGHT, 1001),
+        ],
+        [
+            {
+                "timestamp": time,
+                "event": "order_placed",
+                "anonymous_id": "email:ada@example.com",
+                "user_id": None,
+                "order_id": number,
+                "value": "49.9",
+                "currency": "EUR",
+                "channel": "web",
+            }
+            for time, number in ((SEEN, "999"), (LOGIN, "1000"), (BOUGHT, "1001"))
+        ],
+        time="Created at",
     ),
     Case(
         "access_log",

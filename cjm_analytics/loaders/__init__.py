@@ -7,6 +7,7 @@ from cjm_analytics.loaders.matomo import matomo
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
 from cjm_analytics.loaders.segment import rudderstack, segment
+from cjm_analytics.loaders.shopify import shopify
 from cjm_analytics.loaders.snowplow import snowplow
 from cjm_analytics.loaders.sql import sql
 from cjm_analytics.loaders.table import table
@@ -24,6 +25,7 @@ __all__ = [
     "posthog",
     "rudderstack",
     "segment",
+    "shopify",
     "snowplow",
     "sql",
     "table",

@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from cjm_analytics.errors import InputError, UnknownNameError
-from cjm_analytics.loaders.rows import BLOCK_ROWS, ColumnRows, CsvFormat, Rows, column_names
+from cjm_analytics.loaders.rows import (
+    BLOCK_ROWS,
+    HEADING_ROWS,
+    ColumnRows,
+    CsvFormat,
+    Rows,
+    column_names,
+)
 from cjm_analytics.loaders.values import strings
 
 if TYPE_CHECKING:
@@ -28,27 +35,32 @@ def excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
     The types of its columns are those of the whole sheet, so that no cell means something else in a block.
     """
     sheet = _sheet(file, written.sheet)
-    rows = iter(sheet.iter_rows())
-    number = 0
-    head: list[list[str]] = []
-    for cells in rows:
-        number += 1
-        if any(cell not in _EMPTY for cell in cells):
-            head.append([_text(cell) for cell in cells])
-        if len(head) == written.header_rows:
-            break
-    if not head:
+    filled = [
+        (place, cells)
+        for place, cells in enumerate(sheet.iter_rows(), start=1)
+        if any(cell not in _EMPTY for cell in cells)
+    ]
+    if not filled:
         raise InputError(f"{file.shown!r} is empty: not even a header row tells its columns.")
-    names = column_names(head, file.shown)
-    kept: list[Sequence[Any]] = []
-    numbers: list[int] = []
-    for place, cells in enumerate(rows, start=number + 1):
-        if any(cell not in _EMPTY for cell in cells):
-            kept.append(cells)
-            numbers.append(place)
+    names, n_head = _header(
+        [cells for _, cells in filled[: max(HEADING_ROWS, written.header_rows)]], written, file.shown
+    )
+    kept = [cells for _, cells in filled[n_head:]]
+    numbers = [place for place, _ in filled[n_head:]]
     table, places = _table(names, kept), np.array(numbers, np.int64)
     for start in range(0, max(len(kept), 1), BLOCK_ROWS):
         yield ColumnRows(file.shown, table.slice(start, BLOCK_ROWS), places[start : start + BLOCK_ROWS])
+
+
+def _header(first: Sequence[Sequence[Any]], written: CsvFormat, file: str) -> tuple[list[str], int]:
+    """Column names, and how many rows they take."""
+    head = [[_text(cell) for cell in cells] for cells in first]
+    if written.heading is not None:
+        for count in range(1, min(len(head), HEADING_ROWS) + 1):
+            names = written.heading(head[:count])
+            if names is not None:
+                return names, count
+    return column_names(head[: written.header_rows], file), written.header_rows
 
 
 def _sheet(file: InputFile, wanted: str | None) -> Any:  # noqa: ANN401 - the reader's own type

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.loaders.agents import device_of, is_bot
-from cjm_analytics.loaders.rows import inferred
+from cjm_analytics.loaders.rows import inferred, member
 from cjm_analytics.loaders.values import one_text, path_of, strings, texts
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def truths(values: pa.Array) -> NDArray[np.bool_]:
     return found
 
 
-def looked_up(side: str, where: Where, member: str) -> Saying:
+def looked_up(side: str, where: Where, name: str) -> Saying:
     """A member of the row of a side table that a column refers to.
 
     `looked_up("users", "requester_id", "external_id")` is the external id of the user whose key stands in
@@ -252,7 +252,7 @@ def looked_up(side: str, where: Where, member: str) -> Saying:
     def read(cells: Cells) -> pa.Array:
         table = cells.sides.get(side, {})
         keys = [key_text(key) for key in one.read(cells).to_pylist()]
-        return inferred([table.get(key, _NOTHING).get(member) if key else None for key in keys])
+        return inferred([member(table.get(key, _NOTHING), name) if key else None for key in keys])
 
     return Saying(read, one.reads)
 

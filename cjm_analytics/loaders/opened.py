@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["left_over", "objects_of", "opened", "promoted_cells"]
+__all__ = ["as_object", "left_over", "objects_of", "opened", "promoted_cells"]
 
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
@@ -92,13 +92,13 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
     if isinstance(rows, ObjectRows):
         if any(isinstance(one.get(head), str) for head in heads for one in rows.objects[:100]):
             parsed = [
-                one | {head: _parsed(one[head]) for head in heads if head in one} for one in rows.objects
+                one | {head: as_object(one[head]) for head in heads if head in one} for one in rows.objects
             ]
             return replace(rows, objects=parsed)
         return rows
     if not heads:
         return rows
-    cells = {head: [_parsed(cell) for cell in rows.column(head).to_pylist()] for head in heads}
+    cells = {head: [as_object(cell) for cell in rows.column(head).to_pylist()] for head in heads}
     return Opened(
         rows,
         [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)],
@@ -106,7 +106,8 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
     )
 
 
-def _parsed(cell: object) -> object:
+def as_object(cell: object) -> object:
+    """A cell that may hold an object or a list as JSON text, as that; any other as it is."""
     if isinstance(cell, str) and cell.lstrip()[:1] in {"{", "["}:
         try:
             return orjson.loads(cell)

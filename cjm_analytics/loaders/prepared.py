@@ -68,11 +68,13 @@ class Prepared:
         return self.text(row)
 
 
-def events_of(rows: Prepared, promoted: Promoted, *, source: str, kind: str, clock: Clock) -> Batch:
+def events_of(
+    rows: Prepared, promoted: Promoted, *, source: str, kind: str, clock: Clock, decimal: str = "."
+) -> Batch:
     """A block of laid-out rows as a batch."""
     mapped = {name: name for name in rows.columns if name in LOADED.names}
     email = "email" if "email" in rows.columns else None
-    layout = Layout(mapped, email=email, keep=promoted.keep, clock=clock)
+    layout = Layout(mapped, email=email, keep=promoted.keep, clock=clock, decimal=decimal)
     return canonical(rows, layout, promoted, source=source, kind=kind, is_inferred=rows.inferred)
 
 

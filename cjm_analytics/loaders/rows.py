@@ -29,13 +29,15 @@ from cjm_analytics.loaders.files import Recoded
 from cjm_analytics.loaders.values import as_json, json_texts, object_text, plain, strings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from typing import BinaryIO
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from typing import BinaryIO, TypeAlias
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from cjm_analytics.loaders.files import InputFile
+
+    Heading: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str] | None]
 
 __all__ = [
     "Broken",
@@ -58,6 +60,8 @@ _PLACES: Final = {
 }  # fmt: skip
 _ESCAPE: Final = re.compile(rb"\\(\r\n|[\tt\nn\\])")
 BLOCK_ROWS: Final = 131_072
+HEADING_ROWS: Final = 3
+"""So many rows a header may take that a format tells by itself."""
 _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
 _LONGEST_ROW: Final = 1 << 28
@@ -293,6 +297,9 @@ class CsvFormat:
         Of a workbook; by default the only one that has something in it.
     escaped : bool
         Whether a backslash makes a tab, a line break or a backslash behind it part of the cell.
+    heading : callable, optional
+        The first rows → the names of the columns if they are the whole header; asked with one row, then with
+        two, then with three. Where it never knows, `header_rows` hold.
     """
 
     sep: str | None = None
@@ -303,6 +310,7 @@ class CsvFormat:
     header_rows: int = 1
     sheet: str | None = None
     escaped: bool = False
+    heading: Heading | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if type(self.header_rows) is not int or self.header_rows < 1:
@@ -642,11 +650,18 @@ def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list
     text = io.StringIO(start.decode("utf-8", "replace"), newline="")
     reader = csv.reader(text, **_dialect(sep, written.quote))
     head: list[list[str]] = []
+    plain: tuple[list[list[str]], int] | None = None
     for cells in reader:
         if any(cell.strip() for cell in cells):
             head.append(cells)
+        if written.heading is not None and (names := written.heading(head)) is not None:
+            return names, reader.line_num
         if len(head) == written.header_rows:
-            return column_names(head, file), reader.line_num
+            plain = plain or (list(head), reader.line_num)
+        if plain is not None and (written.heading is None or len(head) == HEADING_ROWS):
+            break
+    if plain is not None:
+        return column_names(plain[0], file), plain[1]
     if head:
         raise InputError(f"{file!r} has fewer lines than header_rows={written.header_rows}.")
     raise InputError(f"{file!r} is empty: not even a header line tells its columns.")

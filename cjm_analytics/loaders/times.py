@@ -34,6 +34,9 @@ _CLASSES: Final = (("s", 10.0**11), ("ms", 10.0**14), ("us", 10.0**17), ("ns", n
 
 _NUMBER: Final = r"^[+-]?\d+(\.\d+)?$"
 _ZONED: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d(:?\d\d)?(:?\d\d)?([.,]\d+)?\s?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
+_NAMED: Final = r"^(?P<time>\d{4}-\d\d-\d\d[^\[]*)\[(?P<zone>[^\]]+)\]$"
+"""A time with the name of its zone behind it: `2025-03-01 10:00:00[Europe/Berlin]`."""
+
 _ISO: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?$"
 _SLASHED: Final = r"^\d{1,2}[./-]\d{1,2}[./-]\d{4}($|[ T,])"
 
@@ -233,6 +236,7 @@ class Clock:
         for pattern, read in (
             (_NUMBER, self._numbers_in_text),
             (_ZONED, self._zoned_text),
+            (_NAMED, self._named_text),
             (_ISO, self._local_text),
             (_SLASHED, self._slashed_text),
         ):
@@ -257,6 +261,19 @@ class Clock:
         tidy = pc.replace_substring_regex(words, r"\s?UTC$", "Z")
         tidy = pc.replace_substring_regex(tidy, r"\s([+-])", r"\1") if _spaced_offset(tidy) else tidy
         return _parsed(_six_places(tidy), _UTC, words, where.column)
+
+    def _named_text(self, words: pa.Array, where: _Where) -> Times:
+        """Each text by the clock of the zone that it names."""
+        found = pc.extract_regex(words, _NAMED)
+        times, zones = pc.struct_field(found, "time"), pc.dictionary_encode(pc.struct_field(found, "zone"))
+        codes = zones.indices.to_numpy()
+        joined = Times(pa.nulls(len(words), _UTC), np.zeros(len(words), np.int8), {})
+        for code, zone in enumerate(zones.dictionary.to_pylist()):
+            rows = np.flatnonzero(codes == code)
+            clock = Clock(zone, self.unit, (), self.dayfirst)
+            part = clock._texts(trimmed(times.take(pa.array(rows))), where.of(rows))
+            joined = _put(joined, part, rows)
+        return joined
 
     def _local_text(self, words: pa.Array, where: _Where) -> Times:
         found = _parsed(_six_places(words), _LOCAL, words, where.column)

@@ -117,36 +117,46 @@ class Part:
         Columns that tell this part where no name does.
     links : tuple of (alias, user id)
         Ids that a row says to belong to the same customer.
+    aliases : tuple of (alias, alias)
+        The same of two aliases, such as a device or an order and an address (`email:…`).
     traits : mapping
         Attribute of the customer → where it stands.
     customer, time : str or Saying, optional
         Whose traits they are, and when the links and traits were known.
     key : str, optional
         Makes the part a side table, held in memory: its rows by this column, for `looked_up`.
+    holds : tuple of str
+        What of a side row is held; default all.
     newest : str, optional
         Of several rows of one key the one with the greatest value here counts; default the last.
     unfold : callable, optional
         A row as an object → the rows that it stands for.
     together : callable, optional
         (all rows as objects, side tables) → (place of the row it comes from, row), for what only follows from
-        rows next to one another. The part is then held in memory.
+        rows next to one another. The part is then held in memory, unless there is a `run`.
+    run : str, optional
+        Rows that follow one another with the same value of this column are looked at `together`, and no
+        others.
     """
 
     events: tuple[Events, ...] = ()
     names: tuple[str, ...] = ()
     told_by: tuple[str, ...] = ()
     links: tuple[tuple[Where, Where], ...] = ()
+    aliases: tuple[tuple[Where, Where], ...] = ()
     traits: Mapping[str, Where] = field(default_factory=dict)
     customer: Where | None = None
     time: Where | None = None
     key: str | None = None
+    holds: tuple[str, ...] = ()
     newest: str | None = None
     unfold: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
     together: Callable[[list[dict[str, Any]], Sides], Iterable[tuple[int, dict[str, Any]]]] | None = None
+    run: str | None = None
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        said = [one for pair in self.links for one in pair] + list(self.traits.values())
+        said = [one for pair in (*self.links, *self.aliases) for one in pair] + list(self.traits.values())
         said += [one for one in (self.customer, self.time) if one is not None]
         own = {name for one in said for name in column(one).reads}
         return frozenset(own).union(*(one.reads for one in self.events))
@@ -184,6 +194,10 @@ class Vendor:
         How times are written.
     written : CsvFormat
         How its CSV files are written.
+    decimal : str
+        The decimal sign of numbers in text.
+    asked : tuple
+        What else the user said on how to read it.
     may_be_nameless : bool
         Rows without any id are excluded and counted, not rejected: consent was denied.
     superseded : callable, optional
@@ -200,6 +214,8 @@ class Vendor:
     dedupe: tuple[str, ...] = ("event_id",)
     clock: Clock = field(default_factory=lambda: Clock(tz="UTC"))
     written: CsvFormat = field(default_factory=CsvFormat)
+    decimal: str = "."
+    asked: tuple[object, ...] = ()
     may_be_nameless: bool = False
     superseded: Callable[[Sequence[str]], Collection[str]] | None = None
     reader: Callable[[InputFile], Iterator[Rows]] | None = None
@@ -247,7 +263,9 @@ class Vendor:
             files=tuple(file.shown for file in files),
             read=read,
             separable=tuple(files) if not self._is_joined else (),
-            reading=repr((self.name, wanted, self.clock.tz, self.clock.unit)),
+            reading=repr(
+                (self.name, wanted, self.clock.tz, self.clock.unit, self.written, self.decimal, self.asked)
+            ),
         )
 
     @property
@@ -258,7 +276,7 @@ class Vendor:
     @property
     def _is_joined(self) -> bool:
         """Whether a file means something else beside other files."""
-        return any(part.key or part.together for part in self.parts.values())
+        return any(part.key or (part.together and not part.run) for part in self.parts.values())
 
     def _part_of_file(self, file: InputFile) -> str | None:
         """The part by the name of a file or of its folder."""
@@ -329,6 +347,7 @@ class _Reading:
     source: str
     clock: Clock
     sides: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    open_runs: dict[str, list[Rows]] = field(default_factory=dict)
 
     def batches(
         self, files: Sequence[InputFile], told: Mapping[str, str | None], held: object
@@ -344,8 +363,12 @@ class _Reading:
                 yield self._strange(rows)
             elif part.together is None:
                 yield self._block(part, rows)
+            elif part.run is not None:
+                for closed in self._closed_runs(name or "", part.run, rows):
+                    yield from self._together(part, closed)
             else:
                 waiting[name or ""].append(rows)
+        waiting |= self.open_runs
         for name, several in waiting.items():
             yield from self._together(self.vendor.parts[name], several)
 
@@ -368,7 +391,8 @@ class _Reading:
         if part is None or part.key is None:
             return
         table = self.sides.setdefault(name or "", {})
-        for row in objects_of(rows):
+        said = objects_of(rows)
+        for row in said if part.unfold is None else [made for one in said for made in part.unfold(one)]:
             key = key_text(member(row, part.key))
             if key is None:
                 continue
@@ -377,7 +401,7 @@ class _Reading:
                 before, now = one_text(older.get(part.newest)), one_text(row.get(part.newest))
                 if (before or "") > (now or ""):
                     continue
-            table[key] = row
+            table[key] = {name: row[name] for name in part.holds if name in row} if part.holds else row
 
     def _strange(self, rows: Rows) -> Batch:
         """Rows of a table that this vendor's loader does not read."""
@@ -390,6 +414,34 @@ class _Reading:
             return self._mapped(part, rows, np.arange(len(rows)), rows)
         made = [(place, one) for place, row in enumerate(objects_of(rows)) for one in part.unfold(row)]
         return self._unfolded(part, rows, made)
+
+    def _closed_runs(self, name: str, run: str, rows: Rows) -> Iterator[list[Rows]]:
+        """The rows up to the last run, which may go on in the next block."""
+        objects = objects_of(rows)
+        keys = [member(one, run) for one in objects]
+        if not keys:
+            yield [rows]
+            return
+        starts = [
+            place for place in range(1, len(keys)) if keys[place] is None or keys[place] != keys[place - 1]
+        ]
+        pieces = [
+            ObjectRows(
+                rows.file, objects[begin:end], rows.numbers[begin:end], None, [] if begin else rows.broken
+            )
+            for begin, end in itertools.pairwise([0, *starts[-1:], len(keys)])
+        ]
+        held = self.open_runs.setdefault(name, [])
+        before = held[-1] if held else None
+        if before is not None:
+            last = member(objects_of(before)[-1], run)
+            if before.file != rows.file or last is None or last != keys[0]:
+                yield list(held)
+                held.clear()
+        held.append(pieces[0])
+        if len(pieces) > 1:
+            yield list(held)
+            held[:] = pieces[1:]
 
     def _together(self, part: Part, several: Sequence[Rows]) -> Iterator[Batch]:
         """All rows of a part that only mean something beside one another."""
@@ -428,7 +480,14 @@ class _Reading:
                 prepared = replace(prepared, broken=[])
             kind = events.kind or self.vendor.kind
             batches.append(
-                events_of(prepared, self.promoted, source=self.source, kind=kind, clock=self.clock)
+                events_of(
+                    prepared,
+                    self.promoted,
+                    source=self.source,
+                    kind=kind,
+                    clock=self.clock,
+                    decimal=self.vendor.decimal,
+                )
             )
         if not batches:
             rejects = rejects_of(self.source, raw.file, [], raw.broken)
@@ -503,7 +562,7 @@ class _Reading:
     def _known(self, part: Part, cells: Cells) -> tuple[pa.Table, pa.Table]:
         """Links and traits of a block."""
         size = len(cells)
-        if not size or not (part.links or part.traits):
+        if not size or not (part.links or part.aliases or part.traits):
             return links_of([]), attributes_of([])
 
         def read(where: Where) -> list[Any]:
@@ -516,8 +575,12 @@ class _Reading:
                 column(part.time).read(cells), numbers, column="time", file=cells.rows.file
             )
             times = found.values.to_pylist()
-        pairs = [
-            pair for alias, user in part.links for pair in zip(read(alias), read(user), times, strict=True)
+        links = [
+            links_of(
+                (pair for one, other in pairs for pair in zip(read(one), read(other), times, strict=True)),
+                kind=kind,
+            )
+            for pairs, kind in ((part.links, None), (part.aliases, "alias"))
         ]
         seen: list[tuple[str | None, object, str, str | None]] = []
         if part.traits and part.customer is not None:
@@ -525,7 +588,7 @@ class _Reading:
             for name, where in part.traits.items():
                 values = texts(column(where).read(cells)).to_pylist()
                 seen += zip(users, times, [name] * size, [one or None for one in values], strict=True)
-        return links_of(pairs), attributes_of(seen)
+        return pa.concat_tables(links), attributes_of(seen)
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
