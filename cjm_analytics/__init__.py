@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from cjm_analytics.events.ingest import ingest
+    from cjm_analytics.events.marks import BotRules, Internal
     from cjm_analytics.events.store import Events, open_events
     from cjm_analytics.journeys import Journeys, open_journeys
     from cjm_analytics.model import JourneyModel
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Attribution": "analysis.attribution",
+    "BotRules": "events.marks",
     "CJMError": "errors",
     "ConversionTimes": "analysis.conversion_times",
     "Drivers": "analysis.drivers",
@@ -58,6 +60,7 @@ _HOME = {
     "Flow": "analysis.flow",
     "Funnel": "analysis.funnel",
     "InputError": "errors",
+    "Internal": "events.marks",
     "JourneyMap": "analysis.journey_map",
     "JourneyModel": "model",
     "Journeys": "journeys",
@@ -109,6 +112,7 @@ _HOME = {
 
 __all__ = [
     "Attribution",
+    "BotRules",
     "CJMError",
     "ConversionTimes",
     "Drivers",
@@ -117,6 +121,7 @@ __all__ = [
     "Flow",
     "Funnel",
     "InputError",
+    "Internal",
     "JourneyMap",
     "JourneyModel",
     "Journeys",

@@ -27,7 +27,8 @@ __all__ = ["KEPT", "REASONS", "UNLIMITED", "Meaning", "machine_of", "meaning_of"
 KEPT = 0
 REASONS = (
     "in journeys",
-    "bots and tests",
+    "bots",
+    "tests",
     "excluded by the model",
     "survey invites",
     "unmatched and dropped",
@@ -35,7 +36,7 @@ REASONS = (
 )
 """What can become of an event; the codes of `Meaning.fate` are positions in it."""
 
-BOT, EXCLUDED, INVITED, DROPPED, MERGED = range(1, 6)
+BOT, TEST, EXCLUDED, INVITED, DROPPED, MERGED = range(1, 7)
 
 UNLIMITED = 2**62
 """Longer than any time between two events, in microseconds."""
@@ -185,10 +186,10 @@ def _meaning(kinds: pa.Table, model: JourneyModel | None, *, include_bots: bool)
     answer = asked & _flag(kinds, _HAS_SCORE)
     survey[~answer & ~invite] = -1
     named = (rule >= 0) | (marker > 0) | end | (survey >= 0)
-    bot = nothing if include_bots else _flag(kinds, "is_bot") | _flag(kinds, "is_test")
+    bot, test = (nothing if include_bots else _flag(kinds, name) for name in _FLAGS)
     dropped = ~named if model is not None and model.unmatched == "drop" else nothing
     fate = np.select(
-        [bot, excluded, invite, dropped], [BOT, EXCLUDED, INVITED, DROPPED], default=KEPT
+        [bot, test, excluded, invite, dropped], [BOT, TEST, EXCLUDED, INVITED, DROPPED], default=KEPT
     ).astype(np.int8)
     look_backs = np.array(
         [*(_attached_within(one) for one in model.surveys), UNLIMITED] if model else [UNLIMITED],

@@ -19,6 +19,7 @@ __all__ = [
     "LINKS",
     "LINK_KINDS",
     "LOADED",
+    "MARKS",
     "REJECTS",
     "SOURCE_KINDS",
     "TIME_QUALITIES",
@@ -69,6 +70,7 @@ CANONICAL = pa.schema(
         ("comment", pa.string()),
         ("is_bot", pa.bool_()),
         ("is_test", pa.bool_()),
+        ("marked_by", _NAME),
         ("properties", pa.string()),
         ("src_file", _NAME),
         ("src_row", pa.int64()),
@@ -76,11 +78,15 @@ CANONICAL = pa.schema(
 )
 """All canonical columns. Names that were promoted with `keep=` follow them, with their own types."""
 
-LOADED = CANONICAL.remove(CANONICAL.get_field_index("customer_id"))
-"""What a loader yields: everything but `customer_id`, which identity stitching fills at ingest.
+LOADED = pa.schema([one for one in CANONICAL if one.name not in {"customer_id", "marked_by"}])
+"""What a loader yields: everything but `customer_id`, which identity stitching fills at ingest, and
+`marked_by`, where ingest names the rule of its own that set `is_bot` or `is_test`.
 
 A loader may leave out every column that it has nothing for; ingest adds it as nulls.
 """
+
+MARKS = ("is_bot", "is_test", "marked_by")
+"""Who acted was no customer: a robot, somebody who tries things out; and which rule of ingest says so."""
 
 REJECTS = pa.schema(
     [

@@ -152,7 +152,7 @@ def sessionize(
         Events with a `session_id` of their system belong to that session as it is; all rules above then
         speak of the other events only. False: all events by the rules.
     include_bots : bool
-        Keep bots and tests.
+        Keep bots and tests; else `journeys.report()` counts them, an event that is both as a bot's.
     to : str or Path, optional
         Write the journeys into this folder, partition by partition, and return them opened from there.
     threads : int, optional

@@ -126,7 +126,7 @@ def test_the_report_s_shares_are_of_all_events():
     rows = [{"timestamp": 0}, {"timestamp": 1, "is_bot": True}, {"timestamp": 2}, {"timestamp": 3}]
     report = sessionize(events_of(rows)).report().to_frame().set_index("what")
     assert report.loc["in journeys"].tolist() == [3, 0.75]
-    assert report.loc["bots and tests"].tolist() == [1, 0.25]
+    assert report.loc["bots"].tolist() == [1, 0.25]
 
 
 def test_the_card_names_the_model_or_says_that_there_is_none(journeys):

@@ -413,7 +413,8 @@ def test_excluded_events_are_skipped_and_counted():
 def test_bots_and_tests_are_left_out_unless_asked_for(model):
     rows = [page(0, "/blog/1"), page(1, "/blog/1", is_bot=True), page(2, "/blog/1", is_test=True)]
     events, model = events_of(rows), shop() if model else None
-    assert sessionize(events, model).accounting["bots and tests"] == 2
+    accounting = sessionize(events, model).accounting
+    assert (accounting["bots"], accounting["tests"]) == (1, 1)
     assert sessionize(events, model, include_bots=True).n_events == 3
 
 
@@ -557,7 +558,7 @@ def test_an_empty_log_gives_no_journeys():
 
 def test_a_log_of_bots_alone_gives_no_journeys():
     journeys = journeys_of_one([page(0, "/blog/1", is_bot=True)])
-    assert (len(journeys), journeys.accounting["bots and tests"]) == (0, 1)
+    assert (len(journeys), journeys.accounting["bots"]) == (0, 1)
 
 
 def test_events_that_are_a_frame_are_refused_with_a_hint():

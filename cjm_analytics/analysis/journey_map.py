@@ -184,11 +184,10 @@ def _moment(created: str | dt.datetime | None, timezone: str) -> str:
 def _bots(journeys: Journeys) -> float | None:
     """Share of the events that were left out as a robot's or a test's."""
     frame = journeys.report().to_frame()
-    found = frame.loc[frame["what"] == _BOTS, "share"]
-    return float(found.iloc[0]) if len(found) else None
+    found = frame.loc[frame["what"].isin(["bots", "tests"]), "share"]
+    return float(found.sum()) if len(found) else None
 
 
-_BOTS = "bots and tests"
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905 - reads better
 
 

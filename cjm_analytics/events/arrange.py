@@ -33,6 +33,7 @@ class SourceCounts(NamedTuple):
     last: int
     bots: int
     known: int
+    tests: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Bucket:
             "customers": self.n_customers,
             "known": self.n_known,
             "counts": {
-                name: [one.kept, one.first, one.last, one.bots, one.known]
+                name: [one.kept, one.first, one.last, one.bots, one.known, one.tests]
                 for name, one in self.counts.items()
                 if one.kept
             },
@@ -79,8 +80,8 @@ class Bucket:
         return cls(
             table=pa.table({}),
             counts={
-                name: SourceCounts(kept, 0, first, last, bots, known)
-                for name, (kept, first, last, bots, known) in facts["counts"].items()
+                name: SourceCounts(kept, 0, first, last, bots, known, tests)
+                for name, (kept, first, last, bots, known, tests) in facts["counts"].items()
             },
             used={name: frozenset(texts) for name, texts in facts["used"].items()},
             n_customers=facts["customers"],
@@ -295,9 +296,7 @@ class Arrangement:
         self, table: pa.Table, removed: NDArray[np.int64], known: NDArray[np.bool_]
     ) -> dict[str, SourceCounts]:
         source, time = integers(table, "source", -1), integers(table, "timestamp", 0)
-        bots = np.zeros(len(source), dtype=bool)
-        if "is_bot" in table.column_names:
-            bots = pc.fill_null(table.column("is_bot"), False).to_numpy()
+        bots, tests = _flag(table, "is_bot"), _flag(table, "is_test")
         counts = {}
         for code, name in enumerate(self.names.texts("source").to_pylist()):
             mine = source == code
@@ -311,6 +310,7 @@ class Arrangement:
                 last=int(times.max(initial=np.iinfo(np.int64).min)),
                 bots=int((bots & mine).sum()),
                 known=int((known & mine).sum()),
+                tests=int((tests & mine).sum()),
             )
         return counts
 
@@ -323,6 +323,12 @@ def _stand_behind(is_old: NDArray[np.bool_], stays: NDArray[np.bool_], tied: NDA
     first_new[run[new][::-1]] = new[::-1]
     places = np.flatnonzero(is_old)
     return bool((places > first_new[run[places]]).any())
+
+
+def _flag(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    if name not in table.column_names:
+        return np.zeros(table.num_rows, dtype=bool)
+    return pc.fill_null(table.column(name), False).to_numpy()  # type: ignore[no-any-return]
 
 
 def _only_used(ids: pa.Array, code: NDArray[np.int32]) -> tuple[pa.Array, NDArray[np.int32]]:

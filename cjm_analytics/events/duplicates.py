@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.events.scatter import one_array, text_hashes
+from cjm_analytics.schema import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ALWAYS", "Ordered", "break_ties", "duplicates", "integers"]
 
-PLACE = frozenset({"seq", "src_file", "src_row", "received_at"})
-"""Where a row stood and when it came in: a row that equals another in all but these is the same event."""
+PLACE = frozenset({"seq", "src_file", "src_row", "received_at", *MARKS})
+"""Where a row stood, when it came in, and who is thought to have acted: a row that equals another in all but
+these is the same event."""
 
 ALWAYS = frozenset({"timestamp", "event", "seq", "source", "src_file", "src_row"})
 """Columns that are never missing: a key of which all the others are missing says nothing."""

@@ -84,6 +84,8 @@ class Manifest:
     observation_ends : mapping of str to int
     report : mapping
         As `IngestReport.to_json` gives it.
+    rules : mapping
+        As `Rules.to_json` gives it: how robots and the company's own people are told.
     """
 
     schema: pa.Schema
@@ -99,6 +101,7 @@ class Manifest:
     observation_start: int = 0
     observation_ends: Mapping[str, int] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -123,6 +126,7 @@ class Manifest:
                 "observation_start",
                 "observation_ends",
                 "report",
+                "rules",
             )
         }
         places = {
@@ -152,6 +156,7 @@ class Manifest:
             observation_start=values["observation_start"],
             observation_ends=values["observation_ends"],
             report=values["report"],
+            rules=values["rules"],
             **parts,
         )
 

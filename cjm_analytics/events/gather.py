@@ -17,6 +17,7 @@ from cjm_analytics.events.attributes import PREFIX, Attributes
 from cjm_analytics.events.duplicates import integers
 from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS, EVIDENCE, Evidence, Stitching
 from cjm_analytics.events.intake import CODED_COLUMNS, Intake, Limits, Names
+from cjm_analytics.events.marks import NO_RULES, Rules, unmarked
 from cjm_analytics.events.rejects import Rejects
 from cjm_analytics.events.report import IngestReport
 from cjm_analytics.events.scatter import BINS, Scatter, one_array
@@ -51,6 +52,8 @@ class Gathering:
         compared with those that were read before.
     write_rejects : callable or None
         Writes rejects under a running number.
+    rules : Rules
+        What marks rows as a robot's or the company's own.
 
     Attributes
     ----------
@@ -89,6 +92,7 @@ class Gathering:
         limits: Limits,
         spill: Path | None = None,
         write_rejects: Callable[[int, pa.Table], File] | None = None,
+        rules: Rules = NO_RULES,
     ) -> None:
         self.names = Names()
         self.types: dict[str, pa.DataType] = {}
@@ -106,6 +110,7 @@ class Gathering:
         self.customers = self.attributes.wide()
         self.described = self.attributes.long()
         self.dropped: Counter[str] = Counter()
+        self.rules = rules
         self._limits = limits
         self._windows: Mapping[str, Window] = {}
         self._now_read: set[tuple[str, str]] = set()
@@ -134,7 +139,7 @@ class Gathering:
             if source.name in self.intakes:
                 keep |= self.intakes[source.name].keep
             self.intakes[source.name] = Intake(
-                source.name, keep, self._limits, self.names, seen=known["rows"]
+                source.name, keep, self._limits, self.names, seen=known["rows"], rules=self.rules
             )
 
     def replace(self, windows: Mapping[str, Window]) -> None:
@@ -145,6 +150,7 @@ class Gathering:
         """Take in what a store knows beside its rows: names, ids, attributes and accounts."""
         self.sources = {name: {**known} for name, known in old.sources.items()}
         self.before = IngestReport.from_json(old.report)
+        self.rules = self.rules.or_those_of(old.rules)
         for file in old.identity:
             self.evidence.add(folder.read(file))
         for file in old.customers:
@@ -156,12 +162,12 @@ class Gathering:
     def read_again(self, groups: Iterable[pa.Table]) -> None:
         """Take in rows of the store, to find out anew whose they are."""
         for group in groups:
-            self._put(self._without_replaced(self.coded(group)))
+            self._put(self._without_replaced(self.coded(unmarked(group))))
 
     def take_over(self, groups: Iterable[pa.Table]) -> None:
         """Take in rows of the store with the customers that they have."""
         for group in groups:
-            self._resolve(self.with_customers(group))
+            self._resolve(self._with_customers(group))
 
     def read(self, source: EventSource, advance: Callable[[int], object]) -> None:
         """Take in a source; `advance` is told the number of rows now and then."""
@@ -195,6 +201,21 @@ class Gathering:
         self.pairs = self.evidence.table()
         self.stitching = rule.resolve(self.pairs)
         self.customers = self.attributes.wide()
+
+    def own_people(self) -> pa.Array:
+        """After `decide`: the customers of whom an address is known that is the company's own."""
+        none = pa.array([], pa.string())
+        if self.rules.internal is None or not self.rules.internal.domains:
+            return none
+        found = []
+        for table, address, customer in (
+            (self.stitching.owners, "alias", "user_id"),
+            (self.customers, PREFIX + "email", "customer_id"),
+        ):
+            if address in table.column_names:
+                own = self.rules.internal.own_texts(table.column(address).cast(pa.string()))
+                found += table.column(customer).filter(own).cast(pa.string()).chunks
+        return pa.concat_arrays([none, *found]).unique()
 
     def settle(self) -> None:
         """All rows are here: give every waiting one its customer."""
@@ -247,6 +268,10 @@ class Gathering:
             kind = pa.int32() if name in CODED_COLUMNS else schema.field(name).type
             self.types[name] = wider(self.types.get(name, kind), kind)
 
+    def note(self, said: str | None) -> None:
+        """Tell the reader of the report something, if there is something to tell."""
+        self.notes += [said] if said else []
+
     def note_dropped(self) -> None:
         """Say which rows were replaced."""
         for name, n_rows in sorted(self.dropped.items()):
@@ -268,7 +293,10 @@ class Gathering:
         return events if stays.all() else events.filter(pa.array(stays))
 
     def with_customers(self, stored: pa.Table) -> pa.Table:
-        """Rows of a store as they are put into bins: whose they are is known."""
+        """Rows of a store as they are put into bins: whose they are is known, and nobody is judged yet."""
+        return self._with_customers(unmarked(stored))
+
+    def _with_customers(self, stored: pa.Table) -> pa.Table:
         events = self.coded(stored)
         owner = stored.column("customer_id").cast(pa.string())
         if "user_id" not in events.column_names:

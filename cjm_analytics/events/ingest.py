@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cjm_analytics.columns import MemoryColumns
+from cjm_analytics.columns import FileColumns, MemoryColumns
 from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
 from cjm_analytics.events.far import folder_at
@@ -23,12 +24,14 @@ from cjm_analytics.events.gather import Gathering, wider
 from cjm_analytics.events.growth import Growth, Window, bins_of_bucket
 from cjm_analytics.events.identity import EVIDENCE, Identity, Stitching
 from cjm_analytics.events.intake import CODED_COLUMNS, Limits
-from cjm_analytics.events.partition import EventPartition
-from cjm_analytics.events.report import IdentityFacts, IngestReport, SourceAccount
+from cjm_analytics.events.marking import Marking, Run, mark
+from cjm_analytics.events.marks import NO_RULES, BotRules, Internal, Rules
+from cjm_analytics.events.partition import EventColumns, EventPartition
+from cjm_analytics.events.report import IdentityFacts, IngestReport, Marked, SourceAccount
 from cjm_analytics.events.scatter import BINS
 from cjm_analytics.events.store import CODED, Events, open_folder
 from cjm_analytics.progress import progress_bar
-from cjm_analytics.schema import CANONICAL, EventSource
+from cjm_analytics.schema import CANONICAL, MARKS, EventSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,12 +72,14 @@ _NO_EVENTS = {
 T = TypeVar("T")
 
 
-def ingest(
+def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     sources: EventSource | Iterable[EventSource],
     *,
     to: str | Path | None = None,
     identity: IdentityRule | None = None,
     customers: object = None,
+    bots: BotRules | None = None,
+    internal: Internal | None = None,
     dedupe: bool = True,
     complete_until: object = None,
     replace: object = None,
@@ -98,7 +103,8 @@ def ingest(
     **Duplicates** are rows of one customer and one source that agree in the columns by which the source tells
     its events apart (`source.dedupe`, for example the vendor's event id). For a source that names none, and a
     row in which all of these are missing, they are rows that agree in everything but their place in the input
-    (`seq`, `src_file`, `src_row`) and the time they were received. The one received first stays. A log with
+    (`seq`, `src_file`, `src_row`), the time they were received, and whether they are a robot's or a test. The
+    one received first stays. A log with
     whole seconds may hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id`
     stays null where the source has none.
 
@@ -106,6 +112,12 @@ def ingest(
     after they were received (after `now`, where that is unknown), with names or ids longer than 10,000 bytes
     or with a NUL byte, and what the loaders turned away. They are kept with their reasons:
     `events.rejects()`. Per source, read = kept + duplicates + rejected + excluded.
+
+    **Robots, tests and the company's own people** stay in the store, marked by `is_bot` and `is_test`, and
+    `cjm.sessionize` leaves them out and counts them. A loader marks what the export says of a row (a user
+    agent that names a robot, a flag of the vendor, a test order). What is only likely is marked where it is
+    asked for, and `marked_by` names the rule: `bots=cjm.BotRules()` by behaviour, `internal=cjm.Internal(…)`
+    by IP address and e-mail domain.
 
     **Appending.** Into a folder that is an event store already, new rows join the old ones: customers are
     resolved again over both, duplicates of old rows are removed, and the result is that of one ingest of
@@ -128,6 +140,12 @@ def ingest(
         Attributes of customers. A frame has a column `customer_id`, one column per attribute, and perhaps
         `timestamp` (when it was known; default now). The latest known value of each attribute stands in the
         column `customer.<attribute>` of every event of the customer, as text.
+    bots : BotRules, optional
+        Mark robots by how they behave. Off by default: a rule of behaviour is a guess about a log, and no
+        person's data should go missing by a guess. A store keeps its rules; `BotRules` with all of them None
+        takes the marks back.
+    internal : Internal, optional
+        Mark the company's own people. A store keeps these, too.
     dedupe : bool
         Whether duplicates are removed.
     complete_until : timestamp or mapping of str to timestamp, optional
@@ -185,6 +203,7 @@ def ingest(
         n_partitions=_as_count(n_partitions),
         progress=progress,
         replace=_as_windows(replace, {source.name for source in every}, to),
+        rules=Rules(_checked("bots", bots, BotRules), _checked("internal", internal, Internal)),
     )
     if to is None:
         return _in_memory(asked)
@@ -205,6 +224,7 @@ class _Asked:
     n_partitions: int | None
     progress: bool | None
     replace: Mapping[str, Window]
+    rules: Rules = NO_RULES
 
 
 @dataclass(frozen=True)
@@ -219,7 +239,7 @@ class _Result:
 
 
 def _in_memory(asked: _Asked) -> Events:
-    gathering = Gathering(asked.limits)
+    gathering = Gathering(asked.limits, rules=asked.rules)
     _gather(asked, gathering)
     gathering.settle()
     arrangement = _arrangement(asked, gathering, None)
@@ -229,7 +249,14 @@ def _in_memory(asked: _Asked) -> Events:
         _wanted_buckets(asked, gathering),
         lambda pieces, _, bins: arrangement.bucket(pieces, bins),
     )
-    result = _summed_up(asked, gathering, buckets)
+    marks: tuple[Marked, ...] = ()
+    if asked.rules:
+        schema = _schema(gathering)
+        runs = [[Run(one, EventPartition.of(one.table, schema).columns, one)] for one in buckets]
+        marking = mark(runs, asked.rules, gathering.own_people(), lambda bucket, _: bucket)
+        buckets, marks = [one for (one,) in marking.runs], marking.marks
+        gathering.note(marking.note)
+    result = _summed_up(asked, gathering, buckets, marks)
     return Events(
         partitions=tuple(EventPartition.of(bucket.table, result.schema) for bucket in buckets),
         schema=result.schema,
@@ -297,7 +324,8 @@ class _Writing:
     def __init__(self, asked: _Asked, folder: Folder, old: Manifest | None, spill: Path) -> None:
         self._asked, self._folder, self._old = asked, folder, old
         self._run = uuid.uuid4().hex[:12]
-        self.gathering = Gathering(asked.limits, spill, self._write_rejects)
+        self._numbers = itertools.count(1)
+        self.gathering = Gathering(asked.limits, spill, self._write_rejects, asked.rules)
         if old:
             self.gathering.remember(folder, old)
 
@@ -317,9 +345,9 @@ class _Writing:
         gathering.note_dropped()
         if growth and len(anew) == len(growth.runs):
             growth = None
-        return self.manifest(growth, anew)
+        return self.manifest(growth, anew, judge=bool(gathering.rules))
 
-    def manifest(self, growth: Growth | None, anew: set[int]) -> Manifest:
+    def manifest(self, growth: Growth | None, anew: set[int], *, judge: bool = False) -> Manifest:
         """Write all rows; the buckets of a store that grows get another run, unless they are written anew."""
         gathering, old = self.gathering, self._old
         arrangement = _arrangement(self._asked, gathering, growth)
@@ -341,8 +369,13 @@ class _Writing:
 
         n_buckets = len(growth.runs) if growth else _wanted_buckets(self._asked, gathering)
         written = _each_bucket(self._asked, gathering, n_buckets, write)
+        marks = gathering.before.marked
+        if judge:
+            marking = self._marked(written)
+            written, marks = marking.runs, marking.marks
+            gathering.note(marking.note)
         pieces = [piece for one in written for piece in one]
-        result = _summed_up(self._asked, gathering, [piece.bucket for piece in pieces])
+        result = _summed_up(self._asked, gathering, [piece.bucket for piece in pieces], marks)
         return Manifest(
             schema=result.schema,
             events=tuple(piece.file for piece in pieces if piece.file),
@@ -357,10 +390,26 @@ class _Writing:
             observation_start=result.start,
             observation_ends=result.ends,
             report=result.report.to_json(),
+            rules=gathering.rules.to_json(),
         )
 
+    def _marked(self, written: Sequence[Sequence[_Piece]]) -> Marking[_Piece]:
+        """The runs of all buckets with the marks that the rules want."""
+        schema = _schema(self.gathering)
+
+        def columns(file: File) -> EventColumns:
+            path = self._folder.path / file.path
+            return EventColumns(FileColumns(path), schema, file.rows, str(path))
+
+        runs = [
+            [Run(piece.bucket, columns(piece.file), piece) for piece in one if piece.file] for one in written
+        ]
+        marking = mark(runs, self.gathering.rules, self.gathering.own_people(), self._write)
+        empty = [[piece for piece in one if not piece.file] for one in written]
+        return marking._replace(runs=[[*one, *other] for one, other in zip(marking.runs, empty, strict=True)])
+
     def _write(self, bucket: Bucket, number: int) -> _Piece:
-        path = f"events/bucket={number:04d}/{self._run}.parquet"
+        path = f"events/bucket={number:04d}/{self._run}-{next(self._numbers)}.parquet"
         file = replace_fields(_write_bucket(self._folder, path, bucket), bucket=number, facts=bucket.facts())
         return _Piece(bucket.without_rows(), file)
 
@@ -417,7 +466,9 @@ def _gather(asked: _Asked, gathering: Gathering) -> None:
 def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> Arrangement:
     if growth:
         gathering.note_types(growth.before.filled, growth.before.schema)
-    types = gathering.types or _NO_EVENTS
+    types = dict(gathering.types or _NO_EVENTS)
+    if gathering.rules:
+        types |= {name: pa.int32() if name in CODED_COLUMNS else pa.bool_() for name in MARKS}
     ordered = [name for name in CANONICAL.names if name in types]
     ordered += sorted(set(types) - set(ordered))
     names = gathering.customers.column_names[1:]
@@ -491,7 +542,9 @@ def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
     )
 
 
-def _summed_up(asked: _Asked, gathering: Gathering, buckets: Sequence[Bucket]) -> _Result:
+def _summed_up(
+    asked: _Asked, gathering: Gathering, buckets: Sequence[Bucket], marks: tuple[Marked, ...]
+) -> _Result:
     accounts = tuple(_account(name, gathering, buckets) for name in sorted(gathering.sources))
     facts = IdentityFacts(
         anonymous_ids=gathering.stitching.owners.num_rows,
@@ -513,6 +566,7 @@ def _summed_up(asked: _Asked, gathering: Gathering, buckets: Sequence[Bucket]) -
             gathering.rejects.reasons(gathering.before.reject_reasons),
             facts,
             tuple(gathering.notes),
+            marks,
         ),
     )
 
@@ -535,6 +589,7 @@ def _account(name: str, gathering: Gathering, buckets: Sequence[Bucket]) -> Sour
         last=max((one.last for one in kept), default=None),
         bots=sum(one.bots for one in counts),
         known=sum(one.known for one in counts),
+        tests=sum(one.tests for one in counts),
     )
 
 
@@ -629,6 +684,12 @@ def _as_windows(windows: object, sources: AbstractSet[str], to: object) -> dict[
             raise InputError(f"replace={window!r} is empty: the first instant must lie before the second.")
         found[str(source)] = (start, end)
     return found
+
+
+def _checked(name: str, rule: T | None, kind: type[T]) -> T | None:
+    if rule is not None and not isinstance(rule, kind):
+        raise InputError(f"{name}={rule!r} is no rule. Write {name}=cjm.{kind.__name__}(…).")
+    return rule
 
 
 def _as_share(share: float) -> float:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.schema import LOADED, REJECTS
+from cjm_analytics.events.marks import ADDRESS, NO_RULES, Rules
+from cjm_analytics.schema import CANONICAL, LOADED, REJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["CODED_COLUMNS", "IDS", "Intake", "Limits", "Names"]
 
 IDS = ("user_id", "anonymous_id", "account_id")
-CODED_COLUMNS = tuple(one.name for one in LOADED if pa.types.is_dictionary(one.type))
+CODED_COLUMNS = tuple(one.name for one in CANONICAL if pa.types.is_dictionary(one.type))
 """Columns of few distinct texts: inside ingest they are integer codes, −1 for a missing value."""
 
 _LONGEST_NAME = 10_000
@@ -111,6 +112,8 @@ class Intake:
         Shared by all sources.
     read, rejected, excluded, nameless : int
         Rows so far.
+    rules : Rules
+        Which IP addresses are the company's own, and which flags are never unknown.
     seen : int
         Rows that were looked at, now and by former ingests: the `seq` of the next row without one.
     """
@@ -124,6 +127,7 @@ class Intake:
     excluded: int = 0
     nameless: int = 0
     seen: int = 0
+    rules: Rules = NO_RULES
 
     def accept(self, batch: Batch) -> tuple[pa.Table, pa.Table]:
         """The rows that can be used, coded and without columns that are all null; and the rejects.
@@ -148,6 +152,8 @@ class Intake:
             n_before = self.seen
             self.seen += events.num_rows
             columns = self._columns(events, n_before)
+            if self.rules:
+                self._mark(columns)
             reasons = self._faults(columns, events.num_rows)
             events = pa.table(
                 {name: column for name, column in columns.items() if column.null_count < len(column)}
@@ -180,6 +186,21 @@ class Intake:
             columns["seq"] = pa.array(place) if seq is None else pc.coalesce(seq, pa.array(place))
         columns["source"] = pa.array(np.full(n, self.names.code("source", self.source), dtype=np.int32))
         return {name: columns[name] for name in [*_TYPES, *sorted(self.keep)] if name in columns}
+
+    def _mark(self, columns: dict[str, pa.Array]) -> None:
+        """Mark the rows that come from one of the company's addresses; flags that are decided on are told."""
+        n = len(columns["source"])
+        for name in self.rules.decide:
+            columns[name] = columns.get(name, pa.nulls(n, pa.bool_())).fill_null(False)
+        if self.rules.internal is None or not self.rules.internal.ips:
+            return
+        addresses = {name: columns[name] for name in ("ip", "properties") if name in columns}
+        own = self.rules.internal.own_rows(pa.table(addresses), n)
+        own &= ~columns["is_test"].to_numpy(zero_copy_only=False)
+        if own.any():
+            columns["is_test"] = pc.or_(columns["is_test"], pa.array(own))
+            code = np.full(n, self.names.code("marked_by", ADDRESS), dtype=np.int32)
+            columns["marked_by"] = pa.array(code, mask=~own)
 
     def _column(self, name: str, column: pa.Array) -> pa.Array:
         if name in CODED_COLUMNS:

@@ -12,12 +12,12 @@ from cjm_analytics._html import card, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["IdentityFacts", "IngestReport", "RejectReason", "SourceAccount"]
+__all__ = ["IdentityFacts", "IngestReport", "Marked", "RejectReason", "SourceAccount"]
 
 
 _COLUMNS = (
     "source", "read", "kept", "duplicates", "rejected", "excluded", "nameless", "first", "last", "bots",
-    "bot_share", "known", "known_share",
+    "bot_share", "tests", "test_share", "known", "known_share",
 )  # fmt: skip
 
 
@@ -38,6 +38,8 @@ class SourceAccount:
         Kept events that are marked as a robot's.
     known : int
         Kept events of a customer whose user id is known.
+    tests : int
+        Kept events that are marked as tests or as the company's own.
     """
 
     source: str
@@ -51,6 +53,17 @@ class SourceAccount:
     last: int | None = None
     bots: int = 0
     known: int = 0
+    tests: int = 0
+
+
+@dataclass(frozen=True)
+class Marked:
+    """How many customers and events of a source one rule of ingest marked."""
+
+    source: str
+    marked_by: str
+    customers: int
+    events: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,8 @@ class IngestReport:
     sources : tuple of SourceAccount
     reject_reasons : tuple of RejectReason
     identity : IdentityFacts
+    marked : tuple of Marked
+        What `cjm.BotRules` and `cjm.Internal` marked.
     notes : tuple of str
         What a reader should know besides, for example which files were there already.
     """
@@ -104,10 +119,12 @@ class IngestReport:
     reject_reasons: tuple[RejectReason, ...] = ()
     identity: IdentityFacts = field(default_factory=IdentityFacts)
     notes: tuple[str, ...] = ()
+    marked: tuple[Marked, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Columns `source, read, kept, duplicates, rejected, excluded, nameless, first, last, bots,
-        bot_share, known, known_share`; `nameless` are among the excluded, both shares are of `kept`.
+        bot_share, tests, test_share, known, known_share`; `nameless` are among the excluded, the shares are
+        of `kept`.
         """  # noqa: D205 - one sentence
         frame = pd.DataFrame(
             [asdict(account) for account in self.sources], columns=[one.name for one in fields(SourceAccount)]
@@ -115,9 +132,19 @@ class IngestReport:
         kept = frame["kept"].where(frame["kept"] > 0)
         for name in ("first", "last"):
             frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
-        return frame.assign(
-            bot_share=(frame["bots"] / kept).astype(float), known_share=(frame["known"] / kept).astype(float)
-        )[[*_COLUMNS]]
+        shares = {
+            f"{one}_share": (frame[column] / kept).astype(float)
+            for one, column in (("bot", "bots"), ("test", "tests"), ("known", "known"))
+        }
+        return frame.assign(**shares)[[*_COLUMNS]]
+
+    def marks(self) -> pd.DataFrame:
+        """Columns `source, marked_by, customers, events`: what each rule of `cjm.BotRules` and `cjm.Internal`
+        marked. What sources mark themselves is in `to_frame()` only.
+        """  # noqa: D205 - one sentence
+        return pd.DataFrame(
+            [asdict(one) for one in self.marked], columns=[one.name for one in fields(Marked)]
+        )
 
     def reasons(self) -> pd.DataFrame:
         """Columns `source, reason, rows, example`, the most frequent first."""
@@ -160,6 +187,7 @@ class IngestReport:
             reject_reasons=tuple(RejectReason(**one) for one in values["reject_reasons"]),
             identity=IdentityFacts(**values["identity"]),
             notes=tuple(values["notes"]),
+            marked=tuple(Marked(**one) for one in values["marked"]),
         )
 
     def with_notes(self, *notes: str) -> IngestReport:
@@ -169,6 +197,8 @@ class IngestReport:
     def _repr_html_(self) -> str:
         reasons = self.reasons()
         more = card("Why rows were rejected", {}, reasons) if len(reasons) else ""
+        if self.marked:
+            more = card("Marked as no customer's", {}, self.marks()) + more
         return card("Events", self.facts(), self._shown(), note=" ".join(self.notes)) + more
 
     def __repr__(self) -> str:
@@ -179,6 +209,12 @@ class IngestReport:
             for name in frame
         }
         lines += ["", pd.DataFrame(texts).to_string(index=False)]
+        if self.marked:
+            lines += ["", "Marked as no customer's:"]
+            lines += [
+                f"  {one.events:>9,}  {one.source}: {one.marked_by} ({one.customers:,} customers)"
+                for one in self.marked
+            ]
         reasons = self.reasons()
         if len(reasons):
             lines += ["", "Why rows were rejected:"]
@@ -192,5 +228,7 @@ class IngestReport:
 
     def _shown(self) -> pd.DataFrame:
         """The frame without what says nothing: counts that the shares tell already, and a lack of nobody."""
-        frame = self.to_frame().drop(columns=["bots", "known"])
-        return frame if frame["nameless"].any() else frame.drop(columns="nameless")
+        frame = self.to_frame()
+        silent = {"nameless": "nameless", "tests": "test_share"}
+        dropped = [column for name, column in silent.items() if not frame[name].any()]
+        return frame.drop(columns=["bots", "tests", "known", *dropped])
