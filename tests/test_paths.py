@@ -533,7 +533,7 @@ def test_the_tree_can_be_drawn_and_another_kind_is_an_error():
     result = paths(journeys_of(rows))
     figure = result.plot("tree")
     assert dict(zip(figure.data[0].ids, figure.data[0].values, strict=True)) == {
-        "A": 2, "B": 1, "A → B": 1, "A → C": 1,
+        "(all)": 3, "A": 2, "B": 1, "A → B": 1, "A → C": 1,
     }  # fmt: skip
     with pytest.raises(UnknownNameError, match="Did you mean 'tree'"):
         result.plot("trees")

@@ -314,10 +314,13 @@ class AttributionAnalysis:
             symbols, times, bounds, chosen, worth, group[chosen], np.array(simple, np.int64), _GROUPS, n,
             direct, self.position, float(self.half_life), _UNIT, _VALUE_UNIT,
         )  # fmt: skip
-        totals = np.zeros((_GROUPS, 3), np.int64)
+        totals = np.zeros((_GROUPS, 4), np.int64)
         totals[:, 0] = np.bincount(group[chosen], minlength=_GROUPS)
         np.add.at(totals[:, 1], group[chosen], worth)
         totals[:, 2] = np.bincount(group[~converts], minlength=_GROUPS)
+        if self.value is not None:
+            known = partition.table([self.value]).column(0).is_valid().to_numpy()
+            totals[:, 3] = np.bincount(group[chosen], known[row[chosen]], _GROUPS)
         steps, counts = np.zeros((0, self.order + 2), np.int32), np.zeros(0, np.int64)
         if "markov" in self.models:
             rows = kernels.steps_of_ways(symbols, bounds, converts, group, self.order, n)
@@ -352,7 +355,8 @@ class AttributionAnalysis:
         names = [*(partial.names[code] for code in used[used < len(partial.names)]),
                  *([NONE] if len(partial.names) in used else [])]  # fmt: skip
         conversions = weights @ partial.totals[:, 0]
-        total_value = float(partial.totals[:, 1].sum()) / _MONEY
+        has_value = bool(partial.totals[:, 3].any())
+        total_value = float(partial.totals[:, 1].sum()) / _MONEY if has_value else float("nan")
         frames = []
         simple = [name for name in self.models if name != "markov"]
         for model in self.models:
@@ -365,7 +369,7 @@ class AttributionAnalysis:
                 given = np.tensordot(weights, credit[:, :, 0], axes=1)
                 shares = _shares(given)
                 worth = credit[:, :, 1].sum(axis=0).astype(float)
-                values = _shares(worth[None])[0] * total_value if total_value else np.zeros(len(used))
+                values = _shares(worth[None])[0] * total_value
             low, high = self._interval(shares)
             frames.append(
                 pd.DataFrame(
@@ -373,7 +377,7 @@ class AttributionAnalysis:
                         self.by: np.array(names, object),
                         "conversions": shares[0] * conversions[0],
                         "share": shares[0],
-                        "value": values if self.value is not None else np.nan,
+                        "value": values,
                         "model": model,
                         "low": low,
                         "high": high,
@@ -390,7 +394,7 @@ class AttributionAnalysis:
             by=self.by,
             models=self.models,
             conversions=int(partial.totals[:, 0].sum()),
-            value=total_value if self.value is not None else float("nan"),
+            value=total_value,
             without=int(partial.totals[:, 2].sum()),
             order=self.order,
             bootstrap=self.bootstrap,
@@ -447,7 +451,7 @@ class AttributionAnalysis:
         frame = frame.assign(
             cost=spent, cost_per_conversion=spent / frame["conversions"].where(frame["conversions"] > 0)
         )
-        if self.value is not None:
+        if frame["value"].notna().any():
             frame["return_on_spend"] = frame["value"] / spent.where(spent > 0)
         return frame
 
@@ -501,8 +505,8 @@ class AttributionPartial:
         Sorted; symbol i is names[i].
     credit : int64, groups × models × (names + 1) × 2
         Conversions and values that the models but `markov` give; the last symbol: no touch.
-    totals : int64, groups × 3
-        Conversions, their value in 1/10,000, ways to nothing.
+    totals : int64, groups × 4
+        Conversions, their value in 1/10,000, ways to nothing, conversions whose value is known.
     steps : int32, n × (order + 2)
         Last symbols (−1: none), next symbol (names: the goal, names + 1: nothing), group; sorted.
     counts : int64, n

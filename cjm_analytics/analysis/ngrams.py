@@ -384,6 +384,7 @@ class NGrams:
             total=self.units,
             title=f"Runs of {self.n} {self.of}s",
             said=f"{len(rows):,} of {self.different:,} different runs in {self.units:,} {self.unit}s",
+            noun="directly one after the other",
         )
 
     def _repr_html_(self) -> str:

@@ -725,7 +725,7 @@ class Paths:
         from cjm_analytics.charts.paths import path_rows, prefix_tree
 
         if kind == "tree":
-            least = max(self.units // 400, 1)
+            least = max(self.units // 200, 1)
             tree = self.tree(max_depth=8, min_journeys=least)
             if self.by and len(tree):
                 tree = tree[tree[self.by] == tree[self.by].iloc[0]]

@@ -365,6 +365,7 @@ class Subsequences:
             total=self.units,
             title=f"{self.of.capitalize()}s in this order, with others between them",
             said=f"{len(rows):,} of {self.found:,} frequent sub-sequences in {self.units:,} {self.unit}s",
+            noun="one after the other, others between",
         )
 
     def _repr_html_(self) -> str:

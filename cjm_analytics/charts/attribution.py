@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["attribution_chart"]
 
 _WIDTH, _LABELS, _MOST = 900, 200, 30
+_TALLEST = 1_500
 _TOP, _BOTTOM = 124, 60
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "x")
 
@@ -25,7 +26,7 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexa
 def attribution_chart(
     frame: pd.DataFrame, *, by: str, models: Sequence[str], conversions: int, without: int, order: int
 ) -> go.Figure:
-    """The largest names on top, with the interval of each share; at most 30, the rest is said.
+    """The largest names on top, with the interval of each share; at most 30, fewer of many models.
 
     Parameters
     ----------
@@ -44,12 +45,13 @@ def attribution_chart(
 
     mean = frame.groupby(by, sort=False)["share"].mean()
     names = sorted(mean.index, key=lambda name: (-mean[name], str(name)))
-    shown = names[:_MOST]
     row_height = max(30, 11 * len(models) + 10)
+    most = min(_MOST, _TALLEST // row_height)
+    shown = names[:most]
     height = _TOP + _BOTTOM + row_height * max(len(shown), 1)
     said = [f"{theme.count(conversions)} conversions", f"{theme.count(without)} ways to none"]
     if len(names) > len(shown):
-        rest = float(mean[names[_MOST:]].sum())
+        rest = float(mean[names[most:]].sum())
         said.append(f"{len(names) - len(shown):,} more share {theme.percent(rest)}")
     figure = theme.figure(
         f"How much credit each {by} gets", subtitle=" · ".join(said), height=height, width=_WIDTH

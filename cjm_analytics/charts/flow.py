@@ -239,6 +239,8 @@ def _told(units: int, left_out: int, *more: str) -> str:
 
 
 _CELL, _LEFT, _MOST_ROWS = 30, 240, 40
+_LEAST_WRITTEN = 0.0005
+"""A smaller share would read 0.0 %."""
 
 
 def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int, passes: int) -> go.Figure:
@@ -263,37 +265,40 @@ def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int
     figure = theme.figure(
         f"Where journeys are, step by step{subject}",
         subtitle=_told(units, left_out, f"share of {theme.count(passes)} passes" if passes != units else "",
-                       f"{hidden:,} rarer names not shown" if hidden else ""),
+                       f"{hidden:,} rarer {'name' if hidden == 1 else 'names'} not shown" if hidden else ""),
         height=height,
         width=max(640, _LEFT + 90 * len(rows.columns) + 60),
     )  # fmt: skip
     values = rows.to_numpy(dtype=float)
+    # What is gathered has a scale of its own, in grey: beside it, single names would all be pale.
+    named = np.arange(len(rows))[:, None] < len(shown)
     labels = [f"{position}".replace("-", "−") for position in rows.columns]
-    figure.add_trace(
-        go.Heatmap(
-            z=values,
-            x=list(range(len(labels))),
-            y=list(range(len(rows))),
-            zmin=0,
-            zmax=max(float(values.max(initial=0)), 0.01),
-            colorscale=[[0, "rgba(255,255,255,0)"], [1, theme.CONTINUED]],
-            showscale=False,
-            xgap=2,
-            ygap=2,
-            customdata=[[[plain(name), label] for label in labels] for name in rows.index],
-            hovertemplate="<b>%{customdata[0]}</b><br>position %{customdata[1]}<br>%{z:.1%} of "
-            f"{passes:,} passes<extra></extra>",
+    for those, colour in ((named, theme.CONTINUED), (~named, theme.UNASSIGNED)):
+        most = max(float(np.where(those, values, 0).max(initial=0)), 0.01)
+        figure.add_trace(
+            go.Heatmap(
+                z=np.where(those & (values > 0), values, np.nan),
+                x=list(range(len(labels))),
+                y=list(range(len(rows))),
+                zmin=0,
+                zmax=most,
+                colorscale=[[0, theme.tint(colour, 0.05)], [1, colour]],
+                showscale=False,
+                xgap=2,
+                ygap=2,
+                hoverongaps=False,
+                customdata=[[[plain(name), label] for label in labels] for name in rows.index],
+                hovertemplate="<b>%{customdata[0]}</b><br>position %{customdata[1]}<br>%{z:.1%} of "
+                f"{passes:,} passes<extra></extra>",
+            )
         )
-    )
-    dark = values.max(initial=0) * 0.6
-    for row in range(len(rows)):
-        for column in range(len(labels)):
-            share = values[row, column]
-            if share >= 0.0005:  # noqa: PLR2004 - less would read 0.0 %
-                figure.add_annotation(
-                    x=column, y=row, text=theme.percent(share), showarrow=False,
-                    font={"size": 11, "color": "white" if share > dark else theme.INK},
-                )  # fmt: skip
+        for row, column in np.argwhere(those & (values >= _LEAST_WRITTEN)).tolist():
+            share = float(values[row, column])
+            ground = theme.tint(colour, 0.05 + 0.95 * share / most)
+            figure.add_annotation(
+                x=column, y=row, text=theme.percent(share), showarrow=False,
+                font={"size": 11, "color": theme.on(ground)},
+            )  # fmt: skip
     figure.update_layout(
         margin={"l": _LEFT, "t": 140, "b": 50, "r": 30}, title={"y": 1 - 26 / height, "yanchor": "top"}
     )
@@ -311,6 +316,10 @@ def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int
     return figure
 
 
+_ROUND = 760
+"""Across the whole."""
+
+_WITHIN = " > "
 _FEWEST = 0.004
 """An arc of a smaller share of all passes is not drawn by itself."""
 
@@ -338,27 +347,47 @@ def sunburst(
     figure = theme.figure(
         f"Which way journeys went{subject}",
         subtitle=_told(units, left_out, aside),
-        height=680,
-        width=720,
+        height=_ROUND + 150,
+        width=_ROUND + 40,
     )
     ids, labels, parents, values, colours = _arcs(frame, theme.phase_colours(road), backward=backward)
     if not ids:
         figure.add_annotation(text="No journey to follow.", x=0.5, y=0.5, showarrow=False)
         return figure
+    rings = 1 + max(one.count(_WITHIN) for one in ids)
     figure.add_trace(
         go.Sunburst(
             ids=ids,
             labels=[plain(label) for label in labels],
+            text=[plain(fitted(label, _ROUND / 2 / rings - 4, 10)) for label in labels],
+            textinfo="text",
             parents=parents,
             values=values,
             branchvalues="total",
             marker={"colors": colours, "line": {"color": theme.PAPER, "width": 1}},
+            leaf={"opacity": 1},
             insidetextorientation="radial",
+            textfont={"size": 10, "color": [theme.on(one) for one in colours]},
             sort=True,
             hovertemplate="<b>%{label}</b><br>%{value:.1%} of the passes<extra></extra>",
         )
     )
-    figure.update_layout(margin={"t": 110, "b": 20, "l": 20, "r": 20})
+    # Names that do not fit at this size are left to the hover: no letters too small to read.
+    figure.update_layout(
+        margin={"t": 110, "b": 20, "l": 20, "r": 20}, uniformtext={"minsize": 9, "mode": "hide"}
+    )
+    palette, drawn = theme.phase_colours(road), set(colours)
+    marks = [
+        f"<span style='color:{palette[one]}'>■</span> {plain(one)}" for one in road if palette[one] in drawn
+    ]
+    marks += [
+        f"<span style='color:{theme.UNASSIGNED}'>■</span> other",
+        f"<span style='color:{theme.OPEN}'>■</span> end",
+    ]
+    figure.add_annotation(
+        text="   ".join(marks), x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+        yshift=10, xshift=4, showarrow=False, font={"size": 12},
+    )  # fmt: skip
     return figure
 
 
@@ -399,7 +428,7 @@ def _arcs(
                     else _LAST[0] if name == "other"
                     else palette.get(phase, theme.UNASSIGNED)
                 )  # fmt: skip
-                child = f"{identity} > {name}"
+                child = f"{identity}{_WITHIN}{name}"
                 arcs.append((child, name, identity, part, colour))
                 if name not in _ENDS:
                     following.append((child, name, part))

@@ -33,6 +33,7 @@ _TIP, _LABEL = 7, 11
 
 _WIDEST, _MOST_LINES, _MOST_ROWS = 150, 3, 40
 _GREY = "#eef1f4"
+_TREE_HEIGHT = 800
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def path_rows(
     total: int,
     title: str | None = None,
     said: str | None = None,
+    noun: str = "path",
 ) -> go.Figure:
     """One row per path: its symbols as blocks, then how many take it, how many convert, how long it takes.
 
@@ -77,8 +79,8 @@ def path_rows(
         What has a path, and what it is a path of.
     coverage, n_paths, total
         Share of the units that take a path of the frame; number of different paths, and of units.
-    title, said : str, optional
-        Where the rows are no whole paths: what they are, and what is below the title.
+    title, said, noun : str, optional
+        Where the rows are no whole paths: what they are, what is below the title and above the blocks.
     """
     canvas = Canvas(WIDTH)
     canvas.text(_EDGE, 20, title or f"Paths by {of}", size=18, bold=True)
@@ -94,7 +96,9 @@ def path_rows(
     if phases:
         seen = set(blocks["phase"])
         y = _legend(canvas, y, [phase for phase in [*phases, "unassigned"] if phase in seen], palette)
-    y = _headings(canvas, y, unit, timed=not len(drawn) or bool(drawn["median_duration"].notna().any()))
+    y = _headings(
+        canvas, y, unit, noun=noun, timed=not len(drawn) or bool(drawn["median_duration"].notna().any())
+    )
     hovers: list[tuple[float, float, str]] = []
     symbols = dict(tuple(blocks.groupby("row", sort=False)))
     widest = float(drawn["share"].max()) if len(drawn) else 1.0
@@ -139,9 +143,9 @@ def _legend(canvas: Canvas, y: float, phases: Sequence[str], palette: dict[str, 
     return y + 28
 
 
-def _headings(canvas: Canvas, y: float, unit: str, *, timed: bool) -> float:
+def _headings(canvas: Canvas, y: float, unit: str, *, noun: str, timed: bool) -> float:
     heads = (
-        (_EDGE, "path", "left"),
+        (_EDGE, noun, "left"),
         (_COUNT_END, _plural(unit), "right"),
         (_BAR, "share", "left"),
         (_CONVERSION, "conversion, 95 % interval", "left"),
@@ -253,6 +257,7 @@ def _plural(unit: str) -> str:
 
 
 _ARROW = " → "
+_ALL = "(all)"
 
 
 def prefix_tree(
@@ -270,7 +275,7 @@ def prefix_tree(
     Parameters
     ----------
     tree : DataFrame
-        `prefix, depth, journeys, ended, converted`, as `Paths.tree()` gives them.
+        As `Paths.tree()` gives it.
     phase_of : mapping
         The phase of each name.
     phases : sequence of str
@@ -287,28 +292,56 @@ def prefix_tree(
     figure = theme.figure(
         f"What {_plural(unit)} begin with",
         subtitle=f"{total:,} {_plural(unit)} by {of} · branches of fewer than {least:,} are not drawn",
-        height=640,
+        height=_TREE_HEIGHT,
         width=WIDTH,
+    )
+    figure.update_layout(
+        margin={"t": 116, "b": 24, "l": 24, "r": 24}, title={"y": 1 - 26 / _TREE_HEIGHT, "yanchor": "top"}
     )
     if not len(tree):
         figure.add_annotation(text=f"No {unit} has an event.", x=0.5, y=0.5, showarrow=False)
         return figure
     prefixes = tree["prefix"].tolist()
     names = [one.rsplit(_ARROW, 1)[-1] for one in prefixes]
+    colours = [palette.get(phase_of.get(name, ""), plain_blue) for name in names]
     figure.add_trace(
         go.Icicle(
-            ids=prefixes,
-            labels=[plain(name) for name in names],
-            parents=[one.rpartition(_ARROW)[0] for one in prefixes],
-            values=tree["journeys"].tolist(),
+            ids=[_ALL, *prefixes],
+            labels=[f"all {_plural(unit)}", *(plain(name) for name in names)],
+            parents=["", *(one.rpartition(_ARROW)[0] or _ALL for one in prefixes)],
+            values=[total, *tree["journeys"]],
             branchvalues="total",
             sort=True,
             tiling={"orientation": "h", "pad": 1},
-            marker={"colors": [palette.get(phase_of.get(name, ""), plain_blue) for name in names]},
-            customdata=tree[["ended", "journeys"]].to_numpy(),
-            hovertemplate="<b>%{label}</b><br>%{id}<br>%{value:,} "
-            f"of {total:,} {_plural(unit)}<br>%{{customdata[0]:,}} end here<extra></extra>",
+            marker={"colors": [_GREY, *colours]},
+            textfont={"size": 11, "color": [theme.on(one) for one in (_GREY, *colours)]},
+            texttemplate="%{label} %{value:,}",
+            pathbar={"visible": False},
+            leaf={"opacity": 1},
+            customdata=[
+                "",
+                *(
+                    f"<br>{plain(prefix)}<br>{_percent(row['share'])} of {row['units']:,} {_plural(unit)}; "
+                    f"{row['ended']:,} end here" + _converting(row)
+                    for prefix, row in zip(prefixes, tree.to_dict("records"), strict=True)
+                ),
+            ],
+            hovertemplate="<b>%{label}</b> %{value:,}%{customdata}<extra></extra>",
         )
     )
-    figure.update_layout(margin={"t": 100, "b": 24, "l": 24, "r": 24})
+    # Names that do not fit at this size are left to the hover: no letters too small to read.
+    figure.update_layout(uniformtext={"minsize": 9, "mode": "hide"})
+    seen = {phase_of.get(name, "") for name in names}
+    marks = [f"<span style='color:{palette[one]}'>■</span> {plain(one)}" for one in phases if one in seen]
+    figure.add_annotation(
+        text="   ".join([*marks, "white: they end, or go on in branches too small"]),
+        x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom", yshift=6, showarrow=False,
+        font={"size": 12, "color": theme.MUTED},
+    )  # fmt: skip
     return figure
+
+
+def _converting(row: dict[Any, Any]) -> str:
+    if pd.isna(row["converted"]):
+        return ""
+    return f"<br>{row['converted']:,} reach the goal ({_percent(row['converted'] / row['journeys'])})"

@@ -37,13 +37,13 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
     """
     import plotly.graph_objects as go
 
-    rows = frame.head(_MOST)
+    rows = frame.head(_MOST).sort_values(["share", "returned"], ascending=False, kind="stable")
     said = [f"{theme.count(units)} {unit}s"]
     if len(frame) > len(rows):
         said.append(f"{len(frame) - len(rows):,} {of}s with fewer returns are not shown")
     height = _TOP + _BOTTOM + _ROW * max(len(rows), 1)
     figure = theme.figure(
-        f"Which {of}s are come back to", subtitle=" · ".join(said), height=height, width=_WIDTH
+        f"Which {of}s {unit}s return to", subtitle=" · ".join(said), height=height, width=_WIDTH
     )
     palette = theme.phase_colours(road)
     plain_colour = theme.CONTINUED if not road else theme.UNASSIGNED
@@ -72,6 +72,12 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
         title={"y": 1 - 26 / height, "yanchor": "top"},
         showlegend=False,
     )
+    seen = set(rows["phase"])
+    marks = [f"<span style='color:{palette[one]}'>■</span> {plain(one)}" for one in road if one in seen]
+    figure.add_annotation(
+        text="   ".join(marks), x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+        yshift=6, showarrow=False, font={"size": 12},
+    )  # fmt: skip
     figure.update_xaxes(
         title_text=f"Share of the {unit}s that have it", tickformat=".0%", rangemode="tozero", zeroline=False
     )
