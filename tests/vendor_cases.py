@@ -8,6 +8,7 @@ orders, answers) tell what they have.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cjm_analytics import loaders
@@ -209,6 +210,22 @@ def told(row, *, url, names=("page_view", "login", "purchase"), **marks):
     )
 
 
+def _task(time, number, subtype, **fields):
+    return {
+        "Id": f"00T00000000000{number}AAA", "WhoId": "003000000000001", "TaskSubtype": subtype,
+        "Status": "Completed", "ActivityDate": time[:10], "CreatedDate": "2025-03-29T08:00:00.000Z",
+        "CompletedDateTime": time + ".000+0000", "IsDeleted": "false", "CallType": "", **fields,
+    }  # fmt: skip
+
+
+def _stage(time, number, before, after):
+    return {
+        "Id": f"01700000000000{number}AAA", "OpportunityId": "006000000000001AAA",
+        "Field": "created" if after is None else "StageName", "OldValue": before or "",
+        "NewValue": after or "", "CreatedDate": time + ".000Z",
+    }  # fmt: skip
+
+
 MAIL = {"utm_source": "newsletter", "utm_medium": "email", "utm_campaign": "spring"}
 
 
@@ -358,5 +375,93 @@ CASES = [
         time="",
         repeated=0,
         story="access_log",
+    ),
+    Case(
+        "salesforce",
+        partial(loaders.salesforce, user_id="Customer_No__c"),
+        "Task.csv",
+        twice(
+            [
+                _task(SEEN, 1, "Email"),
+                _task(LOGIN, 2, "Call", CallType="Inbound"),
+                _task(BOUGHT, 3, "Task", IsDeleted="true"),
+                _task(BOUGHT, 4, "ListEmail"),
+            ]
+        ),
+        [
+            {
+                "timestamp": time,
+                "event": event,
+                "user_id": "u1",
+                "anonymous_id": None,
+                "actor": actor,
+                "channel": channel,
+                "source_kind": "crm",
+                "account_id": "001000000000001AAA",
+            }
+            for time, event, actor, channel in (
+                (SEEN, "task_email", "company", "email"),
+                (LOGIN, "task_call", "customer", "phone"),
+                (BOUGHT, "task_list_email", "company", "email"),
+            )
+        ],
+        time="CompletedDateTime",
+        beside={
+            "Contact.csv": [
+                {
+                    "Id": "003000000000001AAA",
+                    "AccountId": "001000000000001AAA",
+                    "LastName": "Ada",
+                    "Email": "ada@example.com",
+                    "Customer_No__c": "u1",
+                }
+            ]
+        },
+    ),
+    Case(
+        "salesforce_history",
+        loaders.salesforce,
+        "OpportunityFieldHistory.csv",
+        [
+            _stage(SEEN, 1, None, None),
+            _stage(LOGIN, 2, "Prospecting", "Proposal"),
+            _stage(BOUGHT, 3, "Proposal", "Closed Lost"),
+        ],
+        [
+            {
+                "timestamp": time,
+                "event": event,
+                "anonymous_id": "email:ada@example.com",
+                "actor": "company",
+                "stage": stage,
+                "time_quality": "exact",
+            }
+            for time, event, stage in (
+                (SEEN, "opportunity_created", None),
+                (LOGIN, "stage_changed", "Proposal"),
+                (BOUGHT, "opportunity_lost", "Closed Lost"),
+                (BOUGHT, "stage_changed", "Closed Lost"),
+            )
+        ],
+        time="CreatedDate",
+        repeated=0,
+        beside={
+            "OpportunityContactRole.csv": [
+                {
+                    "OpportunityId": "006000000000001AAA",
+                    "ContactId": "003000000000002AAA",
+                    "IsPrimary": "false",
+                },
+                {
+                    "OpportunityId": "006000000000001AAA",
+                    "ContactId": "003000000000001AAA",
+                    "IsPrimary": "true",
+                },
+            ],
+            "Contact.csv": [
+                {"Id": "003000000000001AAA", "LastName": "Ada", "Email": "Ada@Example.com"},
+                {"Id": "003000000000002AAA", "LastName": "Bob", "Email": "bob@example.com"},
+            ],
+        },
     ),
 ]

@@ -6,6 +6,7 @@ from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.matomo import matomo
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
+from cjm_analytics.loaders.salesforce import salesforce
 from cjm_analytics.loaders.segment import rudderstack, segment
 from cjm_analytics.loaders.shopify import shopify
 from cjm_analytics.loaders.snowplow import snowplow
@@ -24,6 +25,7 @@ __all__ = [
     "ocel",
     "posthog",
     "rudderstack",
+    "salesforce",
     "segment",
     "shopify",
     "snowplow",

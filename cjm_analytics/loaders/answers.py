@@ -26,6 +26,8 @@ class Named(Protocol):
     def part_named(self, word: str) -> str | None: ...
     def part_fitting(self, names: Collection[str]) -> str | None: ...
     @property
+    def wrappers(self) -> tuple[str, ...]: ...
+    @property
     def reader(self) -> Callable[[InputFile], Iterator[Rows]] | None: ...
 
 
@@ -62,7 +64,7 @@ def _is_answer(one: Mapping[str, Any], vendor: Named) -> bool:
 def _is_member(name: str, members: Sequence[object], vendor: Named) -> bool:
     if not all(isinstance(one, dict) for one in members[:1]):
         return False
-    known = vendor.part_named(name) is not None
+    known = vendor.part_named(name) is not None or name in vendor.wrappers
     return known or any(isinstance(one, dict) and vendor.part_fitting(list(one)) for one in members[:1])
 
 

@@ -35,7 +35,10 @@ __all__ = [
     "column",
     "device",
     "each",
+    "every",
+    "filled",
     "first",
+    "followed",
     "is_uuid",
     "joined",
     "key_text",
@@ -233,6 +236,18 @@ def unless(condition: Where) -> Saying:
     return Saying(lambda cells: pa.array(~truths(when.read(cells))), when.reads)
 
 
+def filled(where: Where) -> Saying:
+    """Where something stands."""
+    one = column(where)
+    return Saying(lambda cells: pc.is_valid(_filled(one.read(cells))), one.reads)
+
+
+def every(*conditions: Where) -> Saying:
+    """Where all of several conditions hold."""
+    sayings, reads = _several(conditions)
+    return Saying(lambda cells: pa.array(np.all([truths(one.read(cells)) for one in sayings], 0)), reads)
+
+
 def truths(values: pa.Array) -> NDArray[np.bool_]:
     """A condition as booleans (true, t, yes, y, 1); what is empty does not hold."""
     if not pa.types.is_boolean(values.type):
@@ -255,6 +270,31 @@ def looked_up(side: str, where: Where, name: str) -> Saying:
         return inferred([member(table.get(key, _NOTHING), name) if key else None for key in keys])
 
     return Saying(read, one.reads)
+
+
+def followed(side: str, where: Where, name: str) -> Saying:
+    """The end of a chain of references, such as the record that others were merged into.
+
+    `followed("contact", "contact_id", "master_record_id")` is the contact that is left of the one named in
+    `contact_id`; a key that no row refers further is its own end.
+    """
+    one = column(where)
+
+    def read(cells: Cells) -> pa.Array:
+        table = cells.sides.get(side, {})
+        return pa.array(
+            [_end(table, key_text(key), name) for key in one.read(cells).to_pylist()], pa.string()
+        )
+
+    return Saying(read, one.reads)
+
+
+def _end(table: Mapping[str, Mapping[str, Any]], key: str | None, name: str) -> str | None:
+    seen = set()
+    while key is not None and key not in seen:  # a ring of references has no end: where it closes will do
+        seen.add(key)
+        key, last = key_text(member(table.get(key, _NOTHING), name)), key
+    return key or (last if seen else None)
 
 
 def bot(where: Where) -> Saying:

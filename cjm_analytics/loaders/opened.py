@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pyarrow as pa
 
-from cjm_analytics.loaders.rows import Broken, ObjectRows, Rows, inferred, member
+from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, inferred, member
 from cjm_analytics.loaders.table import promoted_name
-from cjm_analytics.loaders.values import json_texts, object_text
+from cjm_analytics.loaders.values import json_texts, object_text, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["as_object", "left_over", "objects_of", "opened", "promoted_cells"]
+__all__ = ["as_object", "left_over", "objects_of", "opened", "promoted_cells", "respelt"]
 
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
@@ -34,6 +34,29 @@ def objects_of(rows: Rows) -> list[dict[str, Any]]:
         {name: value for name, value in zip(names, row, strict=True) if value is not None}
         for row in zip(*cells, strict=True)
     ]
+
+
+def respelt(rows: Rows, name: Callable[[str], str], cells: Callable[[str, pa.Array], pa.Array]) -> Rows:
+    """Rows with other names of their columns, and other texts in them.
+
+    Of two columns that come to have the same name the first is kept.
+    """
+    names = {one: name(one) for one in rows.names()}
+    if isinstance(rows, ColumnRows):
+        columns: dict[str, pa.Array] = {}
+        for old, new in names.items():
+            columns.setdefault(new, plain(rows.table[old]))
+        return replace(rows, table=pa.table({one: cells(one, said) for one, said in columns.items()}))
+    if not isinstance(rows, ObjectRows):
+        return rows
+    objects = [{names[key]: value for key, value in reversed(one.items())} for one in rows.objects]
+    for column in dict.fromkeys(names.values()):
+        tidy = cells(column, inferred([one.get(column) for one in objects]))
+        if pa.types.is_string(tidy.type):
+            for one, text in zip(objects, tidy.to_pylist(), strict=True):
+                if isinstance(one.get(column), str):
+                    one[column] = text
+    return replace(rows, objects=objects)
 
 
 @dataclass(frozen=True)

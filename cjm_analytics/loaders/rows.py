@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Broken",
+    "ColumnRows",
     "CsvFormat",
     "ObjectRows",
     "Rows",

@@ -38,6 +38,7 @@ _NAMED: Final = r"^(?P<time>\d{4}-\d\d-\d\d[^\[]*)\[(?P<zone>[^\]]+)\]$"
 """A time with the name of its zone behind it: `2025-03-01 10:00:00[Europe/Berlin]`."""
 
 _ISO: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?$"
+_SHORT_HOUR: Final = r"^(\d{4}-\d\d-\d\d[T ])(\d:)"
 _SLASHED: Final = r"^\d{1,2}[./-]\d{1,2}[./-]\d{4}($|[ T,])"
 
 
@@ -233,6 +234,7 @@ class Clock:
         """Each kind of text by its own rule; what is left is no time."""
         joined = Times(pa.nulls(len(words), _UTC), np.zeros(len(words), np.int8), {})
         left = pc.is_valid(words)
+        words = pc.replace_substring_regex(words, _SHORT_HOUR, r"\10\2")
         for pattern, read in (
             (_NUMBER, self._numbers_in_text),
             (_ZONED, self._zoned_text),

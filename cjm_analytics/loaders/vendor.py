@@ -27,6 +27,7 @@ from cjm_analytics.loaders.mapping import Cells, Saying, Where, column, key_text
 from cjm_analytics.loaders.opened import left_over, objects_of, opened, promoted_cells
 from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
 from cjm_analytics.loaders.rows import (
+    ColumnRows,
     CsvFormat,
     ObjectRows,
     Rows,
@@ -117,18 +118,21 @@ class Part:
         Columns that tell this part where no name does.
     links : tuple of (alias, user id)
         Ids that a row says to belong to the same customer.
+    merges : tuple of (former id, id)
+        Ids of which the vendor says that the first was merged into the second.
     aliases : tuple of (alias, alias)
         The same of two aliases, such as a device or an order and an address (`email:…`).
     traits : mapping
         Attribute of the customer → where it stands.
     customer, time : str or Saying, optional
         Whose traits they are, and when the links and traits were known.
-    key : str, optional
+    key : str or Saying, optional
         Makes the part a side table, held in memory: its rows by this column, for `looked_up`.
     holds : tuple of str
         What of a side row is held; default all.
     newest : str, optional
-        Of several rows of one key the one with the greatest value here counts; default the last.
+        Of several rows of one key the one with the greatest value here counts; default the last. What only
+        the others say is kept.
     unfold : callable, optional
         A row as an object → the rows that it stands for.
     together : callable, optional
@@ -143,11 +147,12 @@ class Part:
     names: tuple[str, ...] = ()
     told_by: tuple[str, ...] = ()
     links: tuple[tuple[Where, Where], ...] = ()
+    merges: tuple[tuple[Where, Where], ...] = ()
     aliases: tuple[tuple[Where, Where], ...] = ()
     traits: Mapping[str, Where] = field(default_factory=dict)
     customer: Where | None = None
     time: Where | None = None
-    key: str | None = None
+    key: Where | None = None
     holds: tuple[str, ...] = ()
     newest: str | None = None
     unfold: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
@@ -156,7 +161,8 @@ class Part:
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        said = [one for pair in (*self.links, *self.aliases) for one in pair] + list(self.traits.values())
+        pairs = (*self.links, *self.merges, *self.aliases)
+        said = [one for pair in pairs for one in pair] + list(self.traits.values())
         said += [one for one in (self.customer, self.time) if one is not None]
         own = {name for one in said for name in column(one).reads}
         return frozenset(own).union(*(one.reads for one in self.events))
@@ -204,6 +210,10 @@ class Vendor:
         Paths → those among them that others replace; they are not read.
     reader : callable, optional
         Reads a file of a format of its own.
+    tidied : callable, optional
+        A block as the parts want it, where an export writes one name in several ways.
+    wrappers : tuple of str
+        Members of an answer that hold rows of whatever kind the name of the file, or their columns, tell.
     """
 
     name: str
@@ -219,6 +229,8 @@ class Vendor:
     may_be_nameless: bool = False
     superseded: Callable[[Sequence[str]], Collection[str]] | None = None
     reader: Callable[[InputFile], Iterator[Rows]] | None = None
+    tidied: Callable[[Rows], Rows] | None = None
+    wrappers: tuple[str, ...] = ()
 
     def stream(
         self,
@@ -297,6 +309,10 @@ class Vendor:
         """The first part that has these columns."""
         return next((name for name, part in self.parts.items() if part.fits(names)), None)
 
+    def tidy(self, rows: Rows) -> Rows:
+        """A block with the names that the parts know."""
+        return rows if self.tidied is None else self.tidied(rows)
+
     def part_of(self, rows: Rows, told: str | None) -> str | None:
         """The part of a block: as its name tells, else as its columns do."""
         return told or self.part_fitting(rows.names())
@@ -312,18 +328,19 @@ class Vendor:
             for member_name, rows in itertools.islice(pieces(file, self.written, self), 8):
                 is_blank = is_blank and not len(rows)
                 named = self.part_named(member_name) if member_name else None
-                if self.part_of(rows, named) in wanted:
+                tidy = self.tidy(rows)
+                if self.part_of(tidy, named) in wanted:
                     return
-                columns = columns or rows.names()
+                columns = columns or tidy.names()
             if is_blank and not columns:
                 return  # an empty file is an empty export
         raise self._stranger(files[0].shown, columns)
 
     def _check_columns(self, source: object) -> None:
         if isinstance(source, pa.RecordBatchReader):
-            names = source.schema.names
+            names = self.tidy(ColumnRows("", source.schema.empty_table(), np.zeros(0, np.int64))).names()
         else:
-            names = next(frame_rows(source, f"<{type(source).__name__}>")).names()
+            names = self.tidy(next(frame_rows(source, f"<{type(source).__name__}>"))).names()
         if self.part_fitting(names) is None:
             raise self._stranger(f"<{type(source).__name__}>", names)
 
@@ -378,12 +395,14 @@ class _Reading:
         """(part, rows) of every block."""
         if held is not None:
             for rows in frame_rows(held, f"<{type(held).__name__}>"):
-                yield self.vendor.part_of(rows, None), rows
+                tidy = self.vendor.tidy(rows)
+                yield self.vendor.part_of(tidy, None), tidy
         for file in files:
             for member_name, rows in pieces(file, self.vendor.written, self.vendor):
-                named = self.vendor.part_named(member_name) if member_name else told[file.shown]
+                named = (self.vendor.part_named(member_name) if member_name else None) or told[file.shown]
                 if len(rows) or rows.broken:
-                    yield self.vendor.part_of(rows, named), rows
+                    tidy = self.vendor.tidy(rows)
+                    yield self.vendor.part_of(tidy, named), tidy
 
     def _remember(self, name: str | None, rows: Rows) -> None:
         """Hold the rows of a side table."""
@@ -391,17 +410,20 @@ class _Reading:
         if part is None or part.key is None:
             return
         table = self.sides.setdefault(name or "", {})
-        said = objects_of(rows)
-        for row in said if part.unfold is None else [made for one in said for made in part.unfold(one)]:
-            key = key_text(member(row, part.key))
+        said = column(part.key)
+        if part.unfold is not None:
+            made = [one for row in objects_of(rows) for one in part.unfold(row)]
+            rows = ObjectRows(rows.file, made, np.arange(len(made), dtype=np.int64))
+        keys = said.read(Cells(opened(rows, said.reads, ()), self.sides)).to_pylist()
+        for key, row in zip(map(key_text, keys), objects_of(rows), strict=True):
             if key is None:
                 continue
-            older = table.get(key)
-            if older is not None and part.newest:
-                before, now = one_text(older.get(part.newest)), one_text(row.get(part.newest))
-                if (before or "") > (now or ""):
-                    continue
-            table[key] = {name: row[name] for name in part.holds if name in row} if part.holds else row
+            older = table.get(key, {})
+            held = {name: row[name] for name in part.holds if name in row} if part.holds else row
+            is_late = not part.newest or (one_text(older.get(part.newest)) or "") <= (
+                one_text(row.get(part.newest)) or ""
+            )
+            table[key] = older | held if is_late else held | older
 
     def _strange(self, rows: Rows) -> Batch:
         """Rows of a table that this vendor's loader does not read."""
@@ -562,7 +584,8 @@ class _Reading:
     def _known(self, part: Part, cells: Cells) -> tuple[pa.Table, pa.Table]:
         """Links and traits of a block."""
         size = len(cells)
-        if not size or not (part.links or part.aliases or part.traits):
+        kinds = {None: part.links, "merge": part.merges, "alias": part.aliases}
+        if not size or not (any(kinds.values()) or part.traits):
             return links_of([]), attributes_of([])
 
         def read(where: Where) -> list[Any]:
@@ -577,10 +600,15 @@ class _Reading:
             times = found.values.to_pylist()
         links = [
             links_of(
-                (pair for one, other in pairs for pair in zip(read(one), read(other), times, strict=True)),
+                (
+                    pair
+                    for one, other in pairs
+                    for pair in zip(read(one), read(other), times, strict=True)
+                    if kind is None or pair[0] != pair[1]
+                ),
                 kind=kind,
             )
-            for pairs, kind in ((part.links, None), (part.aliases, "alias"))
+            for kind, pairs in kinds.items()
         ]
         seen: list[tuple[str | None, object, str, str | None]] = []
         if part.traits and part.customer is not None:

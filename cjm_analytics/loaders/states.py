@@ -1,0 +1,96 @@
+"""The objects of a CRM are states: what happened follows from their histories, one change after another."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cjm_analytics.loaders.mapping import key_text
+from cjm_analytics.loaders.values import one_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Change", "changes", "day", "happened", "in_order", "snake"]
+
+_SHORT_HOUR = re.compile(r"[T ](\d:)")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One object took another value.
+
+    Attributes
+    ----------
+    place : int
+        The row that says so.
+    row : dict
+    before, after : str or None
+    """
+
+    place: int
+    row: dict[str, Any]
+    before: str | None
+    after: str | None
+
+
+def changes(
+    rows: Sequence[dict[str, Any]], of: str, *, time: str, value: str, before: str | None = None
+) -> Iterator[Change]:
+    """The changes among the rows of a history, object by object in the order of time.
+
+    A row that repeats the value before it is no change. The first row of an object is one, from what the
+    column `before` says, else from nothing.
+
+    Examples
+    --------
+    >>> rows = [{"deal": 1, "at": "2026-01-03", "stage": "won"},
+    ...         {"deal": 1, "at": "2026-01-01", "stage": "new"},
+    ...         {"deal": 1, "at": "2026-01-02", "stage": "new"}]
+    >>> [(one.place, one.before, one.after) for one in changes(rows, "deal", time="at", value="stage")]
+    [(1, None, 'new'), (0, 'new', 'won')]
+    """
+    of_object: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        key = key_text(row.get(of))
+        if key is not None:
+            of_object[key].append(place)
+    for places in of_object.values():
+        last: str | None = None
+        for place in sorted(places, key=lambda one: in_order(rows[one].get(time))):
+            row = rows[place]
+            after = one_text(row.get(value))
+            told = one_text(row.get(before)) if before else None
+            if told is not None or last is None:
+                last = told
+            if after != last:
+                yield Change(place, row, last, after)
+            last = after
+
+
+def day(cell: object, clock: str = "") -> str | None:
+    """A date as a day with a clock behind it; midnight is how warehouse copies write a date."""
+    text = one_text(cell)
+    if text is None:
+        return None
+    date, _, time = text[:19].replace("T", " ").partition(" ")
+    return date + clock if time.strip("0:") == "" else text
+
+
+def in_order(time: object) -> str:
+    """A time as a text that sorts as the time does, for times written in one way."""
+    return _SHORT_HOUR.sub(r" 0\1", str(time)).replace("T", " ")
+
+
+def happened(event: str, row: dict[str, Any], *, of: object, at: object = None) -> dict[str, Any]:
+    """A row as the event that it tells of, with an id by which other rows that tell of it are recognised."""
+    told = (event, of) if at is None else (event, of, in_order(at)[:19])
+    return row | {"_event": event, "_id": ":".join(map(str, told))}
+
+
+def snake(written: str) -> str:
+    """A name with humps in lower case: `CreatedDate` is `created_date`."""
+    return _HUMP.sub("_", written).lower()
