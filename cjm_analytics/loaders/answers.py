@@ -25,6 +25,7 @@ class Named(Protocol):
 
     def part_named(self, word: str) -> str | None: ...
     def part_fitting(self, names: Collection[str]) -> str | None: ...
+    def takes_columns(self, file: InputFile, names: Collection[str]) -> bool: ...
     @property
     def wrappers(self) -> tuple[str, ...]: ...
     @property
@@ -36,11 +37,13 @@ def pieces(file: InputFile, written: CsvFormat, vendor: Named) -> Iterator[tuple
     if vendor.reader is not None:
         yield from ((None, rows) for rows in vendor.reader(file))
         return
-    document = _document(file) if file.format == "json" else None
+    document, first = _looked_at(file) if file.format == "json" else (None, None)
     if document is not None:
         blocks: Iterable[Rows] = [ObjectRows(file.shown, [document], np.array([1], np.int64))]
     else:
-        blocks = read_rows(file, written)
+        is_plain = first is not None and not _is_answer(first, vendor)
+        columns = is_plain and vendor.takes_columns(file, list(first or ()))
+        blocks = read_rows(file, written, columns=columns)
     counted: dict[str, int] = defaultdict(int)
     for rows in blocks:
         if not isinstance(rows, ObjectRows) or not any(_is_answer(one, vendor) for one in rows.objects[:1]):
@@ -81,13 +84,14 @@ def _member_rows(file: str, members: Sequence[object], before: int) -> ObjectRow
     return ObjectRows(file, [one for _, one in good], numbers, None, broken)
 
 
-def _document(file: InputFile) -> dict[str, Any] | None:
-    """The one object of a JSON file that is written over several lines; None for JSON lines and arrays."""
+def _looked_at(file: InputFile) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The one object of a JSON file that is written over several lines; else that of its first line."""
     with file.open() as stream:
         start = bytes(stream.read(1 << 20)).lstrip(b"\xef\xbb\xbf \r\n\t")
         line, _, rest = start.partition(b"\n")
-        if not line.startswith(b"{") or _is_object(line) or _is_object(rest.partition(b"\n")[0]):
-            return None
+        first = _object(line)
+        if not line.startswith(b"{") or first is not None or _object(rest.partition(b"\n")[0]) is not None:
+            return None, first
         while block := stream.read(1 << 22):
             start += block
     try:
@@ -95,12 +99,13 @@ def _document(file: InputFile) -> dict[str, Any] | None:
     except orjson.JSONDecodeError as fault:
         if line.strip() == b"{":
             raise InputError(f"{file.shown!r} is damaged or cut off: {fault}.") from fault
+        return None, None
+    return (found, None) if isinstance(found, dict) else (None, None)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return False

@@ -75,9 +75,16 @@ class Cells:
 
     rows: Rows
     sides: Sides = field(default_factory=dict)
+    _known: dict[Callable[[Cells], pa.Array], pa.Array] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def of(self, one: Saying) -> pa.Array:
+        """What a saying says; one that is part of several is asked once."""
+        if one.read not in self._known:
+            self._known[one.read] = one.read(self)
+        return self._known[one.read]
 
     def __getitem__(self, name: str) -> pa.Array:
         """A column in its own type; nulls where the block has none of that name; `=text` is a constant."""
@@ -142,14 +149,14 @@ def first(*wheres: Where) -> Saying:
     """The first of several that is not empty, as text."""
     sayings, reads = _several(wheres)
     lifts = tuple(name for one in sayings for name in one.lifts)
-    return Saying(lambda cells: pc.coalesce(*(_filled(one.read(cells)) for one in sayings)), reads, lifts)
+    return Saying(lambda cells: pc.coalesce(*(_filled(cells.of(one)) for one in sayings)), reads, lifts)
 
 
 def joined(*wheres: Where, sep: str = ":") -> Saying:
     """Several as one text, in their order; empty where one of them is. They stay in `properties`."""
     sayings, reads = _several(wheres)
     return Saying(
-        lambda cells: pc.binary_join_element_wise(*(_filled(one.read(cells)) for one in sayings), sep), reads
+        lambda cells: pc.binary_join_element_wise(*(_filled(cells.of(one)) for one in sayings), sep), reads
     )
 
 
@@ -162,7 +169,7 @@ def each(function: Callable[..., object], *wheres: Where) -> Saying:
     sayings, reads = _several(wheres)
 
     def read(cells: Cells) -> pa.Array:
-        found = [one.read(cells) for one in sayings]
+        found = [cells.of(one) for one in sayings]
         if len(found) == 1 and pa.types.is_string(found[0].type):
             few = pc.dictionary_encode(found[0], null_encoding="encode")
             return inferred([function(one) for one in few.dictionary.to_pylist()]).take(few.indices)
@@ -199,14 +206,14 @@ def is_uuid(text: object) -> bool:
 def path(where: Where) -> Saying:
     """Path and query of a URL, without host and fragment."""
     one = column(where)
-    return Saying(lambda cells: path_of(_filled(one.read(cells))), one.reads)
+    return Saying(lambda cells: path_of(_filled(cells.of(one))), one.reads)
 
 
 def scaled(where: Where, factor: float) -> Saying:
     """A number times a factor: `scaled("amount", 0.01)` for cents."""
     one = column(where)
     return Saying(
-        lambda cells: strings([_times(value, factor) for value in one.read(cells).to_pylist()]),
+        lambda cells: strings([_times(value, factor) for value in cells.of(one).to_pylist()]),
         one.reads,
         one.lifts,
     )
@@ -224,8 +231,8 @@ def whenever(condition: Where, where: Where) -> Saying:
     one, when = column(where), column(condition)
 
     def read(cells: Cells) -> pa.Array:
-        values = one.read(cells)
-        return pc.if_else(pa.array(truths(when.read(cells))), values, pa.scalar(None, values.type))
+        values = cells.of(one)
+        return pc.if_else(pa.array(truths(cells.of(when))), values, pa.scalar(None, values.type))
 
     return Saying(read, (*one.reads, *when.reads), one.lifts)
 
@@ -233,19 +240,19 @@ def whenever(condition: Where, where: Where) -> Saying:
 def unless(condition: Where) -> Saying:
     """Where a condition does not hold."""
     when = column(condition)
-    return Saying(lambda cells: pa.array(~truths(when.read(cells))), when.reads)
+    return Saying(lambda cells: pa.array(~truths(cells.of(when))), when.reads)
 
 
 def filled(where: Where) -> Saying:
     """Where something stands."""
     one = column(where)
-    return Saying(lambda cells: pc.is_valid(_filled(one.read(cells))), one.reads)
+    return Saying(lambda cells: pc.is_valid(_filled(cells.of(one))), one.reads)
 
 
 def every(*conditions: Where) -> Saying:
     """Where all of several conditions hold."""
     sayings, reads = _several(conditions)
-    return Saying(lambda cells: pa.array(np.all([truths(one.read(cells)) for one in sayings], 0)), reads)
+    return Saying(lambda cells: pa.array(np.all([truths(cells.of(one)) for one in sayings], 0)), reads)
 
 
 def truths(values: pa.Array) -> NDArray[np.bool_]:
@@ -266,7 +273,7 @@ def looked_up(side: str, where: Where, name: str) -> Saying:
 
     def read(cells: Cells) -> pa.Array:
         table = cells.sides.get(side, {})
-        keys = [key_text(key) for key in one.read(cells).to_pylist()]
+        keys = [key_text(key) for key in cells.of(one).to_pylist()]
         return inferred([member(table.get(key, _NOTHING), name) if key else None for key in keys])
 
     return Saying(read, one.reads)
@@ -282,9 +289,7 @@ def followed(side: str, where: Where, name: str) -> Saying:
 
     def read(cells: Cells) -> pa.Array:
         table = cells.sides.get(side, {})
-        return pa.array(
-            [_end(table, key_text(key), name) for key in one.read(cells).to_pylist()], pa.string()
-        )
+        return pa.array([_end(table, key_text(key), name) for key in cells.of(one).to_pylist()], pa.string())
 
     return Saying(read, one.reads)
 

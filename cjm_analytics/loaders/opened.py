@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, inferred, member
+from cjm_analytics.loaders.json_columns import JsonColumns
+from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, inferred
 from cjm_analytics.loaders.table import promoted_name
-from cjm_analytics.loaders.values import json_texts, object_text, plain
+from cjm_analytics.loaders.values import json_texts, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -61,7 +64,7 @@ def respelt(rows: Rows, name: Callable[[str], str], cells: Callable[[str, pa.Arr
 
 @dataclass(frozen=True)
 class Opened:
-    """Rows some of whose columns hold objects (structs, or JSON text) that a mapping looks into."""
+    """Rows some of whose columns hold JSON text that a mapping looks into, object by object."""
 
     rows: Rows
     objects: list[dict[str, Any]]
@@ -90,15 +93,17 @@ class Opened:
         return self.rows.names()
 
     def has(self, name: str) -> bool:
-        return self._is_flat(name) or name.partition(".")[0] in self.heads
+        return self._inside.has(name) if self._is_inside(name) else self.rows.has(name)
 
     def column(self, name: str) -> pa.Array:
-        if self._is_flat(name):
-            return self.rows.column(name)
-        return inferred([member(one, name) for one in self.objects])
+        return self._inside.column(name) if self._is_inside(name) else self.rows.column(name)
 
-    def _is_flat(self, name: str) -> bool:
-        return name not in self.heads and name in self.rows.names()
+    @cached_property
+    def _inside(self) -> ObjectRows:
+        return ObjectRows(self.file, self.objects, self.numbers)
+
+    def _is_inside(self, name: str) -> bool:
+        return name.partition(".")[0] in self.heads and (name in self.heads or name not in self.rows.names())
 
     def properties(self, taken: Collection[str]) -> pa.Array | None:
         return self.rows.properties(taken)
@@ -119,14 +124,35 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
             ]
             return replace(rows, objects=parsed)
         return rows
+    for head in sorted(heads):
+        cells = rows.column(head)
+        made = cells if pa.types.is_struct(cells.type) else _struct(cells)
+        if made is not None:
+            heads.remove(head)
+            if made is not cells and isinstance(rows, ColumnRows):
+                rows = replace(rows, table=rows.table.set_column(rows.names().index(head), head, made))
     if not heads:
         return rows
-    cells = {head: [as_object(cell) for cell in rows.column(head).to_pylist()] for head in heads}
+    several = {head: [as_object(cell) for cell in rows.column(head).to_pylist()] for head in heads}
     return Opened(
         rows,
-        [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)],
+        [dict(zip(several, row, strict=True)) for row in zip(*several.values(), strict=True)],
         frozenset(heads),
     )
+
+
+def _struct(cells: pa.Array) -> pa.Array | None:
+    """JSON texts of objects as structs; None if they are something else, or must be read one by one."""
+    if not pa.types.is_string(cells.type):
+        return None
+    texts = pc.if_else(pc.equal(pc.fill_null(pc.utf8_trim_whitespace(cells), ""), ""), "{}", cells)
+    whole = pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts)
+    lines = pc.binary_join(whole, "\n")[0].as_buffer().to_pybytes() if len(texts) else b""
+    found = JsonColumns().read(lines) if lines.startswith(b"{") else None
+    if found is None or not found.num_columns:
+        return None
+    columns = [plain(one) for one in found.columns]
+    return pa.StructArray.from_arrays(columns, names=found.column_names, mask=pc.is_null(cells))
 
 
 def as_object(cell: object) -> object:
@@ -143,20 +169,70 @@ def left_over(
     rows: Rows, lifted: Collection[str], spread: Collection[str]
 ) -> tuple[pa.Array | None, list[str]]:
     """`properties` as JSON, and the names of the members that were spread."""
-    inside: dict[str, None] = {}
     if isinstance(rows, ObjectRows):
-        objects = rows.objects
-        flat = None
-    else:
-        heads = rows.heads if isinstance(rows, Opened) else frozenset()
-        objects = rows.objects if isinstance(rows, Opened) else []
-        names = [one for one in rows.names() if one not in lifted and one not in heads]
-        flat = json_texts({one: rows.column(one) for one in names if not one.startswith(_TECHNICAL)})
-    if not objects:
-        return flat, []
+        return _left_of_objects(rows.objects, rows.names(), lifted, spread)
+    heads = rows.heads if isinstance(rows, Opened) else frozenset()
+    flat, inside = _left_of_columns(rows, heads, lifted, spread)
+    if not isinstance(rows, Opened):
+        return flat, inside
+    nested, members = _left_of_objects(rows.objects, list(heads), lifted, spread)
+    return (nested if flat is None else _merged(flat, nested)), [*inside, *members]
+
+
+def _left_of_columns(
+    rows: Rows, heads: Collection[str], lifted: Collection[str], spread: Collection[str]
+) -> tuple[pa.Array | None, list[str]]:
+    names = [one for one in rows.names() if one not in heads and not one.startswith(_TECHNICAL)]
+    left = _thinned({one: rows.column(one) for one in names}, lifted, "")
+    inside: list[str] = []
+    for head in spread:
+        cells = left.get(head)
+        if cells is not None and pa.types.is_struct(cells.type):
+            del left[head]
+            members = dict(zip(cells.type.names, map(plain, cells.flatten()), strict=True))
+            inside += members
+            left = members | left
+    return json_texts(dict(sorted(left.items()))), inside
+
+
+def _thinned(columns: Mapping[str, pa.Array], lifted: Collection[str], before: str) -> dict[str, pa.Array]:
+    """Columns without what was lifted out of them, and with the members of their objects in order."""
+    left = {}
+    for name, cells in columns.items():
+        if before + name in lifted:
+            continue
+        if pa.types.is_struct(cells.type):
+            members = dict(zip(cells.type.names, cells.flatten(), strict=True))
+            inner = dict(sorted(_thinned(members, lifted, f"{before}{name}.").items()))
+            if not inner:
+                continue
+            cells = pa.StructArray.from_arrays(  # noqa: PLW2901 - the same column, smaller
+                list(inner.values()), names=list(inner), mask=cells.is_null()
+            )
+        left[name] = cells
+    return left
+
+
+_SORTED: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
+
+
+def _left_of_objects(
+    objects: Sequence[dict[str, Any]], names: Sequence[str], lifted: Collection[str], spread: Collection[str]
+) -> tuple[pa.Array, list[str]]:
+    gone = {one for one in names if one in lifted or one.startswith(_TECHNICAL)}
+    within = {one.partition(".")[0] for one in lifted if "." in one}
+    inside: dict[str, None] = {}
     made = []
     for one in objects:
-        left = _without(one, lifted, "")
+        left = {}
+        for name, value in one.items():
+            if value is None or name in gone:
+                continue
+            if type(value) is dict:
+                value = _without(value, lifted if name in within else (), name + ".")  # noqa: PLW2901 - the same member, smaller
+                if not value:
+                    continue
+            left[name] = value
         for head in spread:
             members = left.pop(head, None)
             if isinstance(members, dict):
@@ -164,17 +240,19 @@ def left_over(
                 left = members | left
             elif members not in (None, "", []):
                 left[head] = members
-        made.append(object_text(left))
-    nested = pa.array(made, pa.binary()).cast(pa.string())
-    return (nested if flat is None else _merged(flat, nested)), list(inside)
+        made.append(orjson.dumps(left, default=str, option=_SORTED) if left else None)
+    return pa.array(made, pa.binary()).cast(pa.string()), list(inside)
 
 
-def _without(one: Mapping[str, Any], lifted: Collection[str], before: str) -> dict[str, Any]:
+def _without(one: dict[str, Any], lifted: Collection[str], before: str) -> dict[str, Any]:
     """An object without what was lifted out of it, and without what is empty."""
+    values = one.values()
+    if not lifted and None not in values and dict not in map(type, values):
+        return one
     left = {}
     for name, value in one.items():
         full = before + name
-        if value is None or full in lifted or (not before and name.startswith(_TECHNICAL)):
+        if value is None or full in lifted:
             continue
         if type(value) is dict:
             value = _without(value, lifted, full + ".")  # noqa: PLW2901 - the same member, smaller
@@ -185,12 +263,14 @@ def _without(one: Mapping[str, Any], lifted: Collection[str], before: str) -> di
 
 
 def _merged(flat: pa.Array, nested: pa.Array) -> pa.Array:
+    """Two objects as one; of a member that both have, the first one's stands."""
     made = []
     for one, other in zip(flat.to_pylist(), nested.to_pylist(), strict=True):
         if one is None or other is None:
             made.append(one or other)
         else:
-            made.append((object_text(orjson.loads(one), orjson.loads(other)) or b"{}").decode())
+            together = orjson.loads(other) | orjson.loads(one)
+            made.append(orjson.dumps(together, option=_SORTED).decode())
     return pa.array(made, pa.string())
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.loaders.table import Layout, Promoted, canonical
 from cjm_analytics.schema import CUSTOMERS, LINKS, LOADED
@@ -13,14 +15,13 @@ from cjm_analytics.schema import CUSTOMERS, LINKS, LOADED
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from cjm_analytics.loaders.rows import Broken
     from cjm_analytics.loaders.times import Clock
     from cjm_analytics.schema import Batch
 
-__all__ = ["Prepared", "attributes_of", "events_of", "links_of"]
+__all__ = ["Prepared", "attributed", "attributes_of", "events_of", "linked", "links_of"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,29 @@ def links_of(pairs: Iterable[tuple[str | None, str | None, object]], *, kind: st
         },
         schema=LINKS,
     )
+
+
+def linked(aliases: pa.Array, users: pa.Array, times: pa.Array, *, kind: str | None) -> pa.Table:
+    """The same from columns; what is linked to itself is left out, unless it was seen so (no kind)."""
+    every = pa.table({"alias": aliases, "user_id": users, "timestamp": times})
+    told = pc.and_(pc.is_valid(aliases), pc.is_valid(users))
+    if kind is not None:
+        told = pc.and_(told, pc.not_equal(aliases, users))
+    known = every.filter(told)
+    if not known.num_rows:
+        return LINKS.empty_table()
+    keys = ["alias", "user_id"]
+    once = known.group_by(keys, use_threads=False).aggregate([("timestamp", "first")])
+    once = once.rename_columns([*keys, "timestamp"])
+    return once.append_column("kind", pa.array([kind] * once.num_rows, pa.string())).cast(LINKS)
+
+
+def attributed(users: pa.Array, times: pa.Array, name: str, values: pa.Array) -> pa.Table:
+    """Attributes of customers from columns, the gaps left out."""
+    names = pa.DictionaryArray.from_arrays(np.zeros(len(users), np.int32), [name]).dictionary_decode()
+    every = pa.table({"user_id": users, "timestamp": times, "attribute": names, "value": values})
+    filled = pc.and_(pc.is_valid(users), pc.greater(pc.binary_length(values), 0))
+    return every.filter(pc.fill_null(filled, False)).select(CUSTOMERS.names).cast(CUSTOMERS)
 
 
 def attributes_of(seen: Iterable[tuple[str | None, object, str, str | None]]) -> pa.Table:

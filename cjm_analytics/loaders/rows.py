@@ -26,6 +26,7 @@ import pyarrow.csv as arrow_csv
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import Recoded
+from cjm_analytics.loaders.json_columns import JsonColumns
 from cjm_analytics.loaders.values import as_json, json_texts, object_text, plain, strings
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ HEADING_ROWS: Final = 3
 """So many rows a header may take that a format tells by itself."""
 _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
+_COLUMN_BLOCK: Final = 1 << 22
 _LONGEST_ROW: Final = 1 << 28
 _WIDE: Final = 24
 _RAW: Final = 1_000
@@ -130,35 +132,79 @@ class ColumnRows:
     separator: str | None = None
     broken: list[Broken] = field(default_factory=list)
     is_sparse: bool = False
+    text: bytes | None = None  # as they were read, where a line is a row
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     def has(self, name: str) -> bool:
         """Whether there is such a column; `a.b` is member b of a column a of structs or JSON text."""
+        if name in self._names:
+            return True
         head, _, rest = name.partition(".")
-        return name in self.table.column_names or (bool(rest) and head in self.table.column_names)
+        if not rest or head not in self._names:
+            return False
+        kind = self.table.schema.field(head).type
+        return not pa.types.is_struct(kind) or _field(kind, rest) is not None
 
     def names(self) -> list[str]:
-        return list(self.table.column_names)
+        return list(self._names)
+
+    @cached_property
+    def _names(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.table.column_names)}
+
+    @cached_property
+    def _cells(self) -> dict[str, pa.Array]:
+        return {}
 
     def column(self, name: str) -> pa.Array:
-        if name in self.table.column_names:
-            return plain(self.table[name])
+        if name not in self._cells:
+            self._cells[name] = self._read(name)
+        return self._cells[name]
+
+    def _read(self, name: str) -> pa.Array:
+        if name in self._names:
+            return plain(self.table.column(self._names[name]))
         head, _, rest = name.partition(".")
-        return inferred([member(_parsed(cell), rest) for cell in plain(self.table[head]).to_pylist()])
+        cells = self.column(head)
+        if not pa.types.is_struct(cells.type):
+            return inferred([member(_parsed(cell), rest) for cell in cells.to_pylist()])
+        place = _field(cells.type, rest)
+        return pa.nulls(len(cells), pa.string()) if place is None else plain(pc.struct_field(cells, place))
 
     def properties(self, taken: Collection[str]) -> pa.Array | None:
-        left = {name: plain(self.table[name]) for name in self.table.column_names if name not in taken}
+        left = {name: self.column(name) for name in self._names if name not in taken}
         return json_texts(left)
 
+    @cached_property
+    def _lines(self) -> list[bytes]:
+        return (self.text or b"").split(b"\n")
+
     def raw(self, row: int) -> str:
+        if self.text is not None:
+            return self._lines[row].decode("utf-8", "replace").rstrip("\r")
         cells = {name: self.table[name][row].as_py() for name in self.table.column_names}
         if self.separator is None:
             return (object_text(cells) or b"{}").decode()
         out = io.StringIO()
         csv.writer(out, delimiter=self.separator, lineterminator="").writerow(cells.values())
         return out.getvalue()
+
+
+def _field(kind: pa.DataType, path: str) -> list[int] | None:
+    """Where in structs a dotted path leads; a name that holds dots wins."""
+    if not pa.types.is_struct(kind):
+        return None
+    place = kind.get_field_index(path)
+    if place >= 0:
+        return [place]
+    head, _, rest = path.partition(".")
+    place = kind.get_field_index(head)
+    if not rest or place < 0:
+        return None
+    inside = _field(kind.field(place).type, rest)
+    return None if inside is None else [place, *inside]
 
 
 @dataclass(frozen=True)
@@ -180,9 +226,11 @@ class ObjectRows:
         """Whether any object has such a member, directly or (`a.b`) inside another."""
         if name in self._names:
             return True
-        return name.partition(".")[0] in self._names and any(
-            member(one, name) is not None for one in self.objects
-        )
+        head, _, rest = name.partition(".")
+        if not rest or head not in self._names:
+            return False
+        found = self.column(name)
+        return bool(found.null_count < len(found))
 
     def names(self) -> list[str]:
         return self._names
@@ -191,16 +239,29 @@ class ObjectRows:
     def _names(self) -> list[str]:
         return list(dict.fromkeys(itertools.chain.from_iterable(self.objects)))
 
+    @cached_property
+    def _cells(self) -> dict[str, pa.Array]:
+        return {}
+
     def column(self, name: str) -> pa.Array:
-        if "." in name and name not in self._names:
-            return inferred([member(one, name) for one in self.objects])
-        return inferred(self._values(name))
+        if name not in self._cells:
+            self._cells[name] = inferred(self._values(name))
+        return self._cells[name]
 
     def _values(self, name: str) -> list[object]:
-        try:
-            return list(map(itemgetter(name), self.objects))
-        except KeyError:
-            return [one.get(name) for one in self.objects]
+        """The member of each object; `a.b` is a member b of a member a, unless a name holds dots itself."""
+        head, _, rest = name.partition(".")
+        if not rest:
+            try:
+                return list(map(itemgetter(name), self.objects))
+            except KeyError:
+                return [one.get(name) for one in self.objects]
+        if name in self._names:
+            return [member(one, name) for one in self.objects]
+        inside = self._values(head)
+        if "." in rest:
+            return [member(one, rest) for one in inside]
+        return [one.get(rest) if type(one) is dict else None for one in inside]
 
     def properties(self, taken: Collection[str]) -> pa.Array | None:
         left = [name for name in self._names if name not in taken]
@@ -327,8 +388,10 @@ class CsvFormat:
                 raise InputError(f"{option}={text!r} must be one character.")
 
 
-def read_rows(file: InputFile, csv_format: CsvFormat) -> Iterator[Rows]:
+def read_rows(file: InputFile, csv_format: CsvFormat, *, columns: bool = False) -> Iterator[Rows]:
     """Blocks of the rows of one file. At least one block comes, perhaps without rows, to tell the columns.
+
+    With `columns`, JSON lines come as columns (objects as structs) wherever nothing is lost by it.
 
     Raises
     ------
@@ -337,6 +400,8 @@ def read_rows(file: InputFile, csv_format: CsvFormat) -> Iterator[Rows]:
     """
     readers = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows, "excel": _excel_rows}
     reader = readers[file.format]
+    if file.format == "json" and columns:
+        reader = _json_columns
     try:
         yield from reader(file, csv_format)
     except (pa.ArrowException, OSError, EOFError) as fault:
@@ -826,8 +891,27 @@ def _is_utf8(block: bytes) -> bool:
 
 
 def _json_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    yield from _json_blocks(file, written, _JSON_BLOCK, _parsed_lines)
+
+
+def _json_columns(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    columns = JsonColumns()
+
+    def parsed(shown: str, block: bytes, first: int) -> Rows:
+        table = columns.read(block)
+        if table is None:
+            return _parsed_lines(shown, block, first)
+        numbers = np.arange(first, first + table.num_rows, dtype=np.int64)
+        return ColumnRows(shown, table, numbers, is_sparse=True, text=block)
+
+    yield from _json_blocks(file, written, _COLUMN_BLOCK, parsed)
+
+
+def _json_blocks(
+    file: InputFile, written: CsvFormat, size: int, parsed: Callable[[str, bytes, int], Rows]
+) -> Iterator[Rows]:
     with file.open() as stream:
-        blocks = _Blocks(_as_utf8(stream, written.encoding), _JSON_BLOCK)
+        blocks = _Blocks(_as_utf8(stream, written.encoding), size)
         start = blocks.peek().lstrip()
         if start.startswith(b"["):
             yield from _array_rows(file.shown, blocks)
@@ -839,17 +923,17 @@ def _json_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
             )
         line, any_rows = 1, False
         for block in blocks:
-            lines = block.split(b"\n")
-            if not lines[-1]:
-                lines.pop()
             any_rows = True
-            yield _parsed_lines(file.shown, lines, line)
-            line += len(lines)
+            yield parsed(file.shown, block, line)
+            line += block.count(b"\n")
         if not any_rows:
             yield ObjectRows(file.shown, [], np.zeros(0, np.int64))
 
 
-def _parsed_lines(file: str, lines: list[bytes], first: int) -> ObjectRows:
+def _parsed_lines(file: str, block: bytes, first: int) -> ObjectRows:
+    lines = block.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
     numbers = np.arange(first, first + len(lines), dtype=np.int64)
     collecting = gc.isenabled()
     gc.disable()  # no cycles arise here, and looking for them doubles the time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from zoneinfo import available_timezones
@@ -39,6 +40,8 @@ _NAMED: Final = r"^(?P<time>\d{4}-\d\d-\d\d[^\[]*)\[(?P<zone>[^\]]+)\]$"
 
 _ISO: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?$"
 _SHORT_HOUR: Final = r"^(\d{4}-\d\d-\d\d[T ])(\d:)"
+_DIGITS: Final = re.compile(r"[+-]?\d+")
+_HAS_ZONE: Final = re.compile(r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
 _SLASHED: Final = r"^\d{1,2}[./-]\d{1,2}[./-]\d{4}($|[ T,])"
 
 
@@ -215,20 +218,16 @@ class Clock:
             return self._by_format(words, where)
         if words.null_count == len(words):
             return Times(pc.cast(words, _UTC), np.zeros(len(words), np.int8), {})
+        example = words[pc.index(pc.is_valid(words), True).as_py()].as_py()
+        # A cast that fails is slow to say so: the first time tells which one is likely.
+        kind = pa.int64() if _DIGITS.fullmatch(example) else _UTC if _HAS_ZONE.search(example) else _LOCAL
         try:
-            return Times(pc.cast(words, _UTC), _shape(words), {})
-        except pa.ArrowInvalid:
-            pass
-        try:
-            local = pc.cast(words, _LOCAL)
-        except pa.ArrowInvalid:
-            pass
-        else:
-            return self._placed(local, _shape(words), where)
-        try:
-            return self._epochs(pc.cast(words, pa.int64()), where)
+            cast = pc.cast(words, kind)
         except pa.ArrowInvalid:
             return self._mixed(words, where)
+        if kind == _UTC:
+            return Times(cast, _shape(words), {})
+        return self._placed(cast, _shape(words), where) if kind == _LOCAL else self._epochs(cast, where)
 
     def _mixed(self, words: pa.Array, where: _Where) -> Times:
         """Each kind of text by its own rule; what is left is no time."""

@@ -304,6 +304,11 @@ def json_texts(columns: Mapping[str, pa.Array]) -> pa.Array | None:
     nested = columns.get("properties")
     if nested is not None and (pa.types.is_nested(nested.type) or _holds_objects(nested)):
         return _merged(columns, nested)
+    return _objects(columns)
+
+
+def _objects(columns: Mapping[str, pa.Array]) -> pa.Array | None:
+    """JSON objects of columns, as they are; None if nothing is in any."""
     members = [_members(name, values) for name, values in columns.items()]
     members = [one for one in members if one is not None]
     if not members:
@@ -320,15 +325,20 @@ def _members(name: str, values: pa.Array) -> pa.Array | None:
     if values.null_count == len(values):
         return None
     label = f",{orjson.dumps(name).decode()}:"
-    kind = values.type
-    if pa.types.is_floating(kind):
-        values = pc.if_else(pc.is_finite(values), values, None)
-    if pa.types.is_string(kind):
+    if pa.types.is_string(values.type):
         few = pc.dictionary_encode(values)
         if len(few.dictionary) * 2 < len(values):
             return _labelled(label, _quoted(few.dictionary)).take(few.indices)
-        return _labelled(label, _quoted(values))
-    return _labelled(label, _unquoted(values))
+    return _labelled(label, _json(values))
+
+
+def _json(values: pa.Array) -> pa.Array:
+    """The JSON of each cell; null where there is none."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_finite(values), values, None)
+    return _quoted(values) if pa.types.is_string(values.type) else _unquoted(values)
 
 
 def _unquoted(values: pa.Array) -> pa.Array:
@@ -338,9 +348,26 @@ def _unquoted(values: pa.Array) -> pa.Array:
         values = pc.cast(values, pa.float64())
     if pa.types.is_temporal(kind):
         return _quoted(pc.cast(values, pa.string()))
+    if pa.types.is_struct(kind):
+        inside = _objects(dict(zip(kind.names, map(plain, values.flatten()), strict=True)))
+        return pa.nulls(len(values), pa.string()) if inside is None else inside
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _lists(values)
     if pa.types.is_nested(kind):
         return _each(values, lambda value: orjson.dumps(value, default=str).decode())
     return pc.cast(values, pa.string())
+
+
+def _lists(values: pa.Array) -> pa.Array:
+    """JSON arrays; what is empty inside them is `null`, or `{}` where there is an object."""
+    items = plain(values.flatten())
+    nothing = pc.if_else(pc.is_valid(items), "{}" if pa.types.is_struct(items.type) else "null", "null")
+    written = pc.coalesce(_json(items), nothing)
+    lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
+    starts = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    inside = pc.binary_join(pa.ListArray.from_arrays(starts, written), ",")
+    wrapped = pc.binary_join_element_wise("[", inside, "]", "")
+    return pc.if_else(pc.is_valid(values), wrapped, pa.scalar(None, pa.string()))
 
 
 def as_json(values: Sequence[object]) -> pa.Array:
@@ -359,9 +386,12 @@ _ESCAPED: Final = re.compile(rb'[\x00-\x1f"\\]')
 def _quoted(values: pa.Array) -> pa.Array:
     """JSON strings of texts; one look over the bytes tells whether any needs escaping."""
     data, _ = bytes_of(values)
-    if _ESCAPED.search(data.tobytes()):
-        return _each(values, lambda text: orjson.dumps(text).decode())
-    return pc.binary_join_element_wise('"', values, '"', "")
+    quoted = pc.binary_join_element_wise('"', values, '"', "")
+    if not _ESCAPED.search(data.tobytes()):
+        return quoted
+    odd = pc.fill_null(pc.match_substring_regex(values, _ESCAPED.pattern.decode()), False)
+    written = [orjson.dumps(text).decode() for text in values.filter(odd).to_pylist()]
+    return pc.replace_with_mask(quoted, odd, pa.array(written, pa.string()))
 
 
 def _each(values: pa.Array, write: Callable[[Any], str]) -> pa.Array:

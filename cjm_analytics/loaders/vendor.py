@@ -25,7 +25,14 @@ from cjm_analytics.loaders.answers import pieces
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.mapping import Cells, Saying, Where, column, key_text, truths
 from cjm_analytics.loaders.opened import left_over, objects_of, opened, promoted_cells
-from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
+from cjm_analytics.loaders.prepared import (
+    Prepared,
+    attributed,
+    attributes_of,
+    events_of,
+    linked,
+    links_of,
+)
 from cjm_analytics.loaders.rows import (
     ColumnRows,
     CsvFormat,
@@ -38,7 +45,7 @@ from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import ids, one_text, texts
-from cjm_analytics.schema import LOADED, Batch
+from cjm_analytics.schema import CUSTOMERS, LINKS, LOADED, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -309,6 +316,11 @@ class Vendor:
         """The first part that has these columns."""
         return next((name for name, part in self.parts.items() if part.fits(names)), None)
 
+    def takes_columns(self, file: InputFile, names: Collection[str]) -> bool:
+        """Whether a file of these columns is better read as columns than as objects."""
+        part = self.parts.get(self._part_of_file(file) or self.part_fitting(names) or "")
+        return part is not None and not (part.key or part.unfold or part.together)
+
     def tidy(self, rows: Rows) -> Rows:
         """A block with the names that the parts know."""
         return rows if self.tidied is None else self.tidied(rows)
@@ -414,7 +426,7 @@ class _Reading:
         if part.unfold is not None:
             made = [one for row in objects_of(rows) for one in part.unfold(row)]
             rows = ObjectRows(rows.file, made, np.arange(len(made), dtype=np.int64))
-        keys = said.read(Cells(opened(rows, said.reads, ()), self.sides)).to_pylist()
+        keys = Cells(opened(rows, said.reads, ()), self.sides).of(said).to_pylist()
         for key, row in zip(map(key_text, keys), objects_of(rows), strict=True):
             if key is None:
                 continue
@@ -491,7 +503,7 @@ class _Reading:
         for events in part.events:
             kept = np.arange(len(rows))
             if events.where is not None and len(rows):
-                kept = np.flatnonzero(truths(events.where.read(cells)))
+                kept = np.flatnonzero(truths(cells.of(events.where)))
             if self.vendor.may_be_nameless and len(kept):
                 named = self._named(events, cells)[kept]
                 nameless += len(kept) - int(named.sum())
@@ -529,7 +541,7 @@ class _Reading:
         """The rows that carry an id of some kind."""
         found = np.zeros(len(cells), bool)
         for name in _IDS & events.sayings.keys():
-            values = texts(events.sayings[name].read(cells))
+            values = texts(cells.of(events.sayings[name]))
             found |= pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False).to_numpy(
                 zero_copy_only=False
             )
@@ -553,7 +565,7 @@ class _Reading:
             values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
             return values if is_all else values.take(picked)
 
-        columns = {name: taken(one.read(cells)) for name, one in events.sayings.items()}
+        columns = {name: taken(cells.of(one)) for name, one in events.sayings.items()}
         columns = {
             name: values
             for name, values in columns.items()
@@ -567,7 +579,7 @@ class _Reading:
                 if values is not None:
                     columns[promoted_name(name)] = taken(values)
         marked = events.inferred
-        inferred_rows = truths(marked.read(cells))[kept] if isinstance(marked, Saying) else None
+        inferred_rows = truths(cells.of(marked))[kept] if isinstance(marked, Saying) else None
         if marked is True:
             inferred_rows = np.ones(len(kept), bool)
         numbers = raw.numbers[origin[kept]] if len(kept) else np.zeros(0, np.int64)
@@ -588,35 +600,28 @@ class _Reading:
         if not size or not (any(kinds.values()) or part.traits):
             return links_of([]), attributes_of([])
 
-        def read(where: Where) -> list[Any]:
-            return ids(texts(column(where).read(cells)), column="id").values.to_pylist()  # type: ignore[no-any-return]
+        def read(where: Where) -> pa.Array:
+            return ids(texts(cells.of(column(where))), column="id").values
 
-        times: list[object] = [None] * size
+        times = pa.nulls(size, LINKS.field("timestamp").type)
         if part.time is not None:
-            numbers = cells.rows.numbers
             found = self.clock.read(
-                column(part.time).read(cells), numbers, column="time", file=cells.rows.file
+                cells.of(column(part.time)), cells.rows.numbers, column="time", file=cells.rows.file
             )
-            times = found.values.to_pylist()
+            times = found.values
         links = [
-            links_of(
-                (
-                    pair
-                    for one, other in pairs
-                    for pair in zip(read(one), read(other), times, strict=True)
-                    if kind is None or pair[0] != pair[1]
-                ),
-                kind=kind,
-            )
+            linked(read(one), read(other), times, kind=kind)
             for kind, pairs in kinds.items()
+            for one, other in pairs
         ]
-        seen: list[tuple[str | None, object, str, str | None]] = []
+        seen = []
         if part.traits and part.customer is not None:
             users = read(part.customer)
             for name, where in part.traits.items():
-                values = texts(column(where).read(cells)).to_pylist()
-                seen += zip(users, times, [name] * size, [one or None for one in values], strict=True)
-        return pa.concat_tables(links), attributes_of(seen)
+                seen.append(attributed(users, times, name, texts(cells.of(column(where)))))
+        return pa.concat_tables([LINKS.empty_table(), *links]), pa.concat_tables(
+            [CUSTOMERS.empty_table(), *seen]
+        )
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
