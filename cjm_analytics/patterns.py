@@ -25,6 +25,9 @@ __all__ = ["Automaton", "Found", "PatternError", "compile_pattern", "is_pattern"
 
 UNLIMITED: Final = 2**62
 MOST_POSITIONS: Final = 1_000
+MOST_LINKS: Final = 20_000
+"""Each event of a journey looks at every link, so that their number is what a pattern costs."""
+
 _MOST_REPEATS: Final = 500
 
 
@@ -165,10 +168,15 @@ class _Parser:
         return False
 
     def _choice(self) -> Node:
-        options = [self._chain()]
+        options: list[Node] = [self._chain()]
         while self._take("|"):
             options.append(self._chain())
-        return options[0] if len(options) == 1 else Choice(tuple(options))
+        # Single events are one set: of many there would be a link from each to each.
+        single = [one for one in options if isinstance(one, Atom)]
+        others: list[Node] = [one for one in options if not isinstance(one, Atom)]
+        if single:
+            others = [Atom(frozenset().union(*(one.codes for one in single))), *others]
+        return others[0] if len(others) == 1 else Choice(tuple(others))
 
     def _chain(self) -> Node:
         items, links = [self._item()], []
@@ -344,16 +352,26 @@ _Way = tuple[int, Link]
 class _Builder:
     """Positions and links under way."""
 
+    text: str
     codes: list[frozenset[int]] = field(default_factory=list)
     links: dict[tuple[int, int, Link], None] = field(default_factory=dict)
 
     def connect(self, ends: Sequence[_Way], starts: Sequence[_Way]) -> None:
+        if len(self.links) + len(ends) * len(starts) > MOST_LINKS:
+            raise PatternError(
+                f"The pattern is too large: more than {MOST_LINKS:,} links between its events. Say '..' for "
+                "any events between, [a|b] for either of two, and leave out repeats of what may be missing.",
+                self.text,
+                0,
+            )
         for one, out in ends:
             for other, into in starts:
                 self.links[one, other, out.then(into)] = None
 
     def build(self, node: Node) -> _Piece:
         if isinstance(node, Atom):
+            if len(self.codes) == MOST_POSITIONS:
+                raise PatternError(f"A pattern has at most {MOST_POSITIONS:,} places.", self.text, 0)
             self.codes.append(node.codes)
             way = (len(self.codes) - 1, _DIRECTLY)
             return _Piece(empty=False, first=[way], last=[way])
@@ -366,42 +384,49 @@ class _Builder:
             )
         if isinstance(node, Repeat):
             return self._repeated(node)
-        return self._chained(node.items, node.links)
+        return self._chained(node)
 
     def _repeated(self, node: Repeat) -> _Piece:
-        """x{m,n} is x n times, those behind the m-th may be missing; without n, the last comes again."""
-        if node.most is None:
-            piece = self._chained([node.item] * max(node.least, 1), loop=True)
-            return piece if node.least else piece._replace(empty=True)
-        return self._chained([node.item] * node.most, needed=node.least)
+        """Copies in a row that may end behind any from the `least`-th on; without `most`, the last loops.
 
-    def _chained(
-        self,
-        items: Sequence[Node],
-        links: Sequence[Link] | None = None,
-        *,
-        loop: bool = False,
-        needed: int | None = None,
-    ) -> _Piece:
-        """Items in a row; the last one in a `loop`; those behind the first `needed` may be missing."""
+        Who takes fewer takes the first ones: links lead to the next copy only, so that x{0,500} has as many
+        links as x{500}. An item that may take nothing may as well be left out.
+        """
+        least = 0 if _may_be_empty(node.item) else node.least
+        pieces = [self.build(node.item)]
+        for _ in range((max(least, 1) if node.most is None else node.most) - 1):
+            pieces.append(self.build(node.item))
+            self.connect(pieces[-2].last, pieces[-1].first)
+        if node.most is None:
+            self.connect(pieces[-1].last, pieces[-1].first)
+        last = [way for piece in pieces[max(least - 1, 0) :] for way in piece.last]
+        return _Piece(empty=least == 0, first=pieces[0].first, last=last)
+
+    def _chained(self, node: Chain) -> _Piece:
         first: list[_Way] = []
         waiting: list[_Way] = []
         ahead: Link | None = _DIRECTLY
-        for number, item in enumerate(items):
+        for number, item in enumerate(node.items):
             piece = self.build(item)
             if number:
-                link = links[number - 1] if links is not None else _DIRECTLY
+                link = node.links[number - 1]
                 waiting = [(at, before.then(link)) for at, before in waiting]
                 ahead = ahead.then(link) if ahead is not None else None
                 self.connect(waiting, piece.first)
-            if loop and number == len(items) - 1:
-                self.connect(piece.last, piece.first)
             if ahead is not None:  # nothing was taken so far
                 first += [(at, ahead.then(into)) for at, into in piece.first]
-            may_lack = piece.empty or (needed is not None and number >= needed)
-            waiting = [*(waiting if may_lack else []), *piece.last]
-            ahead = ahead if may_lack else None
+            waiting = [*(waiting if piece.empty else []), *piece.last]
+            ahead = ahead if piece.empty else None
         return _Piece(ahead is not None, first, waiting)
+
+
+def _may_be_empty(node: Node) -> bool:
+    """Whether it may take no event at all."""
+    if isinstance(node, Repeat):
+        return node.least == 0 or _may_be_empty(node.item)
+    if isinstance(node, Choice):
+        return any(map(_may_be_empty, node.options))
+    return isinstance(node, Chain) and all(map(_may_be_empty, node.items))
 
 
 class _Piece(NamedTuple):
@@ -446,15 +471,12 @@ a group in parentheses, (start) or (end).
     """
     if not isinstance(text, str):
         raise InputError(f"A pattern is text, for example 'ad -> .* -> buy', not {type(text).__name__}.")
-    tree = _Parser(text, names, of).parse()
-    builder = _Builder()
+    builder = _Builder(text)
     try:
-        piece = builder.build(tree)
+        piece = builder.build(_Parser(text, names, of).parse())
     except RecursionError as fault:
         raise PatternError("The pattern is nested too deeply.", text, 0) from fault
     n = len(builder.codes)
-    if n > MOST_POSITIONS:
-        raise PatternError(f"The pattern has {n:,} places; {MOST_POSITIONS:,} are the most.", text, 0)
     if piece.empty:
         raise PatternError(
             "The pattern fits nothing at all, and so every journey: ask for some event.", text, 0

@@ -103,6 +103,8 @@ def test_names_may_have_spaces_dashes_and_anything_in_quotes():
         ("A{3,1}", 1, "allows nothing"),
         ("A{999}", 1, "At most"),
         ("(A{100}){100}", 0, "places"),
+        (f"{' -> '.join(['A?'] * 250)} -> B", 0, "20,000 links"),
+        ("(" * 2_000 + "A", 0, "nested too deeply"),
         ("A ->{<5} B", 4, "no duration"),
         ("A {z}", 2, "In braces"),
         ("'A", 0, "quote"),
@@ -113,6 +115,12 @@ def test_a_wrong_pattern_is_told_where(pattern, position, said):
         compile_pattern(pattern, NAMES)
     assert caught.value.position == position
     assert str(caught.value).splitlines()[-1] == "    " + " " * position + "^"
+
+
+@pytest.mark.parametrize("pattern", ["(A?){500} -> B", ".{0,500} -> B", "((A?){20}){20} -> B", "(A|B){300}"])
+def test_a_repeat_has_about_as_many_links_as_places(pattern):
+    automaton = compile_pattern(pattern, NAMES)
+    assert len(automaton.source) <= 4 * len(automaton.first)
 
 
 def test_a_misspelt_name_has_a_hint():
@@ -154,7 +162,7 @@ def random_pattern(rng, depth=3):
     if rng.random() < 0.4:
         other = random_pattern(rng, depth - 1)
         return f"({inside[0]} | {other[0]})", f"(?:{inside[1]}|{other[1]})"
-    sign = str(rng.choice(["*", "+", "?", "{2}", "{1,2}", "{2,}"]))
+    sign = str(rng.choice(["*", "+", "?", "{2}", "{1,2}", "{2,}", "{0,3}"]))
     return f"({inside[0]}){sign}", f"(?:{inside[1]}){sign}"
 
 
