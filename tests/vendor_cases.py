@@ -199,6 +199,15 @@ def _gift(number):
     return {"Name": f"#{number}", "Email": "Ada@example.com", "Lineitem name": "Gift card"}
 
 
+def _stripe(time, number, kind, **said):
+    """An event of the payment service; its object is a checkout."""
+    checkout = {"object": "checkout.session", "id": f"cs_{number}", "customer": "cus_1", "currency": "eur"}
+    return {
+        "id": f"evt_{number}", "object": "event", "type": kind, "created": EPOCHS[time], "livemode": True,
+        "data": {"object": {**checkout, "amount_total": 4990, **said}},
+    }  # fmt: skip
+
+
 def told(row, *, url, names=("page_view", "login", "purchase"), **marks):
     """The story by a function that writes one row of it."""
     return twice(
@@ -361,6 +370,38 @@ CASES = [
             for time, number in ((SEEN, "999"), (LOGIN, "1000"), (BOUGHT, "1001"))
         ],
         time="Created at",
+    ),
+    Case(
+        "stripe",
+        loaders.stripe,
+        "events.jsonl",
+        twice(
+            [
+                _stripe(SEEN, 1, "checkout.session.expired", amount_total=None),
+                _stripe(LOGIN, 2, "checkout.session.async_payment_failed", client_reference_id="u1"),
+                _stripe(
+                    BOUGHT,
+                    3,
+                    "checkout.session.completed",
+                    client_reference_id="u1",
+                    metadata={"order_id": 1001},
+                ),
+            ]
+        ),
+        bought(
+            steps(
+                anonymous="stripe:cus_1",
+                events=(
+                    "checkout.session.expired",
+                    "checkout.session.async_payment_failed",
+                    "checkout.session.completed",
+                ),
+                is_test="False",
+            )
+        ),
+        time="created",
+        other_unit=lambda seconds: seconds * 1_000,
+        unknown="data.object.a_new_column",
     ),
     Case(
         "access_log",

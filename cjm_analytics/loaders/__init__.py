@@ -11,6 +11,7 @@ from cjm_analytics.loaders.segment import rudderstack, segment
 from cjm_analytics.loaders.shopify import shopify
 from cjm_analytics.loaders.snowplow import snowplow
 from cjm_analytics.loaders.sql import sql
+from cjm_analytics.loaders.stripe import stripe
 from cjm_analytics.loaders.table import table
 from cjm_analytics.loaders.xes import xes
 from cjm_analytics.loaders.zendesk import zendesk
@@ -30,6 +31,7 @@ __all__ = [
     "shopify",
     "snowplow",
     "sql",
+    "stripe",
     "table",
     "xes",
     "zendesk",

@@ -1,0 +1,143 @@
+"""Real exports of shops, payment services and survey tools, read whole; numbers counted with other means."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+
+from cjm_analytics import loaders
+from cjm_analytics.loaders.source import whole
+
+
+@pytest.fixture
+def formats(shared_data):
+    return shared_data / "formats"
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def read(stream):
+    batch = whole(stream.batches())
+    assert batch.n_read == batch.events.num_rows + batch.rejects.num_rows + batch.n_excluded
+    return batch
+
+
+def events_of(batch, file=None):
+    """The events of one file as objects."""
+    return [one for one in batch.events.to_pylist() if file is None or one["src_file"].endswith(file)]
+
+
+def instant(text):
+    return dt.datetime.fromisoformat(text.strip()).replace(tzinfo=dt.UTC)
+
+
+# Shopify
+
+
+def test_the_orders_of_a_shops_tables(formats):
+    raw = rows_of(formats / "shopify" / "shopify_order_data.csv")
+    batch = read(loaders.shopify(formats / "shopify"))
+    found = events_of(batch, "shopify_order_data.csv")
+    assert [one["event"] for one in found] == ["order_placed"] * len(raw)
+    for one, row in zip(found, raw, strict=True):
+        assert one["timestamp"] == instant(row["processed_at"])
+        assert (one["value"], one["currency"]) == (Decimal(row["total_price"]), row["currency"])
+        assert one["order_id"] == row["name"]
+        assert one["anonymous_id"] == f"email:{row['email']}"
+        assert one["is_test"] is False
+        assert json.loads(one["properties"])["financial_status"] == row["financial_status"]
+
+
+def test_checkouts_that_were_left_behind(formats):
+    raw = rows_of(formats / "shopify" / "shopify_abandoned_checkout_data.csv")
+    assert not any(row["completed_at"] for row in raw)
+    batch = read(loaders.shopify(formats / "shopify"))
+    found = events_of(batch, "abandoned_checkout_data.csv")
+    assert [(one["event"], one["timestamp"], one["value"]) for one in found] == [
+        ("abandoned_checkout", instant(row["created_at"]), Decimal(row["total_price"])) for row in raw
+    ]
+    links = {(one["alias"], one["user_id"], one["kind"]) for one in batch.links.to_pylist()}
+    for row in raw:
+        assert (row["cart_token"], f"email:{row['email']}", "alias") in links
+        assert (f"shopify:{row['customer_id']}", f"email:{row['email']}", "alias") in links
+
+
+def test_rows_of_a_shops_tables_without_their_orders_are_counted(formats):
+    known = {row["id"] for row in rows_of(formats / "shopify" / "shopify_order_data.csv")}
+    others = [
+        row
+        for name in ("transaction", "fulfillment", "fulfillment_event", "refund", "gql_customer_visit")
+        for row in rows_of(formats / "shopify" / f"shopify_{name}_data.csv")
+    ]
+    assert not known & {row["order_id"] for row in others}
+    batch = read(loaders.shopify(formats / "shopify"))
+    assert batch.n_nameless == len(others)
+
+
+# Stripe
+
+
+def test_the_charges_of_a_payment_services_tables(formats):
+    raw = rows_of(formats / "stripe" / "charge_data.csv")
+    batch = read(loaders.stripe(formats / "stripe"))
+    found = events_of(batch, "charge_data.csv")
+    assert len(found) == len(raw)
+    names = {"failed": "charge.failed", "succeeded": "charge.succeeded"}
+    for one, row in zip(found, raw, strict=True):
+        assert one["event"] == names[row["status"]]
+        assert one["timestamp"] == instant(row["created"])
+        assert (one["value"], one["currency"]) == (Decimal(row["amount"]) / 100, row["currency"].upper())
+        assert one["order_id"] == row["payment_intent_id"]
+        assert one["anonymous_id"] == f"email:{row['receipt_email']}"
+        assert one["is_test"] is (row["livemode"] == "FALSE")
+        assert json.loads(one["properties"])["failure_code"] == row["failure_code"]
+
+
+def test_every_table_of_a_payment_service(formats):
+    folder = formats / "stripe"
+    batch = read(loaders.stripe(folder))
+    payments = rows_of(folder / "payment_intent_data.csv")
+    customers = {row["id"] for row in rows_of(folder / "customer_data.csv")}
+    paid = [row for row in payments if row["customer_id"] or row["receipt_email"]]
+    assert {row["status"] for row in paid} == {"succeeded"}
+    assert [
+        (one["event"], one["timestamp"], one["value"]) for one in events_of(batch, "payment_intent_data.csv")
+    ] == [
+        ("payment_intent.succeeded", instant(row["created"]), Decimal(row["amount_received"]) / 100)
+        for row in paid
+    ]
+    assert len(events_of(batch, "invoice_data.csv")) == len(rows_of(folder / "invoice_data.csv"))
+    subscriptions = rows_of(folder / "subscription_data.csv")
+    assert Counter(one["event"] for one in events_of(batch, "/subscription_data.csv")) == {
+        "customer.subscription.created": len(subscriptions),
+        "customer.subscription.deleted": sum(bool(row["ended_at"]) for row in subscriptions),
+    }
+    charges = {row["id"] for row in rows_of(folder / "charge_data.csv")}
+    lost = [*rows_of(folder / "refund_data.csv"), *rows_of(folder / "dispute_data.csv")]
+    assert not charges & {row["charge_id"] for row in lost}
+    assert batch.n_nameless == len(lost) + len(payments) - len(paid)
+    strangers = 1  # the document of fixtures, which is no table
+    assert batch.n_excluded == batch.n_nameless + len(customers) + strangers
+
+
+def test_objects_of_the_api(formats, tmp_path):
+    fixtures = json.loads((formats / "stripe" / "stripe_fixtures3_subset.json").read_text())
+    path = tmp_path / "objects.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in fixtures.values()))
+    batch = read(loaders.stripe(path))
+    found = {one["event"]: one for one in events_of(batch)}
+    begun, ended = "customer.subscription.created", "customer.subscription.deleted"
+    assert set(found) == {"checkout.session.created", "invoice.created", begun, ended}
+    assert {one["is_test"] for one in found.values()} == {True}
+    invoice = fixtures["invoice"]
+    assert found["invoice.created"]["anonymous_id"] == f"stripe:{invoice['customer']}"
+    assert found["invoice.created"]["billing_reason"] == invoice["billing_reason"]
+    assert found["checkout.session.created"]["anonymous_id"] == "email:example@example.com"
