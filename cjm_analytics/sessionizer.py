@@ -118,16 +118,16 @@ def sessionize(
     customer, numbered from 0 per customer in order of their first event. A new one begins when the gap is
     *greater than* `timeout`, and where the options below say so. Events that are in no journey do not count.
 
-    **Answers.** An event with an instrument and a score is an answer; off its survey's scale it is none,
-    only an event. What it rates (`rates` in the model) is the contact with the same key: of several
-    touchpoints the one met last up to the answer (else next), and its first event with the key, as a ticket
-    is rated as it was opened. Else it is the last contact (`pick = "first"`: the earliest) within
-    `look_back` before the invite that it follows, or before the answer where there is none. Two such
-    contacts within an hour, unless they have the same key, make the link ambiguous. Several answers of one
-    survey to one contact: the latest counts. An answer follows the invite of its survey with the same key
-    (`join_on`, else the ticket), or, where one of the two has none, the customer's latest invite before it;
-    such an invite rates what its answer rates. Reminders (the same key again) and invites of customers
-    without any journey are left out.
+    **Answers.** An event with an instrument and a score is an answer; off its survey's scale (its score, or
+    the scale that it was given on: `score_min`, `score_max`) it is none, only an event. What it rates
+    (`rates` in the model) is the contact with the same key: of several touchpoints the one met last up to the
+    answer (else next), and its first event with the key, as a ticket is rated as it was opened. Else it is
+    the last contact (`pick = "first"`: the earliest) within `look_back` before the invite that it follows, or
+    before the answer where there is none. Two such contacts within an hour, unless they have the same key,
+    make the link ambiguous. Several answers of one survey to one contact: the latest counts. An answer
+    follows the invite of its survey with the same key (`join_on`, else the ticket), or, where one of the two
+    has none, the customer's latest invite before it; such an invite rates what its answer rates. Reminders
+    (the same key again) and invites of customers without any journey are left out.
 
     Parameters
     ----------

@@ -166,14 +166,19 @@ def _frame(meaning: Meaning, kind: NDArray[np.int32], row: NDArray[np.int64]) ->
 
 
 def _on_scale(answers: pd.DataFrame, model: JourneyModel | None) -> tuple[pd.DataFrame, int]:
-    """The answers whose score lies on the survey's scale, else on the event's own; and how many do not."""
+    """The answers whose score lies on the survey's scale, else on the event's own; and how many do not.
+
+    An answer that says itself that it was given on another scale than the survey's is not on it.
+    """
     scales = [one.scale or (np.nan, np.nan) for one in model.surveys] if model is not None else []
     survey = answers["survey"].to_numpy()
     low = np.array([*(one for one, _ in scales), np.nan])[survey]
     high = np.array([*(one for _, one in scales), np.nan])[survey]
-    low = np.where(np.isnan(low), answers["score_min"].fillna(-np.inf), low)
-    high = np.where(np.isnan(high), answers["score_max"].fillna(np.inf), high)
-    fits = (answers["score"] >= low) & (answers["score"] <= high)
+    own_low, own_high = answers["score_min"].to_numpy(np.float64), answers["score_max"].to_numpy(np.float64)
+    foreign = (own_low < low) | (own_low > low) | (own_high < high) | (own_high > high)
+    low = np.where(np.isnan(low), np.where(np.isnan(own_low), -np.inf, own_low), low)
+    high = np.where(np.isnan(high), np.where(np.isnan(own_high), np.inf, own_high), high)
+    fits = (answers["score"] >= low) & (answers["score"] <= high) & ~foreign
     return answers[fits].drop(columns=["score_min", "score_max"]), int((~fits).sum())
 
 

@@ -189,6 +189,25 @@ def test_a_score_off_the_scale_is_no_answer_but_its_event_stays():
     assert journeys.accounting["answers off their scale"] == 1
 
 
+def test_a_score_given_on_another_scale_is_no_answer_wherever_it_lies():
+    best_of_two = csat(10, "1", score=1.0, score_min=0.0, score_max=1.0)
+    journeys = sessionize(events_of([ticket(0, "1"), best_of_two]), model_with(**BOTH))
+    assert journeys.answers().empty
+    assert journeys.accounting["answers off their scale"] == 1
+
+
+def test_the_standard_model_reads_good_and_bad_beside_one_to_five():
+    rows = [
+        ticket(0, "1"), csat(10, "1", score=1.0, score_min=0.0, score_max=1.0),
+        ticket(20, "2"), csat(30, "2", score=5.0),
+    ]  # fmt: skip
+    journeys = sessionize(events_of(rows), JourneyModel.standard())
+    assert journeys.answers()[["survey", "score"]].to_numpy().tolist() == [
+        ["csat_good_or_bad", 1.0],
+        ["csat", 5.0],
+    ]
+
+
 def test_without_a_scale_in_the_model_the_event_s_own_counts():
     rows = [
         {

@@ -173,7 +173,13 @@ def _exported(
         for row in rows[begin:end]:
             cells = row | cells  # what is said of the order stands on its first row
         times = {column: cells.pop(column, None) for column, _, _ in _MOMENTS}
+        notes = cells.pop("Note Attributes", None)
         order = {_EXPORTED.get(name, name): cells[name] for name in cells if not name.startswith(_OF_LINES)}
+        order["note_attributes"] = [
+            {"name": name.strip(), "value": value.strip()}
+            for name, said, value in (line.partition(":") for line in str(notes or "").splitlines())
+            if said
+        ]
         order["id"] = order.get("id") or order.get("name")
         order["line_items"] = [
             {name.removeprefix(_OF_LINES): row[name] for name in row if name.startswith(_OF_LINES)}
