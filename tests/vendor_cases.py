@@ -235,6 +235,14 @@ def _stage(time, number, before, after):
     }  # fmt: skip
 
 
+def _call(time, number, **properties):
+    return {
+        "id": str(number), "archived": False, "createdAt": "2025-04-01T08:00:00Z",
+        "properties": {"hs_timestamp": EPOCHS[time] * 1_000 + 250, **properties},
+        "associations": {"contacts": {"results": [{"id": "501", "type": "call_to_contact"}]}},
+    }  # fmt: skip
+
+
 MAIL = {"utm_source": "newsletter", "utm_medium": "email", "utm_campaign": "spring"}
 
 
@@ -503,6 +511,75 @@ CASES = [
                 {"Id": "003000000000001AAA", "LastName": "Ada", "Email": "Ada@Example.com"},
                 {"Id": "003000000000002AAA", "LastName": "Bob", "Email": "bob@example.com"},
             ],
+        },
+    ),
+    Case(
+        "hubspot",
+        partial(loaders.hubspot, user_id="customer_no"),
+        "calls.json",
+        twice(
+            [
+                _call(SEEN, 1, hs_call_direction="OUTBOUND"),
+                _call(LOGIN, 2, hs_call_direction="INBOUND"),
+                _call(BOUGHT, 3),
+            ]
+        ),
+        [
+            {
+                "timestamp": time,
+                "event": "call",
+                "user_id": "u1",
+                "actor": actor,
+                "channel": "phone",
+                "event_id": f"engagement:{number}",
+                "source_kind": "crm",
+            }
+            for number, (time, actor) in enumerate(
+                ((SEEN, "company"), (LOGIN, "customer"), (BOUGHT, "company")), start=1
+            )
+        ],
+        time="properties.hs_timestamp",
+        other_unit=lambda ms: ms // 1_000,
+        unknown="properties.a_new_column",
+        beside={
+            "contacts.json": [
+                {
+                    "id": "501",
+                    "properties": {"email": "ada@example.com", "lastname": "Ada", "customer_no": "u1"},
+                }
+            ]
+        },
+    ),
+    Case(
+        "hubspot_history",
+        loaders.hubspot,
+        "deal_property_history_data.csv",
+        [
+            {"deal_id": "201", "name": "dealstage", "value": value, "timestamp": time.replace("T", " ")}
+            for time, value in ((LOGIN, "qualified"), (BOUGHT, "closedwon"), (SEEN, "appointment"))
+        ],
+        [
+            {
+                "timestamp": time,
+                "event": event,
+                "anonymous_id": "hubspot:501",
+                "actor": "company",
+                "stage": stage,
+                "deal_id": "201",
+                "time_quality": "second",
+            }
+            for time, event, stage in (
+                (SEEN, "deal_created", None),
+                (LOGIN, "stage_changed", "qualified"),
+                (BOUGHT, "deal_won", "closedwon"),
+                (BOUGHT, "stage_changed", "closedwon"),
+            )
+        ],
+        time="timestamp",
+        repeated=0,
+        beside={
+            "deal_contact.csv": [{"deal_id": "201", "contact_id": "77"}],
+            "contact_merge_audit.csv": [{"canonical_vid": "501", "vid_to_merge": "77"}],
         },
     ),
 ]

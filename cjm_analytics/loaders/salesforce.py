@@ -25,11 +25,11 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.states import changes, day, happened, snake
+from cjm_analytics.loaders.states import changes, closings, day, happened, snake, staged
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Sides, Where
     from cjm_analytics.loaders.rows import Rows
@@ -113,19 +113,8 @@ def _end(stage: str | None, deal: Mapping[str, Any], sides: Sides) -> str | None
     return {"closed won": "won", "closed lost": "lost"}.get((stage or "").lower())
 
 
-def _of_stage(
-    row: dict[str, Any], before: str | None, after: str | None, sides: Sides
-) -> Iterator[dict[str, Any]]:
-    """A change of stage, and the end of the deal where it is one."""
-    deal = str(row["_deal"])
-    said = row | {"_stage": after, "_before": before}
-    if before is not None:
-        yield happened("stage_changed", said, of=f"{deal}:{after}", at=row["_time"])
-    known = _deals(sides).get(deal, row)
-    end = _end(after, known, sides)
-    if end and not _end(before, known, sides):
-        worth = known.get("amount") if end == "won" else None
-        yield happened(f"opportunity_{end}", said | {"_amount": worth}, of=deal, at=row["_time"])
+def _ended(sides: Sides) -> Callable[[str | None, dict[str, Any]], str | None]:
+    return lambda stage, row: _end(stage, _deals(sides).get(str(row["_deal"]), row), sides)
 
 
 def _field(row: Mapping[str, Any]) -> str:
@@ -139,12 +128,6 @@ def _given_away(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[int, dict[str,
             yield place, happened("owner_changed", row, of=row.get("id"))
 
 
-def _in_field(rows: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[dict[str, Any]]]:
-    """The rows of a history that tell of one field, and their places."""
-    places = [place for place, row in enumerate(rows) if _field(row) == name]
-    return places, [rows[place] for place in places]
-
-
 def _fields_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """OpportunityFieldHistory: a row for each field that changed."""
     rows = [row | {"_time": row.get("created_date"), "_deal": row.get("opportunity_id")} for row in rows]
@@ -152,10 +135,10 @@ def _fields_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple
         if _field(row) == "created" and row["_deal"] not in _deals(sides):
             yield place, happened("opportunity_created", row, of=row["_deal"])
     yield from _given_away(rows)
-    places, staged = _in_field(rows, "stagename")
-    for one in changes(staged, "_deal", time="_time", value="new_value", before="old_value"):
-        for said in _of_stage(one.row, one.before, one.after, sides):
-            yield places[one.place], said
+    found = changes(
+        rows, "_deal", time="_time", value="new_value", before="old_value", field=("field", "stagename")
+    )
+    yield from staged(found, "_deal", time="_time", event="opportunity", end=_ended(sides))
 
 
 def _versions_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -168,34 +151,35 @@ def _versions_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tup
         if "opportunity_id" in row
         else row | {"_deal": row.get("id"), "_time": row.get("_fivetran_start"), "_is_inferred": True}
         for row in rows
-        if not _yes(row.get("is_deleted"))
     ]
-    places = [place for place, row in enumerate(rows) if not _yes(row.get("is_deleted"))]
-    for one in changes(timed, "_deal", time="_time", value="stage_name"):
-        row, deal = one.row, one.row["_deal"]
-        if one.before is None and deal not in _deals(sides):
-            born = {"_time": row.get("created_date"), "_is_inferred": False}
-            yield places[one.place], happened("opportunity_created", row | born, of=deal)
-        if one.before is not None or "opportunity_id" in row:
-            for said in _of_stage(row, one.before, one.after, sides):
-                yield places[one.place], said
+    found = [
+        one
+        for one in changes(timed, "_deal", time="_time", value="stage_name")
+        if not _yes(one.row.get("is_deleted"))
+    ]
+    for one in found:
+        if one.before is None and one.row["_deal"] not in _deals(sides):
+            born = {"_time": one.row.get("created_date"), "_is_inferred": False}
+            yield one.place, happened("opportunity_created", one.row | born, of=one.row["_deal"])
+    known = (one for one in found if one.before is not None or "opportunity_id" in one.row)
+    yield from staged(known, "_deal", time="_time", event="opportunity", end=_ended(sides))
 
 
 def _fields_of_cases(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """CaseHistory: closed, opened again, given to somebody else."""
 
-    def is_closed(status: str | None, case: Mapping[str, Any]) -> bool:
-        is_known = status is not None and case.get("status") == status and "is_closed" in case
-        return _yes(case["is_closed"]) if is_known else "closed" in (status or "").lower()
+    def is_closed(status: str, row: Mapping[str, Any]) -> bool:
+        case = sides.get("case", {}).get(str(row["case_id"]), {})
+        is_known = case.get("status") == status and "is_closed" in case
+        return _yes(case["is_closed"]) if is_known else "closed" in status.lower()
 
     yield from _given_away(rows)
-    places, status = _in_field(rows, "status")
-    for one in changes(status, "case_id", time="created_date", value="new_value", before="old_value"):
-        number = one.row["case_id"]
-        case = sides.get("case", {}).get(str(number), {})
-        if is_closed(one.before, case) != is_closed(one.after, case):
-            event = "ticket_closed" if is_closed(one.after, case) else "ticket_reopened"
-            yield places[one.place], happened(event, one.row, of=number, at=one.row.get("created_date"))
+    time = "created_date"
+    found = changes(
+        rows, "case_id", time=time, value="new_value", before="old_value", field=("field", "status")
+    )
+    names = ("ticket_closed", "ticket_reopened")
+    yield from closings(found, "case_id", time=time, names=names, is_closed=is_closed)
 
 
 # Who it was
@@ -274,12 +258,15 @@ _LATER: Final = (
 """What an object became after it was made: an event of its beginning does not know it."""
 
 _CHANGED: Final[dict[str, Where]] = {"event": "_event", "timestamp": "_time", "event_id": "_id"}
-_MADE: Final = ("_deal", "_is_inferred", "_stage", "_before", "_amount")
+_MADE: Final = ("_deal", "_is_inferred", "_stage", "_before")
 _OF_HISTORY: Final = Events(
     columns={
         **_of_deal("_deal"),
         **_CHANGED,
-        "value": "_amount",
+        "value": whenever(
+            each(lambda one: str(one).startswith("opportunity_won"), "_event"),
+            first("amount", looked_up("opportunity", "_deal", "amount")),
+        ),
         "currency": looked_up("opportunity", "_deal", "currency_iso_code"),
     },
     also={"opportunity_id": "_deal", "stage": "_stage", "stage_before": "_before"},

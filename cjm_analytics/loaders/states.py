@@ -11,9 +11,9 @@ from cjm_analytics.loaders.mapping import key_text
 from cjm_analytics.loaders.values import one_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Change", "changes", "day", "happened", "in_order", "snake"]
+__all__ = ["Change", "changes", "closings", "day", "happened", "in_order", "snake", "staged"]
 
 _SHORT_HOUR = re.compile(r"[T ](\d:)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -38,12 +38,19 @@ class Change:
 
 
 def changes(
-    rows: Sequence[dict[str, Any]], of: str, *, time: str, value: str, before: str | None = None
+    rows: Sequence[dict[str, Any]],
+    of: str,
+    *,
+    time: str,
+    value: str,
+    before: str | None = None,
+    field: tuple[str, str] | None = None,
 ) -> Iterator[Change]:
     """The changes among the rows of a history, object by object in the order of time.
 
     A row that repeats the value before it is no change. The first row of an object is one, from what the
-    column `before` says, else from nothing.
+    column `before` says, else from nothing. `field` (column, name in small letters) says which rows tell of
+    the field in question; default all.
 
     Examples
     --------
@@ -56,7 +63,7 @@ def changes(
     of_object: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         key = key_text(row.get(of))
-        if key is not None:
+        if key is not None and (field is None or str(row.get(field[0])).lower() == field[1]):
             of_object[key].append(place)
     for places in of_object.values():
         last: str | None = None
@@ -89,6 +96,39 @@ def happened(event: str, row: dict[str, Any], *, of: object, at: object = None) 
     """A row as the event that it tells of, with an id by which other rows that tell of it are recognised."""
     told = (event, of) if at is None else (event, of, in_order(at)[:19])
     return row | {"_event": event, "_id": ":".join(map(str, told))}
+
+
+def staged(
+    found: Iterable[Change], of: str, *, time: str, event: str, end: Callable[[str | None, Any], str | None]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Changes of a deal's stage as events, and its end where a stage is one.
+
+    `end` says of a stage and a row `won`, `lost` or None. The first stage that is known of a deal is no
+    change. `_stage` and `_before` say which stages they are.
+    """
+    for one in found:
+        row = one.row | {"_stage": one.after, "_before": one.before}
+        if one.before is not None:
+            yield one.place, happened("stage_changed", row, of=f"{row[of]}:{one.after}", at=row.get(time))
+        ending = end(one.after, row)
+        if ending and not end(one.before, row):
+            yield one.place, happened(f"{event}_{ending}", row, of=row[of], at=row.get(time))
+
+
+def closings(
+    found: Iterable[Change],
+    of: str,
+    *,
+    time: str,
+    names: tuple[str, str],
+    is_closed: Callable[[str, Any], bool],
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Changes of a status that close an object or open it again, as events of two names."""
+    for one in found:
+        was, now = (status is not None and is_closed(status, one.row) for status in (one.before, one.after))
+        if was != now:
+            event = names[0] if now else names[1]
+            yield one.place, happened(event, one.row, of=one.row[of], at=one.row.get(time))
 
 
 def snake(written: str) -> str:

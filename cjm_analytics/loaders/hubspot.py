@@ -1,0 +1,693 @@
+"""HubSpot: deals, tickets, engagements, marketing mails, forms and feedback."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from cjm_analytics.loaders.mapping import (
+    Saying,
+    each,
+    every,
+    filled,
+    first,
+    followed,
+    joined,
+    looked_up,
+    path,
+    told,
+    unless,
+    whenever,
+)
+from cjm_analytics.loaders.opened import as_object, objects_of, respelt
+from cjm_analytics.loaders.people import USER, People
+from cjm_analytics.loaders.rows import ObjectRows
+from cjm_analytics.loaders.states import changes, closings, happened, snake, staged
+from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.vendor import Events, Part, Vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cjm_analytics.loaders.mapping import Sides, Where
+    from cjm_analytics.loaders.rows import Rows
+    from cjm_analytics.loaders.source import EventStream
+
+__all__ = ["hubspot"]
+
+_LABELS: Final = {
+    "record_id": "id", "create_date": "createdate", "close_date": "closedate", "deal_name": "dealname",
+    "deal_stage": "dealstage", "lifecycle_stage": "lifecyclestage", "first_name": "firstname",
+    "last_name": "lastname", "ticket_status": "hs_pipeline_stage", "ticket_name": "subject",
+    "associated_contact_ids": "_contact", "associated_company_ids": "_company", "job_title": "jobtitle",
+    "last_modified_date": "lastmodifieddate", "deal_id": "deal_id", "timestamp_instant": "timestamp",
+}  # fmt: skip
+"""What the files of the user interface, and some copies, call a property."""
+
+_CHANNELS: Final = {
+    "email": "email", "chat": "chat", "conversations": "chat", "phone": "phone", "form": "web",
+    "forms": "web", "web": "web", "whatsapp": "chat", "whats_app": "chat", "sms": "chat",
+    "linkedin_message": "social", "facebook_messenger": "social", "fb_messenger": "social", "mobile": "app",
+    "integration": "api", "api": "api",
+}  # fmt: skip
+_DEVICES: Final = {"computer": "desktop", "mobile": "mobile", "tablet": "tablet"}
+_SCALES: Final = {"nps": (0.0, 10.0), "ces": (1.0, 7.0)}
+_BY_CUSTOMER: Final = ("OPEN", "CLICK", "FORWARD", "PRINT", "SPAMREPORT", "STATUSCHANGE", "UNSUBSCRIBED")
+_CALLED_OFF: Final = ("CANCELED", "RESCHEDULED", "NO_SHOW")
+
+
+# One spelling
+
+
+def _tidied(rows: Rows, user_id: str | None) -> Rows:
+    """Properties by their own names, be they in an object, behind `property_`, or under a label."""
+
+    def name(written: str) -> str:
+        bare = written.removeprefix("property_")
+        if user_id in {written, bare}:
+            return USER
+        spelt = snake(bare.replace(" ", "_"))
+        return _LABELS.get(spelt, spelt)
+
+    if {"properties", "engagement", "associations"} & set(rows.names()):
+        opened = [_opened(one) for one in objects_of(rows)]
+        rows = ObjectRows(rows.file, opened, rows.numbers, None, rows.broken)
+    return respelt(rows, name, lambda _, cells: cells)
+
+
+def _opened(row: dict[str, Any]) -> dict[str, Any]:
+    """An object of the API with what stands inside `properties`, and the first contact and company."""
+    inside = {name: as_object(row[name]) for name in ("properties", "engagement", "metadata") if name in row}
+    of = as_object(row.get("associations"))
+    left = {name: value for name, value in row.items() if name not in inside and name != "associations"}
+    for members in inside.values():
+        left |= members if isinstance(members, dict) else {}
+    if isinstance(of, dict):
+        left |= {"_contact": _one_of(of, "contacts", "contactIds", "associatedVids"),
+                 "_company": _one_of(of, "companies", "companyIds", "associatedCompanyIds")}  # fmt: skip
+    return {name: value for name, value in left.items() if value not in (None, "")}
+
+
+def _one_of(associations: Mapping[str, Any], *names: str) -> str | None:
+    """The first object of a kind that another one is associated with."""
+    for listed in (associations[name] for name in names if name in associations):
+        found = listed.get("results", []) if isinstance(listed, dict) else listed
+        for one in found if isinstance(found, list) else ():
+            return one_text(one.get("id", one.get("toObjectId")) if isinstance(one, dict) else one)
+    return None
+
+
+def _yes(cell: object) -> bool:
+    return str(cell).lower() in {"true", "1"}
+
+
+# What happened to deals and tickets
+
+
+def _won(stage: str | None, row: Mapping[str, Any], sides: Sides) -> str | None:
+    """`won` or `lost` where a stage ends a deal: as its pipeline says, the deal itself, or the name."""
+    known = sides.get("deal_pipeline_stage", {}).get(stage or "", {})
+    if "closed_won" in known or "is_closed" in known:
+        return "won" if _yes(known.get("closed_won")) else "lost" if _yes(known.get("is_closed")) else None
+    if stage is not None and stage == row.get("dealstage") and "hs_is_closed_won" in row:
+        return "won" if _yes(row["hs_is_closed_won"]) else "lost" if _yes(row.get("hs_is_closed")) else None
+    return {"closedwon": "won", "closedlost": "lost"}.get((stage or "").lower())
+
+
+def _is_closed(stage: str, sides: Sides) -> bool:
+    """Whether a stage closes a ticket; the stages of the first pipeline are 1 to 4."""
+    known = sides.get("ticket_pipeline_stage", {}).get(stage)
+    if known is not None:
+        return _yes(known.get("is_closed")) or known.get("ticket_state") == "CLOSED"
+    return stage == "4" or "closed" in stage.lower()
+
+
+def _histories(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """What the API says of a property's earlier values."""
+    said = as_object(row.get("properties_with_history"))
+    found = said.get(name, []) if isinstance(said, dict) else []
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _newest(rows: Sequence[dict[str, Any]], *keys: str) -> dict[str, int]:
+    """Of several rows of one object the place of that which was modified last."""
+    best: dict[str, tuple[str, int]] = {}
+    for place, row in enumerate(rows):
+        key = next((text for text in (one_text(row.get(one)) for one in keys) if text), None)
+        changed = str(row.get("updated_at") or row.get("hs_lastmodifieddate") or "")
+        if key is not None and best.get(key, ("", 0)) <= (changed, place):
+            best[key] = (changed, place)
+    return {key: place for key, (_, place) in best.items()}
+
+
+def _deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Deals, and the histories that the API gives with them."""
+    for deal, place in _newest(rows, "deal_id", "id", "hs_object_id").items():
+        row = rows[place] | {"_deal": deal}
+        if _yes(row.get("is_deleted")) or _yes(row.get("archived")):
+            continue
+        born = row.get("createdate") or row.get("created_at")
+        yield place, happened("deal_created", row | {"_time": born}, of=deal)
+        history = [row | {"_time": one.get("timestamp"), "_value": one.get("value")}
+                   for one in _histories(row, "dealstage")]  # fmt: skip
+        found = changes(history, "_deal", time="_time", value="_value")
+        yield from (
+            (place, said) for _, said in staged(
+                found, "_deal", time="_time", event="deal", end=lambda stage, one: _won(stage, one, sides)
+            )
+        )  # fmt: skip
+        stage = one_text(row.get("dealstage")) or one_text(row.get("deal_pipeline_stage_id"))
+        told_elsewhere = {
+            one_text(sides.get(part, {}).get(deal, {}).get("value"))
+            for part in ("deal_stage", "deal_property_history")
+        }
+        end = _won(stage, row, sides)
+        if end and not history and stage not in told_elsewhere:
+            ended = {"_time": row.get("closedate"), "_stage": stage, "_is_inferred": True}
+            yield place, happened(f"deal_{end}", row | ended, of=deal)
+
+
+def _stages(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The history of deals: a table of stages, or of all properties."""
+    rows = [
+        row | {"_deal": row.get("deal_id"), "_time": row.get("date_entered") or row.get("timestamp"),
+               "name": row.get("name", "dealstage")}
+        for row in rows
+    ]  # fmt: skip
+    known = sides.get("deal", {})
+    found = list(changes(rows, "_deal", time="_time", value="value", field=("name", "dealstage")))
+    for one in found:
+        if one.before is None and one_text(one.row["_deal"]) not in known:
+            yield one.place, happened("deal_created", one.row, of=one.row["_deal"])
+    yield from staged(
+        found, "_deal", time="_time", event="deal",
+        end=lambda stage, one: _won(stage, known.get(str(one["_deal"]), one), sides),
+    )  # fmt: skip
+    for change in changes(rows, "_deal", time="_time", value="value", field=("name", "hubspot_owner_id")):
+        if change.before is not None:
+            yield (
+                change.place,
+                happened("owner_changed", change.row, of=change.row["_deal"], at=change.row["_time"]),
+            )
+
+
+def _tickets(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Tickets; when they were closed last is known, what was before only by their history."""
+    for ticket, place in _newest(rows, "id", "ticket_id", "hs_object_id").items():
+        row = rows[place] | {"_ticket": ticket}
+        if _yes(row.get("is_deleted")) or _yes(row.get("archived")):
+            continue
+        born = row.get("createdate") or row.get("created_at")
+        opened = row | {"_time": born, "_channel": row.get("source_type") or row.get("hs_object_source")}
+        yield place, happened("ticket_created", opened, of=ticket)
+        history = [row | {"_time": one.get("timestamp"), "_value": one.get("value")}
+                   for one in _histories(row, "hs_pipeline_stage")]  # fmt: skip
+        found = changes(history, "_ticket", time="_time", value="_value")
+        yield from ((place, said) for _, said in _closed(found, sides))
+        last = sides.get("ticket_property_history", {}).get(ticket, {}).get("value")
+        is_told = bool(history) or (last is not None and last == row.get("hs_pipeline_stage"))
+        if row.get("closed_date") and not is_told:
+            yield place, happened("ticket_closed", row | {"_time": row["closed_date"]}, of=ticket)
+
+
+def _closed(found: Iterable[Any], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    names = ("ticket_closed", "ticket_reopened")
+    return closings(
+        found, "_ticket", time="_time", names=names, is_closed=lambda stage, _: _is_closed(stage, sides)
+    )
+
+
+def _ticket_history(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    rows = [row | {"_ticket": row.get("ticket_id"), "_time": row.get("timestamp")} for row in rows]
+    yield from _closed(
+        changes(rows, "_ticket", time="_time", value="value", field=("name", "hs_pipeline_stage")), sides
+    )
+
+
+def _lifecycle(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """How far a contact has come, as HubSpot or the staff judged."""
+    for one in changes(rows, "contact_id", time="timestamp", value="value", field=("name", "lifecyclestage")):
+        row = one.row | {"_stage": one.after, "_before": one.before}
+        yield one.place, happened("lifecycle_changed", row, of=row["contact_id"], at=row.get("timestamp"))
+
+
+def _merged(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A contact, and those that were merged into it."""
+    yield row
+    left = one_text(row.get("id", row.get("vid")))
+    listed = str(row.get("hs_merged_object_ids") or row.get("hs_calculated_merged_vids") or "")
+    for one in filter(None, (text.partition(":")[0].strip() for text in listed.split(";"))):
+        yield {"id": one, "_merged_into": left}
+
+
+# Who it was
+
+_PEOPLE: Final = People("hubspot", "contact")
+_ID: Final = first("id", "vid", "hs_object_id")
+
+
+def _person(*keys: Where) -> Saying:
+    """Who is left of a contact that may have been merged."""
+    return followed("contact", followed("contact_merge_audit", first(*keys), "canonical_vid"), "_merged_into")
+
+
+def _who(*keys: Where, company: Where = "_company", address: Where = "=") -> dict[str, Where]:
+    key = _person(*keys)
+    return {
+        **_PEOPLE.columns(key, joined("=email", address)),
+        "account_id": first(company, looked_up("contact", key, "associatedcompanyid")),
+    }
+
+
+def _of(kind: str, key: Where) -> dict[str, Where]:
+    """The contact and the company of a deal, a ticket or an engagement."""
+    return _who(
+        "_contact",
+        looked_up(f"{kind}_contact", key, "contact_id"),
+        company=first("_company", looked_up(f"{kind}_company", key, "company_id")),
+    )
+
+
+_DEAL: Final = followed("merged_deal", "_deal", "deal_id")
+_HAPPENED: Final[dict[str, Where]] = {"event": "_event", "timestamp": "_time", "event_id": "_id"}
+_LATER: Final = (
+    "_is_inferred", "_stage", "_before", "_value", "_channel", "_deal", "_ticket", "_contact", "_company",
+    "is_deleted", "archived", "updated_at", "hs_lastmodifieddate", "lastmodifieddate", "dealstage",
+    "deal_pipeline_stage_id", "hs_pipeline_stage", "amount", "closedate", "closed_date", "hs_is_closed",
+    "hs_is_closed_won", "hs_deal_stage_probability", "first_agent_reply_date", "properties_with_history",
+)  # fmt: skip
+"""What an object became after it was made: an event of its beginning does not know it."""
+
+_INFERRED: Final = each(bool, "_is_inferred")
+_STAGED: Final = Events(
+    columns={
+        **_of("deal", _DEAL),
+        **_HAPPENED,
+        "actor": "=company",
+        "value": whenever(
+            each(lambda one: one == "deal_won", "_event"),
+            first("amount", looked_up("deal", "_deal", "amount")),
+        ),
+        "currency": first("deal_currency_code", looked_up("deal", "_deal", "deal_currency_code")),
+    },
+    also={"deal_id": "_deal", "stage": "_stage", "stage_before": "_before"},
+    aside=(*_LATER, "id", "deal_id"),
+    inferred=_INFERRED,
+)
+_SUPPORT: Final = Events(
+    columns={
+        **_of("ticket", "_ticket"),
+        **_HAPPENED,
+        "ticket_id": "_ticket",
+        "channel": told("_channel", _CHANNELS),
+        "actor": each(lambda one: "customer" if one == "ticket_created" else "company", "_event"),
+    },
+    aside=(*_LATER, "id", "ticket_id"),
+    kind="support",
+)
+
+
+_WHEN: Final = first("hs_timestamp", "hs_createdate", "created_at")
+
+
+def _engaged(
+    names: tuple[str, ...],
+    told_by: tuple[str, ...],
+    columns: Mapping[str, Where],
+    *,
+    where: Where = "=yes",
+) -> Part:
+    """A kind of engagement."""
+    key = first("engagement_id", "id", "hs_object_id")
+    return Part(
+        names=names,
+        told_by=told_by,
+        events=(
+            Events(
+                where=every(unless("_fivetran_deleted"), unless("archived"), where),
+                columns={
+                    **_of("engagement", key),
+                    "timestamp": _WHEN,
+                    "event_id": joined("=engagement", key),
+                    **columns,
+                },
+                aside=(*_LATER, "id", "engagement_id", "hs_object_id", "type"),
+            ),
+        ),
+    )
+
+
+def _by(where: str, inward: str) -> Saying:
+    """Who acted, where one word says that it was the customer."""
+    return each(lambda one: "customer" if str(one).upper() == inward else "company", where)
+
+
+_INCOMING: Final = "INCOMING_EMAIL"
+_LEGACY: Final = {
+    "call": "call", "meeting": "meeting", "email": "email_out", "forwarded_email": "email_out",
+    "incoming_email": "email_in",
+}  # fmt: skip
+
+
+def _bound(place: int, csat: tuple[float, float]) -> Saying:
+    """An end of the scale of a survey's kind; of surveys of the user's own design nothing is known."""
+    scales = {**_SCALES, "csat": csat}
+    return each(
+        lambda one: scales[str(one).lower()][place] if str(one).lower() in scales else None, "hs_survey_type"
+    )
+
+
+def _feedback(csat: tuple[float, float]) -> Part:
+    return Part(
+        names=("feedback_submissions", "feedback_submission", "feedback"),
+        told_by=("hs_survey_type", "hs_value"),
+        aliases=((_PEOPLE.number("hs_contact_id"), joined("=email", "hs_contact_email_rollup")),),
+        time="hs_submission_timestamp",
+        events=(
+            Events(
+                where=unless("archived"),
+                columns={
+                    **_who("hs_contact_id", "_contact", address="hs_contact_email_rollup"),
+                    "event": "=survey_response",
+                    "timestamp": first("hs_submission_timestamp", "hs_createdate", "created_at"),
+                    "event_id": joined("=feedback", _ID),
+                    "instrument": each(lambda one: one and str(one).lower(), "hs_survey_type"),
+                    "survey_id": "hs_survey_id",
+                    "score": "hs_value",
+                    "score_min": _bound(0, csat),
+                    "score_max": _bound(1, csat),
+                    "comment": "hs_content",
+                    "ticket_id": "hs_ticket_id",
+                    "channel": told("hs_survey_channel", _CHANNELS),
+                },
+                aside=(*_LATER, "id", "hs_survey_type", "hs_contact_id", "hs_contact_email_rollup"),
+                kind="survey",
+            ),
+        ),
+    )
+
+
+_HUBSPOT: Final = Vendor(
+    name="hubspot",
+    title="HubSpot",
+    kind="crm",
+    may_be_nameless=True,
+    wrappers=("results",),
+    parts={
+        "deal": Part(
+            names=("deals", "deal_with_history"), told_by=("dealname",), key=first("deal_id", _ID),
+            together=_deals, events=(_STAGED,),
+        ),
+        "deal_stage": Part(
+            names=("deal_stages",), told_by=("deal_id", "date_entered"), key="deal_id", newest="date_entered",
+            together=_stages, events=(_STAGED,),
+        ),
+        "deal_property_history": Part(
+            told_by=("deal_id", "name", "value", "timestamp"), newest="timestamp",
+            key=whenever(each(lambda one: one == "dealstage", "name"), "deal_id"),
+            together=_stages, events=(_STAGED,),
+        ),
+        "ticket": Part(
+            names=("tickets",), told_by=("hs_pipeline_stage", "subject"), together=_tickets,
+            events=(_SUPPORT,),
+        ),
+        "ticket_property_history": Part(
+            told_by=("ticket_id", "name", "value", "timestamp"), newest="timestamp",
+            key=whenever(each(lambda one: one == "hs_pipeline_stage", "name"), "ticket_id"),
+            together=_ticket_history, events=(_SUPPORT,),
+        ),
+        "feedback_submissions": _feedback((1.0, 5.0)),
+        "email_event": Part(
+            names=("email_events", "events"),
+            told_by=("type", "recipient", "created"),
+            events=(
+                Events(
+                    columns={
+                        "anonymous_id": joined("=email", "recipient"),
+                        "event": each(lambda one: one and f"email_{str(one).lower()}", "type"),
+                        "timestamp": "created",
+                        "event_id": "id",
+                        "campaign_id": "email_campaign_id",
+                        "channel": "=email",
+                        "actor": each(
+                            lambda one: "customer" if str(one).upper() in _BY_CUSTOMER else "company", "type"
+                        ),
+                        "is_bot": "filtered_event",
+                        "url": first("url", looked_up("email_event_click", "id", "url")),
+                    },
+                    also={"device": told("device_type", _DEVICES)},
+                    aside=("type", "recipient", "portal_id"),
+                ),
+            ),
+        ),
+        "email_event_click": Part(
+            names=("email_event_clicks",), told_by=("referer", "url", "user_agent"), key="id"
+        ),
+        "email_event_open": Part(told_by=("duration", "user_agent")),
+        "contact_form_submission": Part(
+            names=("form_submission", "form_submissions"),
+            told_by=("conversion_id", "form_id"),
+            events=(
+                Events(
+                    columns={
+                        **_who("contact_id"),
+                        "event": "=form_submission",
+                        "timestamp": first("timestamp", "submitted_at"),
+                        "event_id": joined("=form", "conversion_id", "contact_id"),
+                        "url": "page_url",
+                        "path": path("page_url"),
+                        "channel": "=web",
+                    },
+                    also={"form_id": "form_id"},
+                    aside=("portal_id",),
+                ),
+            ),
+        ),
+        "engagement_call": _engaged(
+            ("calls", "call"),
+            ("hs_call_direction",),
+            {
+                "event": "=call",
+                "channel": "=phone",
+                "actor": _by("hs_call_direction", "INBOUND"),
+            },
+        ),
+        "engagement_meeting": _engaged(
+            ("meetings", "meeting"),
+            ("hs_meeting_outcome",),
+            {
+                "event": "=meeting",
+                "timestamp": first("hs_meeting_start_time", "start_time", "hs_timestamp"),
+                "actor": "=customer",
+            },
+            where=each(
+                lambda one: str(one).upper() not in _CALLED_OFF,
+                first("hs_meeting_outcome", "meeting_outcome"),
+            ),
+        ),
+        "engagement_email": _engaged(
+            ("emails", "email"),
+            ("hs_email_direction",),
+            {
+                "event": each(
+                    lambda one: "email_in" if str(one).upper() == _INCOMING else "email_out",
+                    "hs_email_direction",
+                ),
+                "channel": "=email",
+                "actor": _by("hs_email_direction", _INCOMING),
+            },
+        ),
+        "engagement_communication": _engaged(
+            ("communications", "communication"),
+            ("hs_communication_channel_type",),
+            {
+                "event": "=communication",
+                "channel": told("hs_communication_channel_type", _CHANNELS),
+                "actor": "=company",
+            },
+        ),
+        "engagement_task": _engaged(
+            ("tasks", "task"),
+            ("hs_task_status",),
+            {
+                "event": "=task",
+                "timestamp": first("hs_task_completion_date", "hs_timestamp"),
+                "channel": told("hs_task_type", {"call": "phone", "email": "email", "linked_in": "social"}),
+                "actor": "=company",
+            },
+            where=each(lambda one: str(one).upper() == "COMPLETED", "hs_task_status"),
+        ),
+        "engagement_note": Part(names=("notes", "note"), told_by=("hs_note_body",)),
+        "engagement": _engaged(
+            ("engagements",),
+            ("type", "timestamp", "portal_id"),
+            {
+                "event": told("type", _LEGACY),
+                "timestamp": "timestamp",
+                "channel": told("type", {"call": "phone", "email": "email", "incoming_email": "email"}),
+                "actor": _by("type", _INCOMING),
+            },
+            where=every(filled("timestamp"), filled(told("type", _LEGACY))),
+        ),
+        "contact_property_history": Part(
+            told_by=("contact_id", "name", "value", "timestamp"),
+            together=_lifecycle,
+            events=(
+                Events(
+                    columns={
+                        **_who("contact_id"), **_HAPPENED, "timestamp": "timestamp", "actor": "=company"
+                    },
+                    also={"stage": "_stage", "stage_before": "_before"},
+                    aside=(*_LATER, "name", "value"),
+                ),
+            ),
+        ),
+        "contact_merge_audit": Part(
+            told_by=("canonical_vid", "vid_to_merge"),
+            key="vid_to_merge",
+            merges=_PEOPLE.merges("vid_to_merge", "canonical_vid"),
+            time="timestamp",
+        ),
+        "deal_contact": Part(told_by=("deal_id", "contact_id"), key="deal_id", newest="contact_id"),
+        "deal_company": Part(told_by=("deal_id", "company_id"), key="deal_id"),
+        "ticket_contact": Part(told_by=("ticket_id", "contact_id"), key="ticket_id", newest="contact_id"),
+        "ticket_company": Part(told_by=("ticket_id", "company_id"), key="ticket_id"),
+        "engagement_contact": Part(told_by=("engagement_id", "contact_id"), key="engagement_id"),
+        "engagement_company": Part(told_by=("engagement_id", "company_id"), key="engagement_id"),
+        "merged_deal": Part(told_by=("deal_id", "merged_deal_id"), key="merged_deal_id"),
+        "deal_pipeline_stage": Part(
+            names=("deal_pipeline_stages",), told_by=("stage_id", "closed_won"), key="stage_id"
+        ),
+        "ticket_pipeline_stage": Part(
+            names=("ticket_pipeline_stages",), told_by=("stage_id", "ticket_state"), key="stage_id"
+        ),
+        "contact": Part(
+            names=("contacts",),
+            told_by=("firstname", "lastname"),
+            key=_ID,
+            unfold=_merged,
+            links=_PEOPLE.links(_ID),
+            aliases=_PEOPLE.aliases(_ID),
+            merges=_PEOPLE.merges("id", "_merged_into"),
+            traits={
+                one: one
+                for one in (
+                    "lifecyclestage", "hs_lead_status", "jobtitle", "company", "country", "city", "industry",
+                    "hs_analytics_source", "createdate", "first_conversion_date",
+                )
+            },
+            customer=_PEOPLE.best(_ID),
+            time=first("lastmodifieddate", "hs_lastmodifieddate", "updated_at", "createdate"),
+        ),
+    },
+)  # fmt: skip
+
+
+def hubspot(
+    source: object,
+    *,
+    user_id: str | None = None,
+    csat: tuple[float, float] = (1.0, 5.0),
+    tz: str = "UTC",
+    keep: Sequence[str] | Mapping[str, type] = (),
+    name: str = "hubspot",
+    format: str | None = None,  # noqa: A002 - the user's word
+) -> EventStream:
+    """Read an export of HubSpot: deals, tickets, engagements, marketing mails, forms and feedback.
+
+    **Where it comes from.** The answers of the API as JSON (`{"results": […]}`), one kind of object to a
+    file that is named after it (`deals.json`, `calls.json`, `feedback_submissions.json`); ask for
+    `propertiesWithHistory=dealstage` and `associations=contacts,companies`. Or the tables of a warehouse copy
+    (`deal`, `deal_stage` or `deal_property_history`, `deal_contact`, `deal_pipeline_stage`, `contact`,
+    `email_event`, …; the same for tickets and engagements). Or the files of the user interface, whose columns
+    are labels ("Create Date").
+
+    **What becomes what.**
+
+    =========================== ============================================ =================================
+    event                       object                                       time
+    =========================== ============================================ =================================
+    `deal_created`              deal, or its history                         createdate
+    `stage_changed`             history of `dealstage`                       of the change
+    `deal_won`, `deal_lost`     the same; without history the deal           of the change; else closedate,
+                                                                             *inferred*
+    `owner_changed`             history of `hubspot_owner_id`                of the change
+    `lifecycle_changed`         history of a contact's `lifecyclestage`      of the change
+    `ticket_created`            ticket                                       createdate
+    `ticket_closed`,            history of `hs_pipeline_stage`; without it   of the change; closed_date
+    `ticket_reopened`           the ticket, for its last closing
+    `call`, `meeting`,          engagements                                  hs_timestamp; of meetings the
+    `email_in`, `email_out`,                                                 start, of tasks that they were
+    `communication`, `task`                                                  done
+    `email_sent`, `email_open`, email events, by their type                  created
+    `email_click`, …
+    `form_submission`           form submissions                             timestamp
+    `survey_response`           feedback submissions                         hs_submission_timestamp
+    =========================== ============================================ =================================
+
+    An event belongs to a contact: `user_id` is the property that `user_id=` names, else `anonymous_id` is
+    `email:<address>`, or `hubspot:<id>`; `account_id` is the company. Contacts that were merged
+    (`hs_merged_object_ids`, `contact_merge_audit`) are the one that is left, and are reported as identity
+    links, too. Answers have `instrument` (nps, csat, ces, …), `score` and its scale, `survey_id` and
+    `comment`. `actor` is `company` for what staff and their machines did: stages, owners, outbound calls and
+    mails, mails sent; opened mails, clicks, forms, meetings, tickets and answers are the customer's. A stage
+    is the column `stage`, a deal's id `deal_id`; `value` is the amount of deals won. Properties of contacts
+    become attributes of the customer.
+
+    **Traps.** An engagement has three times, of which only `hs_timestamp` is that of the contact: what was
+    imported was created years later. What the ids of stages mean is told by the table of pipelines' stages,
+    else only `closedwon`, `closedlost` and the stages of the first pipeline are known. Email events that
+    HubSpot itself filtered (robots, own clicks) have `is_bot`; many opens are those of mail programs that
+    fetch pictures unasked. NPS runs from 0 to 10 and CES from 1 to 7; that of CSAT is a setting: say
+    `csat=`. The export does not say who was asked and did not answer. Notes, open tasks, meetings that were
+    called off and archived objects are excluded; so is what belongs to no contact and no company (counted as
+    `nameless`). Files of the user interface write times in the zone of the portal: say `tz=`.
+
+    Parameters
+    ----------
+    source : path, glob, folder, list of paths, URL, or table
+        The export.
+    user_id : str, optional
+        The property of contacts with the id that other systems use, for example `"customer_no"`.
+    csat : pair of float
+        The ends of the scale of CSAT surveys.
+    tz : str
+        Zone of times that carry none.
+    keep : sequence of str, or mapping of str to type
+        Properties that become typed columns, for example `["hs_call_disposition"]`.
+    name : str
+        The `source` column.
+    format : str, optional
+        csv, json or parquet, where a file's ending does not tell.
+
+    Returns
+    -------
+    EventStream
+        For `cjm.ingest`.
+
+    Raises
+    ------
+    InputError
+        No such file; not an export of HubSpot.
+    UnknownNameError
+        No such time zone.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> answers = {"id": ["512"], "hs_survey_type": ["NPS"], "hs_value": ["9"], "hs_contact_id": ["501"],
+    ...            "hs_submission_timestamp": ["2025-03-10T12:00:00Z"]}
+    >>> batch = next(cjm.loaders.hubspot(answers).batches())
+    >>> batch.events.select(["anonymous_id", "instrument", "score", "score_max"]).to_pylist()
+    [{'anonymous_id': 'hubspot:501', 'instrument': 'nps', 'score': 9.0, 'score_max': 10.0}]
+    """
+    vendor = replace(
+        _HUBSPOT,
+        tidied=partial(_tidied, user_id=user_id),
+        asked=(user_id, csat),
+        clock=Clock(tz=tz),
+        parts={**_HUBSPOT.parts, "feedback_submissions": _feedback(csat)},
+    )
+    return vendor.stream(source, keep=keep, name=name, format=format)
