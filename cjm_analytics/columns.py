@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,10 +112,16 @@ class MappedColumns:
 
     path: Path
     rows: NDArray[np.int64] | None = None
+    stored: int | None = None
+    """How many rows the file has, where that is known without looking."""
+    table: pa.Table | None = None
+    """The file while it is mapped."""
 
     @property
     def n_rows(self) -> int:
-        return len(self.rows) if self.rows is not None else self._layout[0]
+        if self.rows is not None:
+            return len(self.rows)
+        return self.stored if self.stored is not None else self._layout[0]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -132,9 +138,15 @@ class MappedColumns:
         return table if self.rows is None else table.take(pa.array(self.rows))
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
-        return MappedColumns(self.path, rows if self.rows is None else self.rows[rows])
+        return replace(self, rows=rows if self.rows is None else self.rows[rows])
+
+    def mapped(self) -> MappedColumns:
+        """The same columns, whose file stays mapped for as long as somebody holds them."""
+        return replace(self, table=self._mapped())
 
     def _mapped(self) -> pa.Table:
+        if self.table is not None:
+            return self.table
         with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as reader:
             return reader.read_all()
 
@@ -157,12 +169,17 @@ class HeldColumns:
     def read(self, names: Sequence[str]) -> pa.Table:
         missing = [name for name in dict.fromkeys(names) if name not in self.held]
         if missing:
-            fresh = self.source.read(missing)
+            fresh = self._opened.read(missing)
             self.held.update((name, fresh.column(name)) for name in missing)
         return pa.table({name: self.held[name] for name in names})
 
     def take(self, rows: NDArray[np.int64]) -> Columns:
         return self.source.take(rows)
+
+    @cached_property
+    def _opened(self) -> Columns:
+        """The source; a file is mapped once."""
+        return self.source.mapped() if isinstance(self.source, MappedColumns) else self.source
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,6 +42,8 @@ MANIFEST = "manifest.json"
 _PARTS = ("events", "cases", "answers", "customers")
 """What is mapped; `rows` is packed."""
 
+_FILES = {**{part: f"{part}.arrow" for part in _PARTS}, "rows": "rows.parquet"}
+
 
 def write_journeys(journeys: Journeys, path: str | Path) -> None:
     """Write journeys into a folder, which is there whole or not at all.
@@ -73,12 +75,13 @@ def read_journeys(path: str | Path) -> Journeys:
         codebook = _codebook_from(manifest["codebook"])
         model = manifest["model"]
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(manifest["schema"])))
-        partitions = tuple(
-            _partition(folder / manifest["data"] / name, codebook, schema, counts)
-            for name, counts in manifest["partitions"].items()
-        )
+        partitions = []
+        for name, counts in manifest["partitions"].items():
+            place = folder / manifest["data"] / name
+            _check(place, counts, manifest.get("sizes", {}).get(name))
+            partitions.append(_partition(place, codebook, schema, counts))
         return Journeys(
-            partitions=partitions,
+            partitions=tuple(partitions),
             codebook=codebook,
             model=JourneyModel.from_dict(model) if model is not None else None,
             observation_start=manifest["observation_start"],
@@ -113,8 +116,9 @@ class _CodedColumns(MappedColumns):
         with _told_if_damaged(self.path):
             return super().read(names)
 
-    def take(self, rows: Any) -> Columns:  # noqa: ANN401 - an array of rows, as in Columns
-        return _CodedColumns(self.path, rows if self.rows is None else self.rows[rows])
+    def _mapped(self) -> pa.Table:
+        with _told_if_damaged(self.path):
+            return super()._mapped()
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,7 @@ class JourneyWriter:
         self._data = f"data-{token}"
         self._draft = self.path.parent / f".{self.path.name}.{token}"
         self._counts: dict[str, dict[str, int]] = {}
+        self._sizes: dict[str, dict[str, int]] = {}
         self._schema = CANONICAL
 
     def __enter__(self) -> Self:
@@ -182,10 +187,11 @@ class JourneyWriter:
             "customers": partition.customers.read(["customer_id"]),
         }
         for part, table in parts.items():
-            _write_coded(table, folder / f"{part}.arrow")
+            _write_coded(table, folder / _FILES[part])
         rows = partition.rows
         stored = rows.stored(rows.names) if isinstance(rows, EventColumns) else rows.read(rows.names)
-        _write_packed(stored, folder / "rows.parquet")
+        _write_packed(stored, folder / _FILES["rows"])
+        self._sizes[name] = {part: (folder / file).stat().st_size for part, file in _FILES.items()}
         self._schema = rows.schema if isinstance(rows, EventColumns) else stored.schema
         self._counts[name] = {**{part: table.num_rows for part, table in parts.items()}, "rows": rows.n_rows}
 
@@ -196,6 +202,7 @@ class JourneyWriter:
             "version": VERSION,
             "data": self._data,
             "partitions": {name: self._counts[name] for name in sorted(self._counts)},
+            "sizes": {name: self._sizes[name] for name in sorted(self._sizes)},
             "schema": base64.b64encode(self._schema.remove_metadata().serialize()).decode(),
             "codebook": _codebook_to(journeys.codebook),
             "model": journeys.model.to_dict() if journeys.model is not None else None,
@@ -289,27 +296,30 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _partition(folder: Path, codebook: Codebook, schema: pa.Schema, counts: dict[str, int]) -> Partition:
-    columns: dict[str, MappedColumns | FileColumns] = {
-        part: _CodedColumns(folder / f"{part}.arrow") for part in _PARTS
-    }
-    columns["rows"] = _PackedColumns(folder / "rows.parquet")
-    for part, one in columns.items():
+    coded = {part: _CodedColumns(folder / _FILES[part], stored=counts[part]) for part in _PARTS}
+    packed = folder / _FILES["rows"]
+    rows = EventColumns(_PackedColumns(packed), schema, counts["rows"], str(packed))
+    return Partition(codebook=codebook, rows=rows, **coded)
+
+
+def _check(folder: Path, counts: dict[str, int], sizes: dict[str, int] | None) -> None:
+    """Make sure that files are those that were written: by their sizes, or in older stores by their rows."""
+    for part, name in _FILES.items():
+        path = folder / name
         try:
-            n_rows = one.n_rows
+            if sizes is not None:
+                unit, found, wanted = "bytes", path.stat().st_size, sizes[part]
+            else:
+                columns = FileColumns(path) if part == "rows" else MappedColumns(path)
+                unit, found, wanted = "rows", columns.n_rows, counts[part]
         except (OSError, pa.ArrowException) as error:
             raise StoreError(
-                f"{one.path} is missing or damaged: {error}. Sessionize the events again."
+                f"{path} is missing or damaged: {error}. Sessionize the events again."
             ) from error
-        if n_rows != counts[part]:
-            raise StoreError(f"{one.path} has {n_rows:,} rows, the manifest says {counts[part]:,}.")
-    return Partition(
-        codebook=codebook,
-        events=columns["events"],
-        cases=columns["cases"],
-        answers=columns["answers"],
-        rows=EventColumns(columns["rows"], schema, counts["rows"], str(folder / "rows.parquet")),
-        customers=columns["customers"],
-    )
+        if found != wanted:
+            raise StoreError(
+                f"{path} has {found:,} {unit}, the manifest says {wanted:,}. Sessionize the events again."
+            )
 
 
 def _codebook_to(codebook: Codebook) -> dict[str, Any]:

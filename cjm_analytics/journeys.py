@@ -409,7 +409,9 @@ class Partition:
 
 
 def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def _at(values: NDArray[Any], index: NDArray[np.int64], missing: int = 0) -> NDArray[Any]:

@@ -45,26 +45,29 @@ def count_transitions(
 
     A code below 0 is `missing`; with `collapse` a symbol that directly follows itself is no transition.
     """
-    width = n_symbols + 2
+    width = np.int64(n_symbols + 2)
     counts = np.zeros(n_groups * width * width, dtype=np.int64)
     units = np.zeros(n_groups * width * width, dtype=np.int64)
     seen_in = np.full(n_groups * width * width, -1, dtype=np.int32)
     for unit in range(len(offsets) - 1):
         first = group[unit] * width
-        source = n_symbols
-        for row in range(offsets[unit], offsets[unit + 1] + 1):
-            if row == offsets[unit + 1]:
-                target = n_symbols + 1
-            else:
-                target = codes[row] if codes[row] >= 0 else missing
-                if collapse and target == source:
-                    continue
+        source = np.int64(n_symbols)
+        row, end = np.uint64(offsets[unit]), np.uint64(offsets[unit + 1])
+        while row < end:
+            code = np.int64(codes[row])
+            row += _ONE
+            target = code if code >= 0 else np.int64(missing)
+            if collapse and target == source:
+                continue
             place = np.uint64((first + source) * width + target)
             counts[place] += 1
-            if seen_in[place] != unit:
-                seen_in[place] = unit
-                units[place] += 1
+            # Added without a branch: whether a unit has been here before, nobody could foresee.
+            units[place] += seen_in[place] != unit
+            seen_in[place] = unit
             source = target
+        place = np.uint64((first + source) * width + n_symbols + 1)
+        counts[place] += 1
+        units[place] += 1
     return counts, units
 
 
