@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -147,7 +148,10 @@ class MappedColumns:
     def _mapped(self) -> pa.Table:
         if self.table is not None:
             return self.table
-        with pa.memory_map(str(self.path)) as source, pa.ipc.open_file(source) as reader:
+        # Mapped by Python: Arrow's own mapping asks the system for pages before anybody needs them.
+        with self.path.open("rb") as file:
+            source = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        with pa.ipc.open_file(source) as reader:
             return reader.read_all()
 
 

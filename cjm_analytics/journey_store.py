@@ -101,7 +101,7 @@ def _told_if_damaged(path: object) -> Iterator[None]:
     """An error that says what happened to a file of the store."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"{path} cannot be read: {error}. It is missing or damaged, or the store was written "
             "anew: open it again with cjm.open_journeys, or sessionize the events again."
@@ -312,7 +312,7 @@ def _check(folder: Path, counts: dict[str, int], sizes: dict[str, int] | None) -
             else:
                 columns = FileColumns(path) if part == "rows" else MappedColumns(path)
                 unit, found, wanted = "rows", columns.n_rows, counts[part]
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise StoreError(
                 f"{path} is missing or damaged: {error}. Sessionize the events again."
             ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -111,6 +111,17 @@ class Groups(NamedTuple):
     codes: NDArray[np.int32]
     names: tuple[str, ...]
 
+    def sizes(self) -> NDArray[np.int64]:
+        """How many units each group has."""
+        if len(self.names) == 1:
+            return np.array([len(self.codes)], np.int64)
+        return np.bincount(self.codes, minlength=len(self.names))
+
+
+@cache
+def _zeros(bits: int) -> NDArray[np.int32]:
+    return np.zeros(1 << bits, np.int32)
+
 
 @dataclass(frozen=True, eq=False)
 class Asked:
@@ -129,7 +140,8 @@ class Asked:
     @cached_property
     def some(self) -> NDArray[np.bool_]:
         """Per unit of the partition: whether it has an event."""
-        return np.diff(self.units.offsets) > 0
+        some: NDArray[np.bool_] = self.units.offsets[1:] > self.units.offsets[:-1]
+        return some
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -167,7 +179,8 @@ class Asked:
         """The value of the column `by` at each unit's first event."""
         n_units = len(self.offsets) - 1
         if by is None:
-            return Groups(np.zeros(n_units, np.int32), (ALL,) if n_units else ())
+            # The same zeros for every partition: fresh ones cost more than what is done with them.
+            return Groups(frozen(_zeros(n_units.bit_length())[:n_units]), (ALL,) if n_units else ())
         labels = self.partition.labels(by)
         first = self.offsets[:-1] if self.units.order is None else self.units.order[self.offsets[:-1]]
         used, codes = np.unique(labels.codes[first], return_inverse=True)
@@ -175,7 +188,7 @@ class Asked:
         names = sorted(set(values))
         place = {name: number for number, name in enumerate(names)}
         number = np.array([place[value] for value in values], dtype=np.int32)
-        return Groups(number[codes] if n_units else np.zeros(0, np.int32), tuple(names))
+        return Groups(frozen(number[codes] if n_units else np.zeros(0, np.int32)), tuple(names))
 
 
 def frozen(column: NDArray[Any]) -> NDArray[Any]:

@@ -163,7 +163,7 @@ class TransitionsAnalysis:
             width=self._width,
             step=self._step,
             groups=groups.names,
-            units=np.bincount(groups.codes, minlength=len(groups.names)),
+            units=groups.sizes(),
             keys=keys,
             counts=counts,
             journeys=journeys,
@@ -319,7 +319,7 @@ class TransitionsPartial:
     def __add__(self, other: TransitionsPartial) -> TransitionsPartial:
         groups, place, other_place = aligned(self.groups, other.groups)
         mine, others = self._moved(place), other._moved(other_place)
-        keys = np.union1d(mine, others)
+        keys = mine if np.array_equal(mine, others) else np.union1d(mine, others)
         here, there = np.searchsorted(keys, mine), np.searchsorted(keys, others)
 
         def added(one: NDArray[Any], another: NDArray[Any]) -> NDArray[np.int64]:
