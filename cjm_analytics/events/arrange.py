@@ -12,7 +12,14 @@ import pyarrow.compute as pc
 from cjm_analytics.events.duplicates import Ordered, break_ties, duplicates, integers
 from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS
 from cjm_analytics.events.intake import CODED_COLUMNS
-from cjm_analytics.events.scatter import BINS, bin_of, gathered, one_array
+from cjm_analytics.events.scatter import (
+    BINS,
+    bin_of,
+    gathered,
+    is_constant,
+    one_array,
+    reordered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -196,13 +203,14 @@ class Arrangement:
         rank = np.empty(len(ids), dtype=np.int32)
         rank[by_id.to_numpy()] = np.arange(len(ids), dtype=np.int32)
         code = rank[encoded.indices.to_numpy()]
-        order, code, tied = self._sorted(table, code, len(ids))
-        source = integers(table, "source", -1)
+        rows, tied = self._sorted(table, code, len(ids))
+        order, code = rows.order, rows.customer
         removed = np.zeros(self.names.count("source"), dtype=np.int64)
         stays = np.ones(len(order), dtype=bool)
         if self.dedupe:
-            repeated = duplicates(Ordered(table, order, code, self._ranks), self._keys)
+            repeated = duplicates(rows, self._keys)
             if repeated.any():
+                source = integers(table, "source", -1)
                 removed = np.bincount(source[order[repeated]], minlength=len(removed))
                 stays = ~repeated
         if n_old:
@@ -220,7 +228,7 @@ class Arrangement:
             unnamed = table.column("user_id").is_null().to_numpy()[order]
             table = table.drop_columns(["user_id"])
         table = table.drop_columns([name for name in ("customer_id",) if name in table.column_names])
-        table = table.take(pa.array(order))
+        table = reordered(table, order)
         known = ~pc.or_(pc.starts_with(ids, ANONYMOUS), pc.starts_with(ids, ACCOUNT)).to_numpy(
             zero_copy_only=False
         )
@@ -249,18 +257,17 @@ class Arrangement:
 
     def _sorted(
         self, table: pa.Table, code: NDArray[np.int32], n_customers: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.bool_]]:
-        """The rows in order, their customers, and which of them tie with the row before."""
-        from cjm_analytics.kernels.ordering import sort_events
+    ) -> tuple[Ordered, NDArray[np.bool_]]:
+        """The rows in order, and which of them tie with the row before."""
+        from cjm_analytics.kernels.ordering import same_as_before, sort_events
 
         time, seq = integers(table, "timestamp", 0), integers(table, "seq", 0)
         order, offsets = sort_events(code, n_customers, time, seq)
-        code = np.repeat(np.arange(n_customers, dtype=np.int32), np.diff(offsets))
-        time, seq = time[order], seq[order]
-        tied = np.zeros(len(order), dtype=bool)
-        tied[1:] = (code[1:] == code[:-1]) & (time[1:] == time[:-1]) & (seq[1:] == seq[:-1])
-        break_ties(Ordered(table, order, code, self._ranks), tied)
-        return order, code, tied
+        at_once, tied = same_as_before(order, code, time, seq)
+        customer = np.repeat(np.arange(n_customers, dtype=np.int32), np.diff(offsets))
+        rows = Ordered(table, order, customer, at_once, self._ranks)
+        break_ties(rows, tied)
+        return rows, tied
 
     def _finished(self, table: pa.Table, customers: _Customers, bins: range) -> pa.Table:
         ids, code, unnamed = customers
@@ -283,13 +290,17 @@ class Arrangement:
 
     def _decoded(self, table: pa.Table, name: str) -> pa.DictionaryArray:
         """Codes as names, with those names only that occur here, in sorted order."""
-        places = self._ranks[name][integers(table, name, -1)]
-        used = np.flatnonzero(np.bincount(places + 1, minlength=1)[1:])
-        narrow = np.full(len(self._texts[name]) + 1, -1, dtype=np.int32)
-        narrow[used] = np.arange(len(used), dtype=np.int32)
-        codes = narrow[places]
+        codes, texts = one_array(table.column(name)), self._texts[name]
+        if len(codes) and is_constant(codes):
+            place = self._ranks[name][codes[0].as_py()]
+            nothing = pa.array(np.zeros(len(codes), dtype=np.int32))
+            return pa.DictionaryArray.from_arrays(nothing, texts.slice(place, 1))
+        places = np.sort(self._ranks[name][codes.unique().drop_null().to_numpy()])
+        narrow = np.full(len(texts) + 1, -1, dtype=np.int32)
+        narrow[places] = np.arange(len(places), dtype=np.int32)
+        by_code = pa.array(narrow[self._ranks[name][:-1]])
         return pa.DictionaryArray.from_arrays(
-            pa.array(codes, mask=codes < 0), self._texts[name].take(pa.array(used))
+            pc.take(by_code, codes, boundscheck=False), texts.take(pa.array(places))
         )
 
     def _counts(
@@ -298,11 +309,12 @@ class Arrangement:
         source, time = integers(table, "source", -1), integers(table, "timestamp", 0)
         bots, tests = _flag(table, "is_bot"), _flag(table, "is_test")
         counts = {}
+        alone = len(source) > 0 and is_constant(one_array(table.column("source")))
         for code, name in enumerate(self.names.texts("source").to_pylist()):
-            mine = source == code
+            mine = np.broadcast_to(source[0] == code, len(source)) if alone else source == code
             if not mine.any() and not removed[code]:
                 continue
-            times = time[mine]
+            times = time if alone and mine[0] else time[mine]
             counts[name] = SourceCounts(
                 kept=int(mine.sum()),
                 duplicates=int(removed[code]),

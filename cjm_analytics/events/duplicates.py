@@ -37,17 +37,20 @@ class Ordered(NamedTuple):
     ----------
     table : pyarrow.Table
         Rows as they came.
-    order : int64
+    order : int32
         Rows sorted by customer, time and seq.
     customer : int32
         The customer of each row, in order.
+    at_once : bool
+        Which rows, in order, have customer and time of the row before.
     ranks : mapping of str to array
         Per coded column the sorted place of each code.
     """
 
     table: pa.Table
-    order: NDArray[np.int64]
+    order: NDArray[np.int32]
     customer: NDArray[np.int32]
+    at_once: NDArray[np.bool_]
     ranks: Mapping[str, NDArray[np.int32]]
 
 
@@ -77,21 +80,16 @@ def duplicates(rows: Ordered, keys: Mapping[int, Sequence[str]]) -> NDArray[np.b
     `keys` has per code of a source the columns that say that two rows are the same event; without any, rows
     are the same that agree in all but `PLACE`.
     """
-    table, order, customer, _ = rows
+    table, order = rows.table, rows.order
     repeated = np.zeros(len(order), dtype=bool)
-    if len(order) < 2:  # noqa: PLR2004 - it takes two
-        return repeated
-    time = integers(table, "timestamp", 0)[order]
-    alike = (customer[1:] == customer[:-1]) & (time[1:] == time[:-1])
-    same_instant = np.append(alike, False)
-    same_instant[1:] |= alike
-    source = integers(table, "source", -1)[order]
+    same_instant = rows.at_once.copy()
+    same_instant[:-1] |= rows.at_once[1:]
     by_content = np.ones(len(order), dtype=bool)
     for code, columns in keys.items():
         key = [name for name in columns if name in table.column_names]
-        if not key:
+        if not key or len(order) < 2:  # noqa: PLR2004 - it takes two
             continue
-        mine = source == code
+        mine = integers(table, "source", -1)[order] == code
         telling = [name for name in key if name not in ALWAYS]
         if telling or len(key) < len(columns):
             says = np.zeros(table.num_rows, dtype=bool)

@@ -54,6 +54,9 @@ _THREADS = 2
 """Buckets worked on at once; each needs several times its size in memory."""
 
 _DELTA = ("timestamp", "seq", "received_at", "src_row")
+_TOLD = ("customer_id", "timestamp")
+"""Columns that a reader may skip row groups by; the others have everything everywhere."""
+
 _PARQUET: dict[str, Any] = {
     "compression": "zstd",
     "dictionary_pagesize_limit": 8 * 2**20,
@@ -530,6 +533,7 @@ def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
         path,
         bucket.row_groups(_ROWS_PER_GROUP),
         schema,
+        write_statistics=[name for name in _TOLD if name in schema.names],
         use_dictionary=[name for name in schema.names if name not in delta],
         column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         **_PARQUET | {"compression": {name: "none" if name in delta else "zstd" for name in schema.names}},

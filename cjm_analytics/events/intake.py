@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +73,10 @@ class Names:
     def count(self, name: str) -> int:
         """How many texts there are."""
         return len(self._codes[name])
+
+    def width(self, name: str) -> np.dtype[np.signedinteger[Any]]:
+        """The smallest integers that hold the codes so far: most columns have fewer than 128 texts."""
+        return np.min_scalar_type(-1 - self.count(name))
 
     def texts(self, name: str) -> pa.Array:
         """The texts in the order of their codes."""
@@ -184,7 +188,8 @@ class Intake:
         seq = columns.get("seq")
         if seq is None or seq.null_count:
             columns["seq"] = pa.array(place) if seq is None else pc.coalesce(seq, pa.array(place))
-        columns["source"] = pa.array(np.full(n, self.names.code("source", self.source), dtype=np.int32))
+        source = self.names.code("source", self.source)
+        columns["source"] = pa.array(np.full(n, source, self.names.width("source")))
         return {name: columns[name] for name in [*_TYPES, *sorted(self.keep)] if name in columns}
 
     def _mark(self, columns: dict[str, pa.Array]) -> None:
@@ -227,16 +232,16 @@ class Intake:
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         local = self.names.encode(name, column.dictionary)
-        # Index −1 (a null) reads the last place.
-        codes = np.append(local, np.int32(-1))[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-        return pa.array(codes, mask=codes < 0)
+        codes = pa.array(local.astype(self.names.width(name)), mask=local < 0)
+        return codes.take(column.indices)
 
     def _faults(self, columns: Mapping[str, pa.Array], n: int) -> NDArray[np.int8]:
         """Per row 0, or 1 + the position in `_REASONS` of the first thing that is wrong with it."""
         faults = np.zeros(n, dtype=np.int8)
 
         def mark(reason: str, rows: NDArray[np.bool_]) -> None:
-            faults[rows & (faults == 0)] = 1 + _REASONS.index(reason)
+            if rows.any():
+                faults[rows & (faults == 0)] = 1 + _REASONS.index(reason)
 
         mark(_NO_EVENT, _missing(columns.get("event"), n))
         mark(_NO_TIME, _missing(columns.get("timestamp"), n))
@@ -247,7 +252,8 @@ class Intake:
         if "timestamp" in columns:
             time = microseconds_of(columns["timestamp"], 0)
             present = ~_missing(columns["timestamp"], n)
-            mark(_TOO_EARLY, present & (time < self.limits.earliest))
+            if time.min() < self.limits.earliest:
+                mark(_TOO_EARLY, present & (time < self.limits.earliest))
             received = columns.get("received_at")
             latest = self.limits.now if received is None else microseconds_of(received, self.limits.now)
             mark(_TOO_LATE, present & (time > latest + _DAY))
@@ -366,7 +372,8 @@ def _bad_texts(texts: pa.Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 def _holds_nul(texts: pa.Array) -> bool:
     """Whether a NUL byte is anywhere in the buffer of the texts (also in rows that a slice leaves out)."""
     data = texts.buffers()[2]
-    return data is not None and not np.frombuffer(data, dtype=np.uint8).all()
+    held = np.frombuffer(data if data is not None else b"", dtype=np.uint8)
+    return bool(held.size) and held.min() == 0
 
 
 def _filled_up(rejects: pa.Table, source: str) -> pa.Table:

@@ -84,7 +84,7 @@ class MergedColumns:
         code = np.repeat(rank[ids.indices.to_numpy()], lengths)
         table = pa.concat_tables(run.read(["timestamp", "seq"]) for run in self.runs)
         order, _ = sort_events(code, len(rank), integers(table, "timestamp", 0), integers(table, "seq", 0))
-        return order
+        return order.astype(np.int64)
 
     def _one(self, name: str, tables: Sequence[pa.Table]) -> pa.Array:
         """A column of all runs; null where a run does not have it."""

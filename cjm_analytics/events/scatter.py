@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,14 +15,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BINS", "Scatter", "bin_of", "gathered", "one_array", "text_hashes"]
+__all__ = ["BINS", "Scatter", "bin_of", "gathered", "is_constant", "one_array", "reordered", "text_hashes"]
 
 BINS = 1024
 """Buckets are made of whole bins, so that their number may be chosen after the last row was seen."""
 
 _BINS_PER_BATCH = 8
-_MORSEL = 262_144
+_MORSEL = 100_000
 _MORSEL_BYTES = 128 * 2**20
+_CODE = 32
 _UPPER_BITS = np.uint64(54)
 
 
@@ -131,13 +133,13 @@ class Scatter:
     def _put_into_bins(self) -> None:
         if not self._waiting:
             return
+        from cjm_analytics.kernels.ordering import order_by_bin
+
         table = gathered(self._waiting)
         self._waiting, self._n_waiting, self._bytes_waiting, self._types = [], 0, 0, {}
-        place = bin_of(self._key(table))
-        counts = np.bincount(place, minlength=BINS)
-        table = table.take(pa.array(np.argsort(place, kind="stable")))
-        bounds = np.concatenate([[0], np.cumsum(counts)])
-        self.rows += counts
+        order, bounds = order_by_bin(bin_of(self._key(table)), BINS)
+        table = reordered(table, order)
+        self.rows += np.diff(bounds)
         self.n_bytes += table.nbytes
         morsel = _Morsel(table, None, bounds)
         if self._folder is not None and self.n_bytes > self._limit:
@@ -149,6 +151,34 @@ class Scatter:
 def gathered(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables as one with one chunk per column; a column that some lack is null there."""
     return pa.concat_tables(tables, promote_options="default").combine_chunks()
+
+
+def reordered(table: pa.Table, order: NDArray[np.int32]) -> pa.Table:
+    """The rows in another order. What says the same everywhere stays as it is; equal columns stay one.
+
+    `order` must hold places of rows only: it is not checked.
+    """
+    places = pa.array(order)
+    whole = len(order) == table.num_rows
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        column = one_array(table.column(name))
+        if whole and is_constant(column):
+            columns[name] = column
+        elif name == "src_row" and "seq" in columns and column.equals(one_array(table.column("seq"))):
+            # A source without an order of its own has the numbers of its rows there.
+            columns[name] = columns["seq"]
+        else:
+            columns[name] = pc.take(column, places, boundscheck=False)
+    return pa.table(columns)
+
+
+def is_constant(codes: pa.Array) -> bool:
+    """Whether a column of codes says the same in every row; of other columns it is not asked."""
+    if not pa.types.is_integer(codes.type) or codes.type.bit_width > _CODE or codes.null_count:
+        return False
+    bounds = pc.min_max(codes)
+    return bool(bounds["min"] == bounds["max"])
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["hash_texts", "sort_events"]
+__all__ = ["hash_texts", "order_by_bin", "same_as_before", "sort_events"]
 
 _SHORT = 24
 """Customers with at most so many events are sorted by insertion."""
@@ -31,19 +31,21 @@ def hash_texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[n
     byte = np.uint64(8)
     for text in range(n):
         state = first
+        at, end = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
+        while at + byte <= end:
+            word = np.uint64(0)
+            for place in range(8):
+                word = (word << byte) | np.uint64(data[at + np.uint64(place)])
+            state = (state ^ word) * second
+            state ^= state >> half
+            at += byte
         word = np.uint64(0)
-        filled = 0
-        for at in range(offsets[text], offsets[text + 1]):
+        while at < end:
             word = (word << byte) | np.uint64(data[at])
-            filled += 1
-            if filled == 8:  # noqa: PLR2004 - bytes of a word
-                state = (state ^ word) * second
-                state ^= state >> half
-                word = np.uint64(0)
-                filled = 0
+            at += np.uint64(1)
         state = (state ^ word) * second
         state ^= state >> half
-        state = (state ^ np.uint64(offsets[text + 1] - offsets[text])) * first
+        state = (state ^ (end - np.uint64(offsets[text]))) * first
         state ^= state >> half
         state *= second
         hashes[text] = state ^ (state >> half)
@@ -51,9 +53,25 @@ def hash_texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[n
 
 
 @njit(nogil=True, cache=True)
+def order_by_bin(bins: NDArray[np.uint16], n_bins: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Rows in order of their bins, stable, and where each bin begins and ends in that order."""
+    bounds = np.zeros(n_bins + 1, dtype=np.int64)
+    for row in range(len(bins)):
+        bounds[bins[row] + 1] += 1
+    for one in range(n_bins):
+        bounds[one + 1] += bounds[one]
+    place = bounds[:-1].copy()
+    order = np.empty(len(bins), dtype=np.int32)
+    for row in range(len(bins)):
+        order[place[bins[row]]] = row
+        place[bins[row]] += 1
+    return order, bounds
+
+
+@njit(nogil=True, cache=True)
 def sort_events(
     customer: NDArray[np.int32], n_customers: int, time: NDArray[np.int64], seq: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Rows in order of customer, time and seq, and the offsets of the customers in that order; stable."""
     offsets = np.zeros(n_customers + 1, dtype=np.int64)
     for row in range(len(customer)):
@@ -61,7 +79,7 @@ def sort_events(
     for one in range(n_customers):
         offsets[one + 1] += offsets[one]
     place = offsets[:-1].copy()
-    order = np.empty(len(customer), dtype=np.int64)
+    order = np.empty(len(customer), dtype=np.int32)
     for row in range(len(customer)):
         order[place[customer[row]]] = row
         place[customer[row]] += 1
@@ -92,3 +110,18 @@ def sort_events(
             rows = rows[np.argsort(time[rows], kind="mergesort")]
             order[start:end] = rows
     return order, offsets
+
+
+@njit(nogil=True, cache=True)
+def same_as_before(
+    order: NDArray[np.int32], customer: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Per row, in order, whether it has customer and time of the row before, and whether also its seq."""
+    at_once = np.zeros(len(order), dtype=np.bool_)
+    tied = np.zeros(len(order), dtype=np.bool_)
+    for at in range(1, len(order)):
+        before, this = order[at - 1], order[at]
+        if customer[before] == customer[this] and time[before] == time[this]:
+            at_once[at] = True
+            tied[at] = seq[before] == seq[this]
+    return at_once, tied

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, TypeAlias
 
     import pandas as pd
+    import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
     from cjm_analytics.loaders.files import InputFile
@@ -51,6 +52,7 @@ __all__ = [
     "inferred",
     "member",
     "read_rows",
+    "words",
 ]
 
 _HELD: Final = {"\ue009".encode(): "\t", "\ue00a".encode(): "\n", "\ue05c".encode(): "\\"}
@@ -68,6 +70,9 @@ _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
 _COLUMN_BLOCK: Final = 1 << 22
 _LONGEST_ROW: Final = 1 << 28
+_FEW_TEXTS: Final = 1 << 14
+"""Bytes of a Parquet column's dictionary, up to which its texts are few."""
+
 _WIDE: Final = 24
 _RAW: Final = 1_000
 _SEPARATORS: Final = ",;\t|"
@@ -205,6 +210,19 @@ def _field(kind: pa.DataType, path: str) -> list[int] | None:
         return None
     inside = _field(kind.field(place).type, rest)
     return None if inside is None else [place, *inside]
+
+
+def words(rows: Rows, name: str) -> pa.Array:
+    """A column of few names: as codes where it came as codes."""
+    if isinstance(rows, ColumnRows) and name in rows.table.column_names:
+        chunks = rows.table[name].chunks
+        if (
+            len(chunks) == 1
+            and pa.types.is_dictionary(chunks[0].type)
+            and not chunks[0].dictionary.null_count
+        ):
+            return chunks[0]
+    return rows.column(name)
 
 
 @dataclass(frozen=True)
@@ -425,8 +443,25 @@ def _excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
 def _parquet_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
     import pyarrow.parquet as pq
 
-    with file.open_seekable() as stream, pq.ParquetFile(stream) as parquet:
-        yield from _numbered(file.shown, parquet.schema_arrow, parquet.iter_batches(batch_size=BLOCK_ROWS))
+    with file.open_seekable() as stream:
+        footer = pq.read_metadata(stream)
+        with pq.ParquetFile(stream, metadata=footer, read_dictionary=_coded(footer)) as parquet:
+            batches = parquet.iter_batches(batch_size=BLOCK_ROWS)
+            yield from _numbered(file.shown, parquet.schema_arrow, batches)
+
+
+def _coded(footer: pq.FileMetaData) -> list[str]:
+    """The columns of few texts, told by the size of their dictionary: they are read as the codes they are."""
+    if not footer.num_row_groups:
+        return []
+    columns = [footer.row_group(0).column(place) for place in range(footer.num_columns)]
+    return [
+        one.path_in_schema
+        for one in columns
+        if one.physical_type == "BYTE_ARRAY"
+        and one.dictionary_page_offset is not None
+        and 0 < one.data_page_offset - one.dictionary_page_offset < _FEW_TEXTS
+    ]
 
 
 def _numbered(file: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[Rows]:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError, hint
 from cjm_analytics.loaders.origin import Origin
-from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, inferred, member
+from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, inferred, member, words
 from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import Clock, quality_column
 from cjm_analytics.loaders.values import (
@@ -456,7 +456,7 @@ def _fill(draft: Draft, rows: Rows, name: str, layout: Layout) -> None:
             constant(cells.values[0].as_py(), draft.size) if name in _NAMES else cells.values.take(zeros)
         )
         return
-    raw = rows.column(column)
+    raw = words(rows, column) if name in _NAMES else rows.column(column)
     if name in _TIMES:
         times = layout.clock.read(raw, rows.numbers, column=column, file=rows.file)
         draft.refuse(times.wrong)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -49,6 +50,7 @@ _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _TRUE: Final = ("true", "t", "yes", "y", "1")
 _FALSE: Final = ("false", "f", "no", "n", "0")
 _BLANK: Final = 32
+_HIGHEST: Final = 255
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,13 @@ def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 def constant(text: str, size: int) -> pa.Array:
     """A column that says the same name in every row."""
-    indices = pa.array(np.zeros(size, np.int32))
-    return pa.DictionaryArray.from_arrays(indices, pa.array([text], pa.string()))
+    return pa.DictionaryArray.from_arrays(_zeros(size), pa.array([text], pa.string()))
+
+
+@lru_cache(maxsize=2)
+def _zeros(size: int) -> pa.Array:
+    """Blocks are mostly of one size, and arrays never change: one serves all constants."""
+    return pa.array(np.zeros(size, np.int32))
 
 
 def bytes_of(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
@@ -140,18 +147,27 @@ def texts(array: pa.Array) -> pa.Array:
 
 def trimmed(array: pa.Array) -> pa.Array:
     """Text without blanks at its ends, in Unicode form NFC; null where nothing is left."""
-    data, starts = bytes_of(array)
+    data, _ = bytes_of(array)
+    n_empty, lowest = _ends(array)
     if data.size and data.max() >= 128:  # noqa: PLR2004 - beyond ASCII
         array = pc.utf8_trim_whitespace(pc.utf8_normalize(array, form="NFC"))
-    elif data.size:
-        filled = np.flatnonzero(starts[1:] > starts[:-1])
-        ends = np.concatenate([data[starts[filled]], data[starts[filled + 1] - 1]])
-        if ends.size and ends.min() <= _BLANK:
-            array = pc.ascii_trim_whitespace(array)
-    _, starts = bytes_of(array)
-    if (starts[1:] == starts[:-1]).sum() > array.null_count:
+        n_empty, _ = _ends(array)
+    elif lowest <= _BLANK:
+        array = pc.ascii_trim_whitespace(array)
+        n_empty, _ = _ends(array)
+    if n_empty > array.null_count:
         array = pc.if_else(pc.equal(pc.binary_length(array), 0), pa.scalar(None, pa.string()), array)
     return array
+
+
+def _ends(array: pa.Array) -> tuple[int, int]:
+    """How many texts are empty or null, and the lowest byte at any end of one."""
+    data, starts = bytes_of(array)
+    if not data.size:
+        return len(array), _HIGHEST
+    from cjm_analytics.kernels.texts import ends
+
+    return ends(data, starts)
 
 
 def ids(array: pa.Array, *, column: str) -> Cells:
