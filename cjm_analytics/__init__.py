@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         StoreError,
         UnknownNameError,
     )
+    from cjm_analytics.events.identity import Identity
     from cjm_analytics.events.ingest import ingest
     from cjm_analytics.events.marks import BotRules, Internal
     from cjm_analytics.events.store import Events, open_events
@@ -60,6 +61,7 @@ _HOME = {
     "Flow": "analysis.flow",
     "Funnel": "analysis.funnel",
     "InputError": "errors",
+    "Identity": "events.identity",
     "Internal": "events.marks",
     "JourneyMap": "analysis.journey_map",
     "JourneyModel": "model",
@@ -120,6 +122,7 @@ __all__ = [
     "Events",
     "Flow",
     "Funnel",
+    "Identity",
     "InputError",
     "Internal",
     "JourneyMap",

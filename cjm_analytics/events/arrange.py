@@ -55,7 +55,7 @@ class Bucket:
     used : mapping of str to set of str
         The texts that occur in each coded column.
     n_customers, n_known : int
-        Customers, and those of them with a user id.
+        Customers, and those of them with a strong id.
     """
 
     table: pa.Table
@@ -127,10 +127,14 @@ class ByBin:
         self._key = key
         self._bounds = np.searchsorted(np.sort(bins), np.arange(BINS + 1))
 
+    def part(self, bins: range) -> pa.Table:
+        """What the table says of ids in these bins."""
+        start = int(self._bounds[bins.start])
+        return self._table.slice(start, int(self._bounds[bins.stop]) - start)
+
     def look_up(self, ids: pa.Array, bins: range, name: str) -> pa.Array:
         """The value of a column for each id; null where the table does not know the id."""
-        start = int(self._bounds[bins.start])
-        part = self._table.slice(start, int(self._bounds[bins.stop]) - start)
+        part = self.part(bins)
         found = pc.index_in(ids, value_set=part.column(self._key).combine_chunks())
         return part.column(name).combine_chunks().take(found)
 

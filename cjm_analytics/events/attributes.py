@@ -77,24 +77,22 @@ class Attributes:
     def long(self) -> pa.Table:
         """The latest values, schema `CUSTOMERS`, sorted by customer and attribute."""
         if len(self._tables) > 1:
-            everything = pa.concat_tables(self._tables)
-            ranked = everything.sort_by(
-                [(name, "ascending") for name in ("user_id", "attribute", "timestamp", "value")]
-            ).combine_chunks()
-            last = np.ones(ranked.num_rows, dtype=bool)
-            if ranked.num_rows > 1:
-                same = np.ones(ranked.num_rows - 1, dtype=bool)
-                for name in ("user_id", "attribute"):
-                    column = ranked.column(name)
-                    same &= pc.equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy()
-                last[:-1] = ~same
-            self._tables = [ranked.filter(pa.array(last))]
+            self._tables = [_latest(pa.concat_tables(self._tables))]
         self._fresh = 0
         return self._tables[0]
 
-    def wide(self) -> pa.Table:
-        """One row per customer: `customer_id`, and `customer.<attribute>` as dictionary columns."""
+    def of_customers(self, persons: pa.Table) -> pa.Table:
+        """The latest values per customer; `persons` says which user ids have a customer of another name."""
         long = self.long()
+        if not persons.num_rows or not long.num_rows:
+            return long
+        at = pc.index_in(long.column("user_id"), value_set=persons.column("user_id").combine_chunks())
+        customer = pc.coalesce(persons.column("customer_id").take(at), long.column("user_id"))
+        return _latest(long.set_column(0, "user_id", customer))
+
+    def wide(self, persons: pa.Table) -> pa.Table:
+        """One row per customer: `customer_id`, and `customer.<attribute>` as dictionary columns."""
+        long = self.of_customers(persons)
         ids = pc.unique(long.column("user_id"))
         columns: dict[str, pa.Array] = {"customer_id": ids}
         for name in sorted(pc.unique(long.column("attribute")).to_pylist()):
@@ -108,6 +106,21 @@ class Attributes:
         position = table.column_names.index("timestamp")
         dated = table.set_column(position, "timestamp", table.column(position).fill_null(self._now))
         return dated.drop_null()
+
+
+def _latest(attributes: pa.Table) -> pa.Table:
+    """Per id and attribute the latest value."""
+    ranked = attributes.sort_by(
+        [(name, "ascending") for name in ("user_id", "attribute", "timestamp", "value")]
+    ).combine_chunks()
+    last = np.ones(ranked.num_rows, dtype=bool)
+    if ranked.num_rows > 1:
+        same = np.ones(ranked.num_rows - 1, dtype=bool)
+        for name in ("user_id", "attribute"):
+            column = ranked.column(name)
+            same &= pc.equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy()
+        last[:-1] = ~same
+    return ranked.filter(pa.array(last))
 
 
 def _as_frame(customers: object) -> pd.DataFrame:

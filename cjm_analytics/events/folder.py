@@ -32,7 +32,7 @@ VERSION = 1
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
-_LISTED = ("events", "rejects", "customers", "identity", "owners")
+_LISTED = ("events", "rejects", "customers", "identity", "owners", "persons", "conflicts", "history")
 PARTS = (*_LISTED, "spill")
 """The folders inside a store; anything else in it was not written by this library."""
 
@@ -70,9 +70,11 @@ class Manifest:
     Attributes
     ----------
     schema : pyarrow.Schema
-    events, rejects, customers, identity, owners : tuple of File
+    events, rejects, customers, identity, owners, persons, conflicts, history : tuple of File
         `events`: by bucket, the runs of each from the oldest to the newest; `customers`: attributes in long
-        form; `identity`: ids seen together; `owners`: the user of each alias, as the events have it.
+        form; `identity`: ids seen together, by hour; `owners`: whose each alias is, as the events have it;
+        `persons`: user ids whose customer has another name; `conflicts`: pairs of ids that were kept apart;
+        `history`: customers that got another name.
     n_buckets : int
     filled : tuple of str
         The columns in which any event has a value.
@@ -86,6 +88,8 @@ class Manifest:
         As `IngestReport.to_json` gives it.
     rules : mapping
         As `Rules.to_json` gives it: how robots and the company's own people are told.
+    identity_rules : mapping
+        As `Identity.to_json` gives it.
     """
 
     schema: pa.Schema
@@ -94,6 +98,9 @@ class Manifest:
     customers: tuple[File, ...] = ()
     identity: tuple[File, ...] = ()
     owners: tuple[File, ...] = ()
+    persons: tuple[File, ...] = ()
+    conflicts: tuple[File, ...] = ()
+    history: tuple[File, ...] = ()
     n_buckets: int = 1
     filled: tuple[str, ...] = ()
     codebooks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -102,6 +109,7 @@ class Manifest:
     observation_ends: Mapping[str, int] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
     rules: Mapping[str, Any] = field(default_factory=dict)
+    identity_rules: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -127,6 +135,7 @@ class Manifest:
                 "observation_ends",
                 "report",
                 "rules",
+                "identity_rules",
             )
         }
         places = {
@@ -157,6 +166,7 @@ class Manifest:
             observation_ends=values["observation_ends"],
             report=values["report"],
             rules=values["rules"],
+            identity_rules=values["identity_rules"],
             **parts,
         )
 

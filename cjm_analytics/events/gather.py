@@ -15,21 +15,23 @@ from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.events.arrange import ByBin, customer_of
 from cjm_analytics.events.attributes import PREFIX, Attributes
 from cjm_analytics.events.duplicates import integers
-from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS, EVIDENCE, Evidence, Stitching
+from cjm_analytics.events.evidence import Evidence
+from cjm_analytics.events.identity import ACCOUNT, Identity
 from cjm_analytics.events.intake import CODED_COLUMNS, Intake, Limits, Names
 from cjm_analytics.events.marks import NO_RULES, Rules, unmarked
+from cjm_analytics.events.owners import Owners
 from cjm_analytics.events.rejects import Rejects
-from cjm_analytics.events.report import IngestReport
-from cjm_analytics.events.scatter import BINS, Scatter, one_array
+from cjm_analytics.events.report import IdentityFacts, IngestReport
+from cjm_analytics.events.scatter import BINS, Scatter, bin_of, gathered, one_array
+from cjm_analytics.events.stitching import Stitching
 from cjm_analytics.schema import CANONICAL, EventSource, FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cjm_analytics.events.folder import File, Folder, Manifest
     from cjm_analytics.events.growth import Window
-    from cjm_analytics.events.identity import IdentityRule
     from cjm_analytics.schema import Batch
 
 __all__ = ["Gathering", "wider"]
@@ -38,6 +40,9 @@ _IN_MEMORY = 768 * 2**20
 """With a folder to spill to, so many bytes of rows stay in memory before the others go to disk."""
 
 _BINS_AT_ONCE = 16
+_MOST_FILES = 32
+"""Evidence in so many files is written anew as one."""
+
 _SHOWN = 3
 
 
@@ -47,6 +52,7 @@ class Gathering:
     Parameters
     ----------
     limits : Limits
+    identity : Identity
     spill : Path or None
         Where rows go that do not fit into memory. Without one nothing outlives this ingest, and files are not
         compared with those that were read before.
@@ -76,13 +82,15 @@ class Gathering:
     before : IngestReport
         What former ingests into the same store did.
     described : pyarrow.Table
-        The attributes that former ingests knew, long.
+        The attributes that former ingests knew, long, per customer.
     dropped : Counter of str
         Per source the rows of the store that were left out because they are being replaced.
-    pairs : pyarrow.Table
-        After `decide`: the evidence, one row per pair.
+    seen_before : tuple of File
+        Evidence of former ingests that stays as it is.
     stitching : Stitching
-        After `decide`: what the rule made of it.
+        After `decide`: what the rules made of the evidence.
+    found : IdentityFacts
+        After `decide`: the numbers of it.
     customers : pyarrow.Table
         After `decide`: the attributes, one row per customer.
     """
@@ -90,24 +98,30 @@ class Gathering:
     def __init__(
         self,
         limits: Limits,
+        identity: Identity,
         spill: Path | None = None,
         write_rejects: Callable[[int, pa.Table], File] | None = None,
+        *,
         rules: Rules = NO_RULES,
     ) -> None:
         self.names = Names()
         self.types: dict[str, pa.DataType] = {}
         self.sources: dict[str, dict[str, Any]] = {}
         self.intakes: dict[str, Intake] = {}
-        self.evidence = Evidence()
+        self.identity = identity
+        self.evidence = Evidence(spill and spill / "evidence", _IN_MEMORY // 4)
+        self.seen_before: tuple[File, ...] = ()
         self.attributes = Attributes(limits.now)
         self.rejects = Rejects(write_rejects)
         self.notes: list[str] = []
         self.resolved = Scatter(customer_of, spill and spill / "resolved", _IN_MEMORY // 2)
         self.waiting = Scatter(_alias, spill and spill / "waiting", _IN_MEMORY // 2)
+        self._moved = Scatter(customer_of, spill and spill / "moved", _IN_MEMORY // 4)
+        self._persons: ByBin | None = None
         self.before = IngestReport()
-        self.pairs = EVIDENCE.empty_table()
-        self.stitching = Stitching(self.pairs.select(["alias", "user_id"]), 0)
-        self.customers = self.attributes.wide()
+        self.stitching = Stitching()
+        self.found = IdentityFacts()
+        self.customers = self.attributes.wide(self.stitching.persons)
         self.described = self.attributes.long()
         self.dropped: Counter[str] = Counter()
         self.rules = rules
@@ -139,25 +153,45 @@ class Gathering:
             if source.name in self.intakes:
                 keep |= self.intakes[source.name].keep
             self.intakes[source.name] = Intake(
-                source.name, keep, self._limits, self.names, seen=known["rows"], rules=self.rules
+                source.name,
+                keep,
+                self._limits,
+                self.names,
+                self.identity,
+                seen=known["rows"],
+                rules=self.rules,
             )
 
     def replace(self, windows: Mapping[str, Window]) -> None:
         """Leave out the rows of the store that a source has in a window, and read all of its files."""
         self._windows = windows
 
-    def remember(self, folder: Folder, old: Manifest) -> None:
-        """Take in what a store knows beside its rows: names, ids, attributes and accounts."""
+    def remember(self, folder: Folder, old: Manifest, *, anew: bool) -> None:
+        """Take in what a store knows beside its rows: names, ids, attributes and accounts.
+
+        `anew`: what it knows of ids is written again, as one file.
+        """
         self.sources = {name: {**known} for name, known in old.sources.items()}
         self.before = IngestReport.from_json(old.report)
         self.rules = self.rules.or_those_of(old.rules)
-        for file in old.identity:
-            self.evidence.add(folder.read(file))
+        self._keep_evidence(folder, old, anew=anew or len(old.identity) >= _MOST_FILES)
         for file in old.customers:
             self.attributes.add(folder.read(file))
-        self.described = self.attributes.long()
+        persons = pa.concat_tables([self.stitching.persons, *(folder.read(file) for file in old.persons)])
+        self.described = self.attributes.of_customers(persons)
         for name, texts in old.codebooks.items():
             self.names.encode(name, pa.array(texts, pa.string()))
+
+    def _keep_evidence(self, folder: Folder, old: Manifest, *, anew: bool) -> None:
+        def tables() -> Iterator[pa.Table]:
+            for file in old.identity:
+                yield from folder.row_groups(file)
+
+        if anew:
+            self.evidence.take_over(tables())
+        else:
+            self.evidence.remember(tables)
+            self.seen_before = old.identity
 
     def read_again(self, groups: Iterable[pa.Table]) -> None:
         """Take in rows of the store, to find out anew whose they are."""
@@ -196,11 +230,33 @@ class Gathering:
             if intake.read and intake.rejected / intake.read > allowed:
                 raise self.rejects.error(source, intake, allowed)
 
-    def decide(self, rule: IdentityRule) -> None:
+    def decide(self) -> None:
         """All that is new is read: find out who is who."""
-        self.pairs = self.evidence.table()
-        self.stitching = rule.resolve(self.pairs)
-        self.customers = self.attributes.wide()
+        self.evidence.close()
+        found = self.stitching = self.identity.resolve(self.evidence.pairs(), self.evidence.of)
+        self.found = IdentityFacts(
+            anonymous_ids=pc.count_distinct(found.owners.column("alias")).as_py(),
+            shared_devices=found.n_shared,
+            conflicts=found.conflicts.num_rows,
+            hubs=found.n_hubs,
+            top_hubs=tuple((one["id"], one["partners"]) for one in found.hubs.to_pylist()),
+            ids_per_person=found.quantiles(),
+        )
+        self.customers = self.attributes.wide(found.persons)
+
+    def claimed_by_session(self) -> pa.Array:
+        """Aliases of new rows, where the rows around a login say whose it is."""
+        none = pa.array([], pa.string())
+        if self.identity.back_fill != "session":
+            return none
+        self.waiting.close()
+        every = range(0, BINS if self.waiting.n_rows else 0, _BINS_AT_ONCE)
+        found = [
+            _alias(piece).unique()
+            for first in every
+            for piece in self.waiting.tables(range(first, first + _BINS_AT_ONCE))
+        ]
+        return pa.concat_arrays([none, *found]).unique()
 
     def own_people(self) -> pa.Array:
         """After `decide`: the customers of whom an address is known that is the company's own."""
@@ -209,7 +265,7 @@ class Gathering:
             return none
         found = []
         for table, address, customer in (
-            (self.stitching.owners, "alias", "user_id"),
+            (self.stitching.owners, "alias", "customer_id"),
             (self.customers, PREFIX + "email", "customer_id"),
         ):
             if address in table.column_names:
@@ -218,23 +274,72 @@ class Gathering:
         return pa.concat_arrays([none, *found]).unique()
 
     def settle(self) -> None:
-        """All rows are here: give every waiting one its customer."""
+        """All rows are here: give every waiting one its customer, and every user's the customer's name."""
         self.waiting.close()
-        owners = ByBin(self.stitching.owners, "alias")
+        owners = Owners(self.stitching.owners, self.identity)
         for first in range(0, BINS if self.waiting.n_rows else 0, _BINS_AT_ONCE):
             bins = range(first, first + _BINS_AT_ONCE)
-            for piece in self.waiting.tables(bins):
-                alias = _alias(piece)
-                user = owners.look_up(alias, bins, "user_id")
-                nobody = pc.binary_join_element_wise(ANONYMOUS, alias, "")
-                self._resolve(piece.append_column("customer_id", pc.coalesce(user, nobody)))
+            pieces = self.waiting.tables(bins)
+            if not pieces:
+                continue
+            ids = gathered([piece.select(["anonymous_id", "timestamp"]) for piece in pieces])
+            customers = owners.of(_alias(ids), integers(ids, "timestamp", 0), bins)
+            at = 0
+            for piece in pieces:
+                self._resolve(piece.append_column("customer_id", customers.slice(at, piece.num_rows)))
+                at += piece.num_rows
         self.waiting.clear()
         self.resolved.close()
+        if self.stitching.persons.num_rows:
+            self._move()
+
+    def tables(self, bins: range) -> list[pa.Table]:
+        """The rows of consecutive bins, once all are settled."""
+        pieces = self.resolved.tables(bins)
+        if self._persons is None:
+            return pieces
+        stay = (piece.filter(self._names(piece, bins).is_null()) for piece in pieces)
+        return [piece for piece in (*stay, *self._moved.tables(bins)) if piece.num_rows]
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.resolved.clear()
+        self._moved.clear()
+
+    def _move(self) -> None:
+        """Copy the rows of users whose customer has another name to where they belong."""
+        self._persons = ByBin(self.stitching.persons, "user_id")
+        places = np.unique(bin_of(self.stitching.persons.column("user_id").combine_chunks()))
+        for first in np.unique(places // _BINS_AT_ONCE * _BINS_AT_ONCE).tolist():
+            bins = range(first, first + _BINS_AT_ONCE)
+            for piece in self.resolved.tables(bins):
+                names = self._names(piece, bins)
+                moved = piece.filter(names.is_valid())
+                if not moved.num_rows:
+                    continue
+                if "customer_id" in moved.column_names:
+                    moved = moved.drop_columns(["customer_id"])
+                moved = moved.append_column("customer_id", names.drop_null())
+                self._note_types(moved)
+                self._moved.add(moved)
+        self._moved.close()
+
+    def _names(self, piece: pa.Table, bins: range) -> pa.Array:
+        """The customer of each row that stands under the user's id and should not; null for the others."""
+        assert self._persons is not None  # noqa: S101 - asked for only where somebody has another name
+        if "user_id" not in piece.column_names:
+            return pa.nulls(piece.num_rows, pa.string())
+        names = self._persons.look_up(one_array(piece.column("user_id")), bins, "customer_id")
+        if "customer_id" not in piece.column_names:
+            return names
+        return pc.if_else(
+            one_array(piece.column("customer_id")).is_null(), names, pa.scalar(None, pa.string())
+        )
 
     def _take_in(self, intake: Intake, batch: Batch) -> None:
         events, rejects = intake.accept(batch)
         self.rejects.add(rejects)
-        self.evidence.links(batch.links)
+        self.evidence.links(batch.links, self.identity, intake.source)
         self.attributes.add(batch.customers)
         if events.num_rows:
             self.evidence.rows(events)
@@ -301,10 +406,10 @@ class Gathering:
         owner = stored.column("customer_id").cast(pa.string())
         if "user_id" not in events.column_names:
             return events.append_column("customer_id", owner)
-        unnamed = events.column("user_id").is_null()
-        if not pc.any(unnamed).as_py():
+        own = pc.fill_null(pc.equal(events.column("user_id"), owner), False)
+        if pc.all(own).as_py():
             return events
-        return events.append_column("customer_id", pc.if_else(unnamed, owner, pa.scalar(None, pa.string())))
+        return events.append_column("customer_id", pc.if_else(own, pa.scalar(None, pa.string()), owner))
 
     def coded(self, stored: pa.Table) -> pa.Table:
         """Rows of a store as `Intake.accept` would give them."""

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.events.arrange import customer_of
 from cjm_analytics.events.duplicates import ALWAYS
-from cjm_analytics.events.identity import ANONYMOUS
-from cjm_analytics.events.scatter import BINS, bin_of
+from cjm_analytics.events.scatter import BINS, bin_of, one_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cjm_analytics.events.folder import File, Folder, Manifest
+    from cjm_analytics.events.identity import Identity
+    from cjm_analytics.events.stitching import Stitching
 
 __all__ = ["Growth", "Window", "bins_of_bucket"]
 
@@ -79,28 +80,38 @@ class Growth:
             and run.facts["counts"][source][2] >= start
         }
 
-    def moved(self, owners: pa.Table) -> set[int]:
-        """Buckets that customers leave or join because an alias has another owner than it had."""
-        old = pa.concat_tables(
-            [owners.slice(0, 0), *(self.folder.read(file) for file in self.before.owners)]
-        ).combine_chunks()
-        new = owners.combine_chunks()
-        now = new.column("user_id").take(
-            pc.index_in(old.column("alias"), value_set=new.column("alias").combine_chunks())
+    def moved(self, now: Stitching, identity: Identity) -> tuple[set[int], pa.Table]:
+        """Buckets that customers leave or join because an id has another owner than it had.
+
+        Also customers of the store that have another name now, as the store's `history` tells it, without the
+        time.
+        """
+        old = _owned(self._read(self.before.owners, now.owners), self._read(self.before.persons, now.persons))
+        new = _owned(now.owners, now.persons)
+        texts = [_joined(one) for one in (old, new)]
+        gone = old.filter(pc.invert(pc.is_in(texts[0], value_set=texts[1])))
+        come = new.filter(pc.invert(pc.is_in(texts[1], value_set=texts[0])))
+        keys = pa.concat_arrays([one_array(gone.column("id")), one_array(come.column("id"))]).unique()
+        before = _places(keys, old, identity)
+        after = _places(keys, new, identity)
+        there = self._is_there(one_array(before.column("customer_id")))
+        left = before.filter(pa.array(there))
+        joined = after.filter(pc.is_in(after.column("id"), value_set=one_array(left.column("id"))))
+        places = pa.concat_arrays([one_array(one.column("customer_id")) for one in (left, joined)])
+        return set(self._bucket_of(places).tolist()), _renamed(left, joined, identity)
+
+    def _read(self, files: Sequence[File], like: pa.Table) -> pa.Table:
+        return pa.concat_tables([like.slice(0, 0), *(self.folder.read(file) for file in files)])
+
+    def owned_by_time(self, aliases: pa.Array, now: Stitching, identity: Identity) -> set[int]:
+        """Buckets with events of devices whose owner is told by the events around a login."""
+        dated = now.owners.filter(now.owners.column("since").is_valid())
+        touched = _owned(
+            dated.filter(pc.is_in(dated.column("alias"), value_set=aliases)), now.persons.slice(0, 0)
         )
-        changed = pc.fill_null(pc.not_equal(now, old.column("user_id")), True)
-        lost = old.append_column("now", now).filter(changed)
-        found = new.filter(
-            pc.invert(pc.is_in(new.column("alias"), value_set=old.column("alias").combine_chunks()))
-        )
-        places = [
-            (lost.column("user_id"), pc.coalesce(lost.column("now"), _anonymous(lost.column("alias")))),
-            (_anonymous(found.column("alias")), found.column("user_id")),
-        ]
-        left = pa.concat_arrays([chunk for one, _ in places for chunk in one.chunks] or [_NO_TEXT])
-        joined = pa.concat_arrays([chunk for _, one in places for chunk in one.chunks] or [_NO_TEXT])
-        there = self._is_there(left)
-        return set(self._bucket_of(left)[there].tolist()) | set(self._bucket_of(joined)[there].tolist())
+        keys = one_array(touched.column("id")).unique()
+        places = _places(keys, touched, identity).column("customer_id").combine_chunks()
+        return set(self._bucket_of(places)[self._is_there(places)].tolist())
 
     def described_anew(self, before: pa.Table, now: pa.Table) -> set[int]:
         """Buckets of customers of whom an attribute has another value; both tables are long."""
@@ -164,10 +175,56 @@ class Growth:
 
 
 _NO_TEXT = pa.array([], pa.string())
+_USER = "\0"
 
 
-def _anonymous(aliases: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.binary_join_element_wise(ANONYMOUS, aliases, "")
+def _owned(owners: pa.Table, persons: pa.Table) -> pa.Table:
+    """Both tables as one: `id` (a user id with a NUL byte before it), `since`, `customer_id`."""
+    users = pc.binary_join_element_wise(_USER, persons.column("user_id"), "")
+    nulls = pa.nulls(persons.num_rows, owners.schema.field("since").type)
+    users = pa.table([users, nulls, persons.column("customer_id")], names=["id", "since", "customer_id"])
+    aliases = owners.select(["alias", "since", "customer_id"]).rename_columns(users.column_names)
+    return pa.concat_tables([aliases, users])
+
+
+def _joined(owned: pa.Table) -> pa.Array:
+    since = owned.column("since").cast(pa.int64()).cast(pa.string()).fill_null("")
+    texts = pc.binary_join_element_wise(owned.column("id"), since, owned.column("customer_id"), "\0")
+    return texts.combine_chunks()
+
+
+def _places(keys: pa.Array, owned: pa.Table, identity: Identity) -> pa.Table:
+    """Where events with these ids may be: `id`, `customer_id`, `always`."""
+    mine = owned.filter(pc.is_in(owned.column("id"), value_set=keys))
+    always = mine.column("since").is_null()
+    settled = mine.filter(always).column("id").combine_chunks()
+    open_ = keys.filter(pc.invert(pc.is_in(keys, value_set=settled)))
+    return pa.table(
+        {
+            "id": pa.concat_arrays([one_array(mine.column("id")), open_]),
+            "customer_id": pa.concat_arrays(
+                [one_array(mine.column("customer_id")), _own_names(open_, identity)]
+            ),
+            "always": pa.concat_arrays([always.combine_chunks(), pa.array([True] * len(open_), pa.bool_())]),
+        }
+    ).combine_chunks()
+
+
+def _own_names(ids: pa.Array, identity: Identity) -> pa.Array:
+    is_user = pc.starts_with(ids, _USER)
+    return pc.if_else(is_user, pc.utf8_ltrim(ids, _USER), identity.anonymous(ids))
+
+
+def _renamed(left: pa.Table, joined: pa.Table, identity: Identity) -> pa.Table:
+    """Customers whose own id belongs to another one now, for all time: `customer_id`, `now`."""
+    own = _own_names(one_array(left.column("id")), identity)
+    whole = left.filter(pc.equal(left.column("customer_id"), own))
+    later = joined.filter(joined.column("always"))
+    at = pc.index_in(whole.column("id"), value_set=one_array(later.column("id")))
+    now = one_array(later.column("customer_id")).take(at.combine_chunks())
+    table = pa.table({"customer_id": whole.column("customer_id"), "now": now})
+    changed = pc.fill_null(pc.not_equal(table.column("customer_id"), table.column("now")), False)
+    return table.filter(changed).group_by(["customer_id", "now"]).aggregate([]).sort_by("customer_id")
 
 
 def _texts_of_keys(

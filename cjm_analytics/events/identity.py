@@ -1,155 +1,310 @@
-"""Who is who: from ids seen together to one customer per event."""
+"""Who is who: the rules by which ids that were seen together become customers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+import re
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["EVIDENCE", "Evidence", "Identity", "IdentityRule", "Stitching"]
+from cjm_analytics.durations import Duration, microseconds
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.events.stitching import ANONYMOUS, Rules, Stitching, default_names, stitched
 
-EVIDENCE = pa.schema(
-    [
-        ("alias", pa.string()),
-        ("user_id", pa.string()),
-        ("rows", pa.int64()),
-        ("first", pa.timestamp("us", tz="UTC")),
-    ]
-)
-"""An alias (an anonymous id, or `email:<address>`) and a user id seen together: how often, and when first."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
-ANONYMOUS = "anonymous:"
+    from numpy.typing import NDArray
+
+__all__ = ["ACCOUNT", "ANONYMOUS", "Identity"]
+
 ACCOUNT = "account:"
 
-_COMPACT_FROM = 1_000_000
-_NEVER = np.iinfo(np.int64).max
+SYSTEMS = (
+    "helpscout",
+    "hubspot",
+    "intercom",
+    "pipedrive",
+    "salesforce",
+    "shopify",
+    "stripe",
+    "zendesk",
+)
+"""Systems that know a person by an id of their own: their ids are `<system>:<id>`."""
+
+PLACEHOLDERS = (
+    "-1",
+    "(none)",
+    "(not set)",
+    "anonymous",
+    "guest",
+    "n/a",
+    "nan",
+    "nil",
+    "none",
+    "null",
+    "undefined",
+    "unknown",
+    "void",
+)
+"""What stands where an id is missing, besides zeros and dashes."""
+
+_NOBODYS = r"^email:(?:no-?reply|no-?e?-?mail|none|null|n/a|unknown|undefined|void)@"
+_ADDRESS = r"^email:[^@\s]+@[^@\s]+$"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_BACK_FILLS = ("all", "session", "none")
+_SPACE, _ASCII = 32, 127
 
 
-class Stitching(NamedTuple):
-    """What the rules made of the evidence.
-
-    Attributes
-    ----------
-    owners : pyarrow.Table
-        Columns `alias`, `user_id`: one row per alias that belongs to a known person.
-    conflicts : int
-        Aliases seen with two or more users.
-    """
-
-    owners: pa.Table
-    conflicts: int
-
-
-class IdentityRule(Protocol):
-    """How anonymous ids find their person; must not depend on the order of the evidence."""
-
-    def resolve(self, evidence: pa.Table) -> Stitching:
-        """The owner of each alias, from a table of schema `EVIDENCE` with one row per pair."""
-        ...
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Identity:
-    """The customer of an event, by a simple rule that everybody can check.
+    """The rules by which ids that were seen together become customers.
 
-    - An event with a user id is that user's; users never merge, whatever they share.
-    - An event with only an anonymous id is the user's that the id was seen together with: in most rows; if
-      that is equal, first; if that is equal too, the smallest id. It does not matter whether the login came
-      before or after.
-    - An anonymous id that was never seen with a user is a customer of its own, `anonymous:<id>`.
-    - An event with nothing but an account id is the customer `account:<id>`.
+    **Ids** are of three kinds. *Strong*: user ids, and the ids by which a system knows a person
+    (`zendesk:17`). *Medium*: `email:<address>`, `phone:<number>`. *Weak*: every other anonymous id, a device
+    or a cookie. Ids that begin with `weak:` (a hash of an address in an access log) link nobody. Ids are
+    compared in Unicode form NFC, trimmed; addresses in lower case; phone numbers by their digits, without
+    `+` or `00` before them and without `(0)`. Placeholders (`null`, `-1`, `anonymous`, zeros and dashes, an
+    address without `@` or of `noreply@…`, …) are no ids: the event has what other ids it has, and is a reject
+    where it has none.
+
+    **Pairs.** Two ids belong together that stand in one event, or that a source links without one. A weak
+    or medium id seen with more than `max_partners` strong ids of one system is a *hub* and links nobody.
+
+    **Persons.** What a vendor says it merged is joined first and counts as one id from then on. All other
+    pairs are joined in this order: between strong ids, with medium ids, with devices; the more frequent, the
+    earlier, the smaller text first. A pair that would give one person more ids of a type than `limits` allow
+    is a conflict: the ids stay apart, and `events.conflicts()` lists the pair.
+
+    **Shared devices.** A device that was seen with several persons is split by time: an event without any
+    other id is the person's who logs in next, if that is within `claim_back`, else the person's who logged
+    in last, else nobody's (`anonymous:<device>`). Of one id's logins in one hour (UTC), the first and the
+    last count.
+
+    **The customer's name** is the smallest strong id: a user id, else that of a system, in the order of text.
+    It stays when devices and addresses join, and changes when a smaller strong id does: then
+    `events.person_history()` says so. Without a strong id it is `anonymous:` and the smallest address, else
+    the smallest device. An event with nothing but an account id is the customer `account:<id>`.
+
+    The result depends on what was seen, never on its order.
 
     Parameters
     ----------
     stitch : bool
-        False: anonymous ids stay customers of their own even where they were seen with a user.
+        False: nothing is joined.
+    namespaces : mapping of str to str
+        Source → system, for sources whose user ids mean nothing elsewhere: `{"web": "shop"}` makes `17` of
+        the source `web` the id `shop:17`. Default: the same user id is the same person in all sources.
+    systems : sequence of str
+        More systems whose ids, `<system>:<id>`, are strong.
+    placeholders : bool
+        False: ids such as `null` are taken at their word.
+    blocked : sequence of str
+        Regular expressions of more values that are no ids; each is compared with the whole id.
+    limits : mapping of str to int
+        Type → how many ids of it a person may have. By default 1 `user`, 1 of each system, 5 `email` and
+        5 `phone`; a `device` has no limit unless it is named here.
+    max_partners : int
+    claim_back : duration
+    back_fill : {"all", "session", "none"}
+        What of a device's events before a login is the person's. `all`: everything, of a shared device within
+        `claim_back`. `session`: what lies before it without a silence of more than 30 minutes. `none`:
+        nothing.
+    largest : float, optional
+        Ingest stops if one person has more than this share of all ids, and more than 200: something that many
+        people have is an id of theirs, as a rule. None: it goes on.
+
+    Raises
+    ------
+    InputError
+        A parameter without meaning.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> seen = pa.Table.from_pylist([
-    ...     {"alias": "tablet", "user_id": "ann", "rows": 2, "first": pd.Timestamp("2026-01-05", tz="UTC")},
-    ...     {"alias": "tablet", "user_id": "bob", "rows": 1, "first": pd.Timestamp("2026-01-01", tz="UTC")},
-    ... ], schema=EVIDENCE)
-    >>> stitching = Identity().resolve(seen)
-    >>> stitching.owners.to_pylist(), stitching.conflicts
-    ([{'alias': 'tablet', 'user_id': 'ann'}], 1)
+    >>> import cjm_analytics as cjm
+    >>> log = cjm.loaders.table(
+    ...     {"when": ["2026-03-01 09:00", "2026-03-01 09:05", "2026-03-02 20:00", "2026-03-02 20:01"],
+    ...      "what": ["search", "login", "search", "login"], "cookie": ["tablet"] * 4,
+    ...      "who": [None, "ann", None, "bob"]},
+    ...     customer="who", anonymous_id="cookie", timestamp="when", event="what", tz="UTC")
+    >>> cjm.ingest(log).to_frame(["customer_id", "event"]).to_numpy().tolist()
+    [['ann', 'search'], ['ann', 'login'], ['bob', 'search'], ['bob', 'login']]
+    >>> careful = cjm.Identity(back_fill="none")
+    >>> cjm.ingest(log, identity=careful).to_frame(["customer_id", "event"]).to_numpy().tolist()
+    [['ann', 'login'], ['ann', 'search'], ['anonymous:tablet', 'search'], ['bob', 'login']]
     """
 
     stitch: bool = True
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    systems: Sequence[str] = ()
+    placeholders: bool = True
+    blocked: Sequence[str] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    max_partners: int = 5
+    claim_back: Duration = "30 days"
+    back_fill: Literal["all", "session", "none"] = "all"
+    largest: float | None = 0.01
 
-    def resolve(self, evidence: pa.Table) -> Stitching:
-        """The owner of each alias, and how many aliases had to be decided between users."""
-        ranked = evidence.sort_by(
-            [("alias", "ascending"), ("rows", "descending"), ("first", "ascending"), ("user_id", "ascending")]
+    def __post_init__(self) -> None:
+        self._check_names()
+        microseconds(self.claim_back, name="claim_back", positive=False)
+        if self.max_partners < 1:
+            raise InputError(f"max_partners={self.max_partners!r} must be at least 1.")
+        if self.back_fill not in _BACK_FILLS:
+            raise UnknownNameError("way in back_fill=", self.back_fill, _BACK_FILLS)
+        if self.largest is not None and not 0 < self.largest <= 1:
+            raise InputError(f"largest={self.largest!r} must be a share above 0 and up to 1, or None.")
+        for pattern in self.blocked:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise InputError(f"blocked={pattern!r} is no regular expression: {error}.") from error
+
+    def _check_names(self) -> None:
+        for name in (*self.systems, *self.namespaces.values()):
+            if not _NAME.fullmatch(name) or name in {"user", "email", "phone", "device", "weak"}:
+                raise InputError(
+                    f"{name!r} is no name for a system of ids. Write one in small letters, such as 'shop'; "
+                    "user, email, phone, device and weak mean something else."
+                )
+        for name, limit in self.limits.items():
+            if name not in self.rules.types:
+                raise UnknownNameError("type of id in limits=", name, self.rules.types)
+            if limit < 1:
+                raise InputError(f"limits={{{name!r}: {limit!r}}}: a person may have at least one.")
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules of the graph."""
+        systems = tuple(sorted({*SYSTEMS, *self.systems, *self.namespaces.values()}))
+        return Rules(
+            systems=systems,
+            limits={"user": 1, **dict.fromkeys(systems, 1), "email": 5, "phone": 5, **self.limits},
+            max_partners=self.max_partners,
+            claim_back=microseconds(self.claim_back, name="claim_back", positive=False),
+            back_fill=self.back_fill,
         )
-        alias = ranked.column("alias").combine_chunks()
-        n = len(alias)
-        best = np.ones(n, dtype=bool)
-        if n > 1:
-            best[1:] = pc.not_equal(alias.slice(1), alias.slice(0, n - 1)).to_numpy(zero_copy_only=False)
-        owners = ranked.select(["alias", "user_id"]).filter(pa.array(best))
-        per_alias = np.diff(np.append(np.flatnonzero(best), n))
-        return Stitching(owners if self.stitch else owners.slice(0, 0), int((per_alias > 1).sum()))
 
+    def resolve(self, pairs: pa.Table, logins: Callable[[pa.Array], pa.Table]) -> Stitching:
+        """Whose the ids are, from a table of schema `EVIDENCE` with one row per pair.
 
-class Evidence:
-    """Pairs of ids seen together, gathered batch by batch and kept short."""
+        `logins` gives the evidence of some aliases in all detail.
 
-    def __init__(self) -> None:
-        self._pairs = [EVIDENCE.empty_table()]
-        self._fresh = 0
+        Raises
+        ------
+        InputError
+            One person has too many of all ids.
+        """
+        if not self.stitch:
+            return Stitching()
+        found = stitched(pairs, logins, self.rules)
+        if self.largest is not None and found.is_too_large(self.largest):
+            raise InputError(
+                f"One person would have {found.sizes[-1]:,} of {found.sizes.sum():,} ids, more than "
+                f"{self.largest:.0%}: something that many people have was taken for an id of one of them, "
+                f"perhaps one of {', '.join(map(repr, found.largest.to_pylist()[:5]))}. Block such values: "
+                "identity=cjm.Identity(blocked=[…]); or say that it is right: cjm.Identity(largest=None)."
+            ).with_failures(pd.DataFrame({"id": found.largest.to_pylist()}))
+        return found
 
-    def add(self, pairs: pa.Table) -> None:
-        """Take in a table of schema `EVIDENCE`, of a former ingest."""
-        self._pairs.append(pairs.cast(EVIDENCE))
+    def anonymous(self, aliases: pa.Array) -> pa.Array:
+        """The customer of each alias that belongs to nobody else."""
+        return default_names(aliases, self.rules.systems)
 
-    def rows(self, events: pa.Table) -> None:
-        """Note the rows that carry both an anonymous id and a user id."""
-        if not {"anonymous_id", "user_id"} <= set(events.column_names):
-            return
-        both = events.select(["anonymous_id", "user_id", "timestamp"])
-        both = both.filter(pc.and_(pc.is_valid(both["anonymous_id"]), pc.is_valid(both["user_id"])))
-        self._note(both.rename_columns(["alias", "user_id", "first"]))
+    def users(self, ids: pa.Array, source: str) -> pa.Array:
+        """User ids of a source as they are compared; null where one is none."""
+        ids = self._without_blocked(_tidy(ids))
+        system = self.namespaces.get(source)
+        return ids if system is None else pc.binary_join_element_wise(system, ids, ":")
 
-    def links(self, links: pa.Table) -> None:
-        """Note pairs that a source reports without an event; an unknown time counts as late."""
-        known = links.filter(
-            pc.and_(_filled(links.column("alias")), _filled(links.column("user_id"))),
+    def aliases(self, ids: pa.Array) -> pa.Array:
+        """Anonymous ids as they are compared; null where one is none."""
+        ids = _tidy(ids)
+        typed = pc.fill_null(pc.match_substring(ids, ":"), False)
+        if pc.any(typed).as_py():
+            encoded = ids.filter(typed).dictionary_encode()
+            texts = self._typed(encoded.dictionary).take(encoded.indices)
+            ids = pc.replace_with_mask(ids, typed, texts)
+        return self._without_blocked(ids)
+
+    def to_json(self) -> dict[str, Any]:
+        """The parameters as plain values, for a manifest."""
+        return {**asdict(self), "claim_back": f"{self.rules.claim_back} us"}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Identity:
+        """What `to_json` gave."""
+        return cls(**values)
+
+    def _typed(self, ids: pa.Array) -> pa.Array:
+        """Distinct ids with a colon in them, those with a type before it in its form."""
+        email = pc.starts_with(ids, "email:")
+        address = pc.utf8_lower(pc.replace_substring_regex(ids, r"^email:\s*(?:mailto:)?<?|>?$", ""))
+        address = pc.binary_join_element_wise("email", address, ":")
+        phone = pc.starts_with(ids, "phone:")
+        digits = pc.replace_substring_regex(ids, r"\(0\)|[^0-9]", "")
+        digits = pc.replace_substring_regex(digits, "^00", "")
+        ids = pc.if_else(email, address, ids)
+        ids = pc.if_else(phone, pc.binary_join_element_wise("phone", digits, ":"), ids)
+        if not self.placeholders:
+            return ids
+        value = pc.replace_substring_regex(ids, f"^(?:phone|{'|'.join(self.rules.systems)}):", "")
+        wrong = pc.or_(
+            pc.and_(pc.not_equal(value, ids), pc.or_(_placeholders(value), pc.equal(value, ""))),
+            pc.and_(
+                email,
+                pc.or_(
+                    pc.invert(pc.match_substring_regex(ids, _ADDRESS)),
+                    pc.match_substring_regex(ids, _NOBODYS),
+                ),
+            ),
         )
-        never = pa.scalar(_NEVER, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-        times = known.column("timestamp").cast(pa.timestamp("us", tz="UTC"), safe=False).fill_null(never)
-        self._note(pa.table({"alias": known["alias"], "user_id": known["user_id"], "first": times}))
+        return _without(ids, wrong)
 
-    def table(self) -> pa.Table:
-        """All evidence, one row per pair, sorted."""
-        self._compact()
-        return self._pairs[0].sort_by([("alias", "ascending"), ("user_id", "ascending")])
-
-    def _note(self, seen: pa.Table) -> None:
-        if not seen.num_rows:
-            return
-        ones = pa.array(np.ones(seen.num_rows, dtype=np.int64))
-        self._pairs.append(_per_pair(seen.append_column("rows", ones)))
-        self._fresh += self._pairs[-1].num_rows
-        if self._fresh > max(_COMPACT_FROM, self._pairs[0].num_rows):
-            self._compact()
-
-    def _compact(self) -> None:
-        if len(self._pairs) > 1:
-            self._pairs = [_per_pair(pa.concat_tables(one.cast(EVIDENCE) for one in self._pairs))]
-        self._fresh = 0
+    def _without_blocked(self, ids: pa.Array) -> pa.Array:
+        if self.placeholders and len(ids):
+            ids = _without(ids, _placeholders(ids))
+        if self.blocked:
+            pattern = f"^(?:[a-z0-9_]+:)?(?:{'|'.join(self.blocked)})$"
+            ids = _without(ids, pc.match_substring_regex(ids, pattern))
+        return ids
 
 
-def _per_pair(seen: pa.Table) -> pa.Table:
-    grouped = seen.group_by(["alias", "user_id"]).aggregate([("rows", "sum"), ("first", "min")])
-    return grouped.rename_columns(
-        [{"rows_sum": "rows", "first_min": "first"}.get(name, name) for name in grouped.column_names]
-    ).select(EVIDENCE.names)
+def _tidy(ids: pa.Array) -> pa.Array:
+    """Trimmed, in form NFC, and null where nothing is left; most columns need no work."""
+    if not len(ids) or ids.buffers()[2] is None:
+        return ids
+    data = np.frombuffer(ids.buffers()[2], dtype=np.uint8)
+    if len(data) and data.max() > _ASCII:
+        ids = pc.utf8_normalize(ids, "NFC")
+    if len(data) and (data.max() > _ASCII or data.min() <= _SPACE):
+        ids = pc.utf8_trim_whitespace(ids)
+    lengths = pc.binary_length(ids)
+    return ids if pc.min(lengths).as_py() != 0 else _without(ids, pc.equal(lengths, 0))
 
 
-def _filled(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.fill_null(pc.greater(pc.binary_length(column), 0), fill_value=False)
+def _without(ids: pa.Array, gone: pa.Array) -> pa.Array:
+    if not pc.any(gone).as_py():
+        return ids
+    return pc.if_else(pc.fill_null(gone, False), pa.scalar(None, pa.string()), ids)
+
+
+def _placeholders(ids: pa.Array) -> pa.Array:
+    from cjm_analytics.kernels.stitching import is_placeholder
+
+    offsets, data = _buffers(ids)
+    word_offsets, words = _buffers(pa.array(PLACEHOLDERS))
+    return pa.array(is_placeholder(offsets, data, word_offsets, words))
+
+
+def _buffers(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    if not len(texts):
+        return np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = texts.buffers()[2]
+    return offsets, np.frombuffer(data if data is not None else b"", dtype=np.uint8)

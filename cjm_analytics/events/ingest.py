@@ -18,18 +18,20 @@ import pyarrow as pa
 from cjm_analytics.columns import FileColumns, MemoryColumns
 from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
+from cjm_analytics.events.evidence import EVIDENCE
 from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.folder import File, Manifest
 from cjm_analytics.events.gather import Gathering, wider
 from cjm_analytics.events.growth import Growth, Window, bins_of_bucket
-from cjm_analytics.events.identity import EVIDENCE, Identity, Stitching
+from cjm_analytics.events.identity import Identity
 from cjm_analytics.events.intake import CODED_COLUMNS, Limits
 from cjm_analytics.events.marking import Marking, Run, mark
 from cjm_analytics.events.marks import NO_RULES, BotRules, Internal, Rules
 from cjm_analytics.events.partition import EventColumns, EventPartition
-from cjm_analytics.events.report import IdentityFacts, IngestReport, Marked, SourceAccount
+from cjm_analytics.events.report import IngestReport, Marked, SourceAccount
 from cjm_analytics.events.scatter import BINS
-from cjm_analytics.events.store import CODED, Events, open_folder
+from cjm_analytics.events.stitching import CONFLICTS, OWNERS, PERSONS, Stitching
+from cjm_analytics.events.store import CODED, HISTORY, Events, open_folder
 from cjm_analytics.progress import progress_bar
 from cjm_analytics.schema import CANONICAL, MARKS, EventSource
 
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cjm_analytics.events.folder import Folder
-    from cjm_analytics.events.identity import IdentityRule
     from cjm_analytics.far_path import FarPath
 
 __all__ = ["ingest"]
@@ -79,7 +80,7 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     sources: EventSource | Iterable[EventSource],
     *,
     to: str | Path | None = None,
-    identity: IdentityRule | None = None,
+    identity: Identity | None = None,
     customers: object = None,
     bots: BotRules | None = None,
     internal: Internal | None = None,
@@ -197,7 +198,7 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     every = _as_sources(sources)
     asked = _Asked(
         sources=every,
-        identity=identity if identity is not None else Identity(),
+        identity=_as_identity(identity),
         customers=customers,
         dedupe=dedupe,
         complete_until=_as_instants(complete_until),
@@ -218,7 +219,7 @@ class _Asked:
     """The arguments of `ingest`, checked; `complete_until` of None is for all sources."""
 
     sources: Sequence[EventSource]
-    identity: IdentityRule
+    identity: Identity | None
     customers: object
     dedupe: bool
     complete_until: Mapping[str | None, int]
@@ -242,7 +243,7 @@ class _Result:
 
 
 def _in_memory(asked: _Asked) -> Events:
-    gathering = Gathering(asked.limits, rules=asked.rules)
+    gathering = Gathering(asked.limits, asked.identity or Identity(), rules=asked.rules)
     _gather(asked, gathering)
     gathering.settle()
     arrangement = _arrangement(asked, gathering, None)
@@ -268,6 +269,7 @@ def _in_memory(asked: _Asked) -> Events:
         observation_ends=result.ends,
         accounting=result.report,
         rejected=(MemoryColumns(gathering.rejects.table()),),
+        kept_apart=(MemoryColumns(gathering.stitching.conflicts),),
     )
 
 
@@ -276,7 +278,7 @@ def compact(
 ) -> Events:
     """What `Events.compact` does."""
     asked = _Asked(
-        sources=(), identity=Identity(), customers=None, dedupe=False, complete_until={}, max_reject_share=1,
+        sources=(), identity=None, customers=None, dedupe=False, complete_until={}, max_reject_share=1,
         limits=Limits(0, 0, ""), n_partitions=_as_count(n_partitions), progress=progress, replace={},
     )  # fmt: skip
 
@@ -285,14 +287,10 @@ def compact(
             raise StoreError(f"There is no event store at {folder.path}: there is nothing to compact.")
         writing = _Writing(asked, folder, old, spill)
         gathering = writing.gathering
-        gathering.pairs = pa.concat_tables(
-            [gathering.pairs, *(folder.read(file).cast(EVIDENCE) for file in old.identity)]
-        )
-        owners = [folder.read(file) for file in old.owners]
-        gathering.stitching = Stitching(
-            pa.concat_tables([gathering.stitching.owners, *owners]), gathering.before.identity.conflicts
-        )
-        gathering.customers = gathering.attributes.wide()
+        gathering.evidence.close()
+        gathering.stitching = writing.known()
+        gathering.found = gathering.before.identity
+        gathering.customers = gathering.attributes.wide(gathering.stitching.persons)
         for file in old.events:
             gathering.take_over(folder.row_groups(file))
         gathering.settle()
@@ -328,9 +326,11 @@ class _Writing:
         self._asked, self._folder, self._old = asked, folder, old
         self._run = uuid.uuid4().hex[:12]
         self._numbers = itertools.count(1)
-        self.gathering = Gathering(asked.limits, spill, self._write_rejects, asked.rules)
+        identity = _of_store(old, asked.identity)
+        self.gathering = Gathering(asked.limits, identity, spill, self._write_rejects, rules=asked.rules)
+        self._history = HISTORY.empty_table()
         if old:
-            self.gathering.remember(folder, old)
+            self.gathering.remember(folder, old, anew=not asked.sources)
 
     def ingested(self) -> Manifest:
         """Read what is new and join it to what is there."""
@@ -340,7 +340,9 @@ class _Writing:
         growth, anew = None, set()
         if old:
             growth = Growth.of(self._folder, old)
-            anew = _written_anew(asked, gathering, growth)
+            moved, renamed = growth.moved(gathering.stitching, gathering.identity)
+            self._note_history(renamed)
+            anew = moved | _written_anew(asked, gathering, growth)
             for number in sorted(anew):
                 gathering.read_again(growth.rows(number))
         gathering.settle()
@@ -349,6 +351,16 @@ class _Writing:
         if growth and len(anew) == len(growth.runs):
             growth = None
         return self.manifest(growth, anew, judge=bool(gathering.rules))
+
+    def _note_history(self, renamed: pa.Table) -> None:
+        """Customers that the store had under other names."""
+        at = pa.array([self._asked.limits.now] * renamed.num_rows, pa.int64())
+        self._history = pa.table([*renamed.columns, at.cast(HISTORY.field("at").type)], schema=HISTORY)
+        if renamed.num_rows:
+            self.gathering.notes.append(
+                f"{renamed.num_rows:,} customer{'s' * (renamed.num_rows > 1)} of before became part of "
+                "another one: events.person_history() lists them."
+            )
 
     def manifest(self, growth: Growth | None, anew: set[int], *, judge: bool = False) -> Manifest:
         """Write all rows; the buckets of a store that grows get another run, unless they are written anew."""
@@ -384,8 +396,11 @@ class _Writing:
             events=tuple(piece.file for piece in pieces if piece.file),
             rejects=(*(old.rejects if old else ()), *gathering.rejects.files),
             customers=self._write_one("customers", gathering.attributes.long()),
-            identity=self._write_one("identity", gathering.pairs),
+            identity=(*gathering.seen_before, *self._write_evidence()),
             owners=self._write_one("owners", gathering.stitching.owners),
+            persons=self._write_one("persons", gathering.stitching.persons),
+            conflicts=self._write_one("conflicts", gathering.stitching.conflicts),
+            history=(*(old.history if old else ()), *self._write_one("history", self._history)),
             n_buckets=n_buckets,
             filled=tuple(arrangement.types),
             codebooks=result.codebooks,
@@ -394,6 +409,20 @@ class _Writing:
             observation_ends=result.ends,
             report=result.report.to_json(),
             rules=gathering.rules.to_json(),
+            identity_rules=gathering.identity.to_json(),
+        )
+
+    def known(self) -> Stitching:
+        """Who is who, as the store has it."""
+
+        def read(part: str, schema: pa.Schema) -> pa.Table:
+            files = getattr(self._old, part) if self._old else ()
+            return pa.concat_tables([schema.empty_table(), *(self._folder.read(file) for file in files)])
+
+        return Stitching(
+            owners=read("owners", OWNERS),
+            persons=read("persons", PERSONS),
+            conflicts=read("conflicts", CONFLICTS),
         )
 
     def _marked(self, written: Sequence[Sequence[_Piece]]) -> Marking[_Piece]:
@@ -420,6 +449,14 @@ class _Writing:
         path = f"rejects/{self._run}-{number:04d}.parquet"
         return self._folder.write(path, [table], table.schema, **_PARQUET)
 
+    def _write_evidence(self) -> tuple[File, ...]:
+        tables = self.gathering.evidence.details()
+        first = next(tables, None)
+        if first is None:
+            return ()
+        path = f"identity/{self._run}.parquet"
+        return (self._folder.write(path, itertools.chain([first], tables), EVIDENCE, **_PARQUET),)
+
     def _write_one(self, part: str, table: pa.Table) -> tuple[File, ...]:
         if not table.num_rows:
             return ()
@@ -443,13 +480,17 @@ def _written_anew(asked: _Asked, gathering: Gathering, growth: Growth) -> set[in
         for name in set(old.filled) & set(gathering.types) - set(CANONICAL.names)
     )
     wanted = _wanted_buckets(asked, gathering, sum(file.rows for file in old.events))
+    if Identity.from_json(old.identity_rules) != gathering.identity:
+        return everything
     if widened or (asked.n_partitions or old.n_buckets) != old.n_buckets or wanted > _CROWDED * old.n_buckets:
         return everything
     return (
         growth.full()
         | growth.within(asked.replace)
-        | growth.moved(gathering.stitching.owners)
-        | growth.described_anew(gathering.described, gathering.attributes.long())
+        | growth.described_anew(
+            gathering.described, gathering.attributes.of_customers(gathering.stitching.persons)
+        )
+        | growth.owned_by_time(gathering.claimed_by_session(), gathering.stitching, gathering.identity)
     )
 
 
@@ -463,7 +504,7 @@ def _gather(asked: _Asked, gathering: Gathering) -> None:
             gathering.read(source, bar.update)
     gathering.attributes.add_given(asked.customers)
     gathering.refuse_too_many_rejects(asked.max_reject_share)
-    gathering.decide(asked.identity)
+    gathering.decide()
 
 
 def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> Arrangement:
@@ -496,7 +537,7 @@ def _each_bucket(
 
     def one(number: int) -> tuple[T, int]:
         bins = bins_of_bucket(number, n_buckets)
-        return then(rows.tables(bins), number, bins), int(rows.rows[bins.start : bins.stop].sum())
+        return then(gathering.tables(bins), number, bins), int(rows.rows[bins.start : bins.stop].sum())
 
     done = []
     with (
@@ -506,7 +547,7 @@ def _each_bucket(
         for result, n_rows in pool.map(one, range(n_buckets)):
             done.append(result)
             bar.update(n_rows)
-    rows.clear()
+    gathering.clear()
     return done
 
 
@@ -550,9 +591,8 @@ def _summed_up(
     asked: _Asked, gathering: Gathering, buckets: Sequence[Bucket], marks: tuple[Marked, ...]
 ) -> _Result:
     accounts = tuple(_account(name, gathering, buckets) for name in sorted(gathering.sources))
-    facts = IdentityFacts(
-        anonymous_ids=gathering.stitching.owners.num_rows,
-        conflicts=gathering.stitching.conflicts,
+    facts = replace_fields(
+        gathering.found,
         customers=sum(bucket.n_customers for bucket in buckets),
         known_customers=sum(bucket.n_known for bucket in buckets),
     )
@@ -643,6 +683,33 @@ def _as_sources(sources: object) -> list[EventSource]:
         "cjm.ingest(cjm.loaders.table(data, customer=…, timestamp=…, event=…)), or use the loader of the "
         "vendor's format."
     )
+
+
+def _as_identity(identity: object) -> Identity | None:
+    if identity is None or isinstance(identity, Identity):
+        return identity
+    raise InputError(
+        f"identity={identity!r} is no set of rules. Write cjm.Identity(…), for example "
+        "cjm.Identity(back_fill='none')."
+    )
+
+
+def _of_store(old: Manifest | None, identity: Identity | None) -> Identity:
+    """The rules that hold: those that are given, else those of the store."""
+    if old is None:
+        return identity or Identity()
+    before = Identity.from_json(old.identity_rules)
+    if identity is None:
+        return before
+    for source in old.sources:
+        if before.namespaces.get(source) != identity.namespaces.get(source):
+            system = before.namespaces.get(source)
+            raise InputError(
+                f"The store has the user ids of {source!r} as "
+                f"{f'those of the system {system!r}' if system else 'valid in all sources'}, which cannot be "
+                "changed. Ingest the sources again into an empty folder."
+            )
+    return identity
 
 
 def _as_limits(min_date: object, now: object) -> Limits:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cjm_analytics.events.identity import Identity
     from cjm_analytics.schema import Batch
 
 __all__ = ["CODED_COLUMNS", "IDS", "Intake", "Limits", "Names"]
@@ -114,6 +115,8 @@ class Intake:
     limits : Limits
     names : Names
         Shared by all sources.
+    identity : Identity
+        Says what is an id.
     read, rejected, excluded, nameless : int
         Rows so far.
     rules : Rules
@@ -126,6 +129,7 @@ class Intake:
     keep: frozenset[str]
     limits: Limits
     names: Names
+    identity: Identity
     read: int = 0
     rejected: int = 0
     excluded: int = 0
@@ -165,7 +169,12 @@ class Intake:
             bad = np.flatnonzero(reasons)
             if len(bad):
                 rejects = pa.concat_tables(
-                    [rejects, self._turned_away(events.take(pa.array(bad)), reasons[bad])]
+                    [
+                        rejects,
+                        self._turned_away(
+                            events.take(pa.array(bad)), reasons[bad], batch.events.take(pa.array(bad))
+                        ),
+                    ]
                 )
                 events = events.filter(pa.array(reasons == 0))
         self.rejected += rejects.num_rows
@@ -226,7 +235,12 @@ class Intake:
             )
         except pa.ArrowInvalid as error:
             raise InputError(f"Source {self.source!r} yields {name!r} as {column.type}: {error}") from error
-        return _without_empty(column) if name in IDS else column
+        return self._ids(name, column) if name in IDS else column
+
+    def _ids(self, name: str, column: pa.Array) -> pa.Array:
+        if name == "user_id":
+            return self.identity.users(column, self.source)
+        return self.identity.aliases(column) if name == "anonymous_id" else _without_empty(column)
 
     def _coded(self, name: str, column: pa.Array) -> pa.Array:
         if not pa.types.is_dictionary(column.type):
@@ -273,14 +287,15 @@ class Intake:
         codes = column.fill_null(-1).to_numpy(zero_copy_only=False)
         return np.append(too_long, False)[codes], np.append(nul, False)[codes]
 
-    def _turned_away(self, events: pa.Table, faults: NDArray[np.int8]) -> pa.Table:
+    def _turned_away(self, events: pa.Table, faults: NDArray[np.int8], given: pa.Table) -> pa.Table:
         texts = [
             _REASONS[fault - 1].format(earliest=self.limits.earliest_text, longest=f"{_LONGEST_NAME:,}")
             for fault in faults
         ]
         n = events.num_rows
-        shown = [name for name in ("event", "timestamp", *IDS) if name in events.column_names]
-        told = [pc.binary_join_element_wise(f"{name}=", self._text(events, name), "") for name in shown]
+        shown = [(events, name) for name in ("event", "timestamp") if name in events.column_names]
+        shown += [(given, name) for name in IDS if name in given.column_names]
+        told = [pc.binary_join_element_wise(f"{name}=", self._text(table, name), "") for table, name in shown]
         raw = pc.binary_join_element_wise(*told, ", ") if told else pa.array([""] * n, pa.string())
         files = (
             self._text(events, "src_file") if "src_file" in events.column_names else pa.nulls(n, pa.string())

@@ -83,19 +83,39 @@ class IdentityFacts:
     Attributes
     ----------
     anonymous_ids : int
-        Anonymous ids (and other aliases) that were seen together with a user id.
+        Devices, addresses and other aliases that belong to another customer than their own.
+    shared_devices : int
+        Those of them that several persons use: split by time.
     conflicts : int
-        Those of them that were seen with two or more users.
+        Pairs of ids that were kept apart, because one person would have had too many ids.
+    hubs : int
+        Ids that link nobody, because too many people have them.
+    top_hubs : tuple of (str, int)
+        The 20 largest of them, and with how many known ids each was seen.
+    ids_per_person : tuple of int
+        Median, 99th percentile and maximum, over the ids that were seen together with another one.
     customers : int
         Customers in the store.
     known_customers : int
-        Those of them with a user id.
+        Those of them with a strong id: a user id, or one by which a system knows a person.
     """
 
     anonymous_ids: int = 0
+    shared_devices: int = 0
     conflicts: int = 0
+    hubs: int = 0
+    top_hubs: tuple[tuple[str, int], ...] = ()
+    ids_per_person: tuple[int, int, int] = (0, 0, 0)
     customers: int = 0
     known_customers: int = 0
+
+
+def _facts(values: Mapping[str, Any]) -> IdentityFacts:
+    lists = {
+        "top_hubs": tuple((str(name), int(count)) for name, count in values["top_hubs"]),
+        "ids_per_person": tuple(values["ids_per_person"]),
+    }
+    return IdentityFacts(**{**values, **lists})
 
 
 @dataclass(frozen=True)
@@ -167,8 +187,15 @@ class IngestReport:
             "of a known person": shown(known / kept if kept else None, share=True),
             "anonymous ids stitched": f"{self.identity.anonymous_ids:,}",
         }
-        if self.identity.conflicts:
-            facts["seen with several users"] = f"{self.identity.conflicts:,}"
+        more = {
+            "shared devices": self.identity.shared_devices,
+            "ids kept apart": self.identity.conflicts,
+            "ids of too many": self.identity.hubs,
+        }
+        facts |= {name: f"{count:,}" for name, count in more.items() if count}
+        if self.identity.anonymous_ids:
+            median, high, most = self.identity.ids_per_person
+            facts["ids per person"] = f"median {median:,}, 99 % up to {high:,}, at most {most:,}"
         if firsts:
             facts["from"], facts["to"] = (
                 shown(pd.Timestamp(time, unit="us")) for time in (min(firsts), max(lasts))
@@ -179,13 +206,17 @@ class IngestReport:
         """The report as plain values, for a manifest."""
         return asdict(self)
 
+    def hubs(self) -> pd.DataFrame:
+        """Columns `id, partners`: the ids that too many people have, the largest 20."""
+        return pd.DataFrame(list(self.identity.top_hubs), columns=["id", "partners"])
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> IngestReport:
         """The report that `to_json` gave."""
         return cls(
             sources=tuple(SourceAccount(**one) for one in values["sources"]),
             reject_reasons=tuple(RejectReason(**one) for one in values["reject_reasons"]),
-            identity=IdentityFacts(**values["identity"]),
+            identity=_facts(values["identity"]),
             notes=tuple(values["notes"]),
             marked=tuple(Marked(**one) for one in values["marked"]),
         )

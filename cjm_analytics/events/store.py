@@ -15,6 +15,7 @@ from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.partition import EventColumns
 from cjm_analytics.events.report import IngestReport
 from cjm_analytics.events.runs import merged
+from cjm_analytics.events.stitching import CONFLICTS
 from cjm_analytics.schema import REJECTS
 
 if TYPE_CHECKING:
@@ -25,14 +26,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cjm_analytics.columns import Columns
-    from cjm_analytics.events.folder import Folder
+    from cjm_analytics.events.folder import File, Folder
     from cjm_analytics.events.partition import EventPartition
     from cjm_analytics.far_path import FarPath
 
-__all__ = ["CODED", "Events", "open_events", "open_folder"]
+__all__ = ["CODED", "HISTORY", "Events", "open_events", "open_folder"]
 
 CODED = ("event", "source", "channel", "instrument", "source_kind", "actor")
 """The columns whose distinct values `Events.codebooks` lists."""
+
+
+HISTORY = pa.schema(
+    [("customer_id", pa.string()), ("now", pa.string()), ("at", pa.timestamp("us", tz="UTC"))]
+)
+"""A customer of the store that an ingest, at that time, found to be another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +66,8 @@ class Events:
         What `report()` returns.
     rejected : tuple of Columns
         What `rejects()` returns, in pieces.
+    kept_apart, renamed : tuple of Columns
+        What `conflicts()` and `person_history()` return, in pieces.
     path : Path, FarPath or None
         The folder of the store, on disk or far away; None in memory.
     """
@@ -70,6 +79,8 @@ class Events:
     observation_ends: Mapping[str, int] = field(default_factory=dict)
     accounting: IngestReport = field(default_factory=IngestReport)
     rejected: tuple[Columns, ...] = ()
+    kept_apart: tuple[Columns, ...] = ()
+    renamed: tuple[Columns, ...] = ()
     path: Path | FarPath | None = None
 
     def __len__(self) -> int:
@@ -81,9 +92,23 @@ class Events:
 
     def rejects(self) -> pd.DataFrame:
         """The rows that could not be used: `source, src_file, src_row, reason, raw`."""
-        pieces = [columns.read(REJECTS.names) for columns in self.rejected]
-        frame: pd.DataFrame = pa.concat_tables([REJECTS.empty_table(), *pieces]).to_pandas()
-        return frame
+        return _frame(REJECTS, self.rejected)
+
+    def conflicts(self) -> pd.DataFrame:
+        """Ids that were seen together and kept apart, because one person would have had too many ids.
+
+        Columns `alias, user_id, kind, rows, first, last, customer_id, other_customer_id`: the two ids, in how
+        many rows they were seen together, when first and last, and the customers that they belong to.
+        """
+        return _frame(CONFLICTS, self.kept_apart)
+
+    def person_history(self) -> pd.DataFrame:
+        """Customers of former versions of the store that are part of another one now.
+
+        Columns `customer_id, now, at`: the name that the customer had, the one that its events got, and the
+        time of the ingest that found it out.
+        """
+        return _frame(HISTORY, self.renamed)
 
     def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per event, sorted by customer_id, timestamp and seq, however the store is partitioned.
@@ -233,9 +258,21 @@ def open_folder(folder: Folder) -> Events:
         observation_start=manifest.observation_start,
         observation_ends=manifest.observation_ends,
         accounting=IngestReport.from_json(manifest.report),
-        rejected=tuple(FileColumns(folder.path / file.path) for file in manifest.rejects),
+        rejected=_columns(folder, manifest.rejects),
+        kept_apart=_columns(folder, manifest.conflicts),
+        renamed=_columns(folder, manifest.history),
         path=folder.path,
     )
+
+
+def _columns(folder: Folder, files: Sequence[File]) -> tuple[Columns, ...]:
+    return tuple(FileColumns(folder.path / file.path) for file in files)
+
+
+def _frame(schema: pa.Schema, pieces: Sequence[Columns]) -> pd.DataFrame:
+    tables = [columns.read(schema.names) for columns in pieces]
+    frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+    return frame
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -1,0 +1,579 @@
+"""Persons out of ids that were seen together: a graph of ids, cut where a person would have too many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ANONYMOUS",
+    "CONFLICTS",
+    "DEVICE",
+    "HUBS",
+    "OWNERS",
+    "PERSONS",
+    "USER",
+    "Rules",
+    "Stitching",
+    "default_names",
+    "stitched",
+]
+
+ANONYMOUS = "anonymous:"
+USER, EMAIL, PHONE, DEVICE, WEAK = "user", "email", "phone", "device", "weak"
+
+_TIME = pa.timestamp("us", tz="UTC")
+OWNERS = pa.schema([("alias", pa.string()), ("since", _TIME), ("customer_id", pa.string())])
+"""Whose an alias is: from `since` on until the next row of the same alias, always where `since` is null."""
+
+PERSONS = pa.schema([("user_id", pa.string()), ("customer_id", pa.string())])
+"""User ids whose customer has another name."""
+
+CONFLICTS = pa.schema(
+    [
+        ("alias", pa.string()),
+        ("user_id", pa.string()),
+        ("kind", pa.string()),
+        ("rows", pa.int64()),
+        ("first", _TIME),
+        ("last", _TIME),
+        ("customer_id", pa.string()),
+        ("other_customer_id", pa.string()),
+    ]
+)
+"""Ids that were seen together and not joined, because one person would have had too many ids."""
+
+HUBS = pa.schema([("id", pa.string()), ("partners", pa.int64())])
+"""Ids that link nobody: with how many known ids of one system each was seen."""
+
+_PLAIN = "\0"
+"""Stands before a user id among ids of all kinds; ids hold no NUL byte."""
+
+_LATE = np.iinfo(np.int64).max
+_TOP_HUBS = 20
+_FEW = 200
+"""A person may have so many ids, whatever share of all ids they are."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What `Identity` says, as the graph needs it.
+
+    Attributes
+    ----------
+    systems : tuple of str
+        Prefixes of ids by which a system knows a person.
+    limits : mapping of str to int
+        Per type of id how many of it a person may have.
+    max_partners : int
+    claim_back : int
+        Microseconds.
+    back_fill : str
+        What of a device's events before a login is the person's: `all`, `session` or `none`.
+    """
+
+    systems: tuple[str, ...]
+    limits: Mapping[str, int]
+    max_partners: int
+    claim_back: int
+    back_fill: str
+
+    @property
+    def strong(self) -> tuple[str, ...]:
+        return (USER, *self.systems)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """From the most telling to the one that tells nothing."""
+        return (*self.strong, EMAIL, PHONE, DEVICE, WEAK)
+
+
+class Stitching(NamedTuple):
+    """What the rules made of the evidence.
+
+    Attributes
+    ----------
+    owners : pyarrow.Table
+        Schema `OWNERS`: the aliases of persons, sorted by alias and since.
+    persons : pyarrow.Table
+        Schema `PERSONS`.
+    conflicts : pyarrow.Table
+        Schema `CONFLICTS`.
+    hubs : pyarrow.Table
+        Schema `HUBS`, the 20 largest.
+    n_hubs, n_shared : int
+        Ids that link nobody because too many people have them, and devices of several persons.
+    sizes : int64
+        Ids per person (or per group of ids of nobody known), ascending; those that were seen with nothing
+        are not among them.
+    largest : pyarrow.Array
+        Some ids of the largest of them.
+    """
+
+    owners: pa.Table = OWNERS.empty_table()
+    persons: pa.Table = PERSONS.empty_table()
+    conflicts: pa.Table = CONFLICTS.empty_table()
+    hubs: pa.Table = HUBS.empty_table()
+    n_hubs: int = 0
+    n_shared: int = 0
+    sizes: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    largest: pa.Array = pa.array([], pa.string())
+
+    def quantiles(self) -> tuple[int, int, int]:
+        """Median, 99th percentile and maximum of the ids per person that has more than one."""
+        joined = self.sizes[self.sizes > 1]
+        if not len(joined):
+            return (0, 0, 0)
+        median, high = np.quantile(joined, [0.5, 0.99], method="inverted_cdf")
+        return int(median), int(high), int(joined[-1])
+
+    def is_too_large(self, share: float) -> bool:
+        """Whether one person has more than a share of all ids, and not just a few."""
+        return bool(len(self.sizes) and self.sizes[-1] > max(share * self.sizes.sum(), _FEW))
+
+
+def default_names(aliases: pa.Array | pa.ChunkedArray, systems: Sequence[str]) -> pa.Array | pa.ChunkedArray:
+    """The customer of each alias that belongs to nobody else."""
+    nobody = pc.binary_join_element_wise(ANONYMOUS, aliases, "")
+    if not systems or not pc.any(pc.match_substring(aliases, ":")).as_py():
+        return nobody
+    return pc.if_else(_is_strong(aliases, systems), aliases, nobody)
+
+
+def _is_strong(aliases: pa.Array | pa.ChunkedArray, systems: Sequence[str]) -> pa.Array | pa.ChunkedArray:
+    return pc.match_substring_regex(aliases, f"^(?:{'|'.join(systems)}):")
+
+
+def stitched(pairs: pa.Table, logins: Callable[[pa.Array], pa.Table], rules: Rules) -> Stitching:
+    """Who is who.
+
+    Parameters
+    ----------
+    pairs : pyarrow.Table
+        Schema `EVIDENCE`, one row per pair of ids and kind.
+    logins : callable
+        From aliases to their evidence in all detail, schema `EVIDENCE`.
+    rules : Rules
+    """
+    if not pairs.num_rows:
+        return Stitching()
+    graph = _Graph.of(pairs, rules)
+    hubs, n_hubs = graph.without_hubs()
+    graph.join_persons()
+    shared = graph.join_devices()
+    sizes, largest = graph.sizes()
+    names = _Names(graph)
+    owners, persons = names.owners(shared)
+    spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
+    owners = pa.concat_tables([owners, spans]).sort_by([("alias", "ascending"), ("since", "ascending")])
+    return Stitching(
+        owners.combine_chunks(), persons, names.conflicts(pairs), hubs, n_hubs, int(shared.sum()), sizes,
+        largest,
+    )  # fmt: skip
+
+
+class _Graph:
+    """Ids as numbers, and the pairs of them.
+
+    Attributes
+    ----------
+    texts : pyarrow.Array
+        The ids; user ids with `_PLAIN` before them.
+    type : int8
+        Place in `rules.types` of each id's type.
+    one, other : int64
+        The ids of each pair.
+    label : int64
+        The person of each id so far, as the smallest number of it.
+    refused : bool
+        Pairs that a limit kept apart.
+    """
+
+    def __init__(
+        self, pairs: pa.Table, rules: Rules, texts: pa.Array, ends: Sequence[NDArray[np.int64]]
+    ) -> None:
+        self.rules, self.texts = rules, texts
+        self.type = _types(texts, rules)
+        self.one, self.other = ends
+        self.rows = pairs.column("rows").to_numpy()
+        self.first = _micros(pairs.column("first"))
+        self.is_merge = pc.fill_null(pc.equal(pairs.column("kind"), "merge"), False).to_numpy()
+        self.usable = (self.type[self.one] != self.place_of(WEAK)) & (
+            self.type[self.other] != self.place_of(WEAK)
+        )
+        self.label = np.arange(len(texts))
+        self.refused = np.zeros(len(self.one), dtype=bool)
+        self._holder, self._held = self.label, self.type.astype(np.int64)
+
+    @classmethod
+    def of(cls, pairs: pa.Table, rules: Rules) -> _Graph:
+        """Number the ids; an alias and a user id of the same text are two, unless it names a system."""
+        kind = pairs.column("kind").combine_chunks()
+        is_merge = pc.fill_null(pc.equal(kind, "merge"), False)
+        is_alias = pc.fill_null(pc.equal(kind, "alias"), False)
+        alias = _distinct(pairs.column("alias"), is_merge, rules)
+        user = _distinct(pairs.column("user_id"), pc.invert(is_alias), rules)
+        texts = pa.concat_arrays([alias[0], user[0]]).unique()
+        ends = [
+            pc.index_in(one, value_set=texts).to_numpy().astype(np.int64)[codes]
+            for one, codes in (alias, user)
+        ]
+        return cls(pairs, rules, texts, ends)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def place_of(self, name: str) -> int:
+        return self.rules.types.index(name)
+
+    @property
+    def is_strong(self) -> NDArray[np.bool_]:
+        return self.type < self.place_of(EMAIL)
+
+    @property
+    def is_device(self) -> NDArray[np.bool_]:
+        return self.type >= self.place_of(DEVICE)
+
+    def without_hubs(self) -> tuple[pa.Table, int]:
+        """Leave out the pairs of ids that too many people have."""
+        partners = np.zeros(len(self), dtype=np.int64)
+        strong = self.is_strong
+        seen = self.usable & ~self.is_merge & (strong[self.one] != strong[self.other])
+        known = np.where(strong[self.one], self.one, self.other)[seen]
+        value = np.where(strong[self.one], self.other, self.one)[seen]
+        if len(value) and self._may_repeat():
+            value, known = np.unique(np.stack([value, known]), axis=1)
+        system = self.type[known]
+        for one in np.unique(system):
+            of_system = np.bincount(value[system == one], minlength=len(self))
+            np.maximum(partners, of_system, out=partners)
+        is_hub = partners > self.rules.max_partners
+        self.usable &= ~(is_hub[self.one] | is_hub[self.other])
+        hubs = np.flatnonzero(is_hub)
+        table = pa.table([self.texts.take(pa.array(hubs)), pa.array(partners[hubs])], schema=HUBS).sort_by(
+            [("partners", "descending"), ("id", "ascending")]
+        )
+        return table.slice(0, _TOP_HUBS), len(hubs)
+
+    def _may_repeat(self) -> bool:
+        """Whether two ids may stand in several pairs: seen together, and also in a record of another kind."""
+        low, high = np.minimum(self.one, self.other), np.maximum(self.one, self.other)
+        return len(np.unique(low * len(self) + high)) < len(low)
+
+    def join_persons(self) -> None:
+        """Join what a vendor merged, whatever the limits say; then known ids and addresses."""
+        from cjm_analytics.kernels.stitching import components
+
+        merged = np.flatnonzero(self.is_merge & self.usable)
+        self.label = components(len(self), self.one[merged], self.other[merged])
+        device = self.is_device
+        # A merged id is the same id under another name: it counts once.
+        key = np.unique(self.label * len(self.rules.types) + self.type)
+        self._holder, self._held = np.divmod(key, len(self.rules.types))
+        self._join(np.flatnonzero(self.usable & ~(device[self.one] | device[self.other])))
+
+    def join_devices(self) -> NDArray[np.bool_]:
+        """Join devices with their person. Says which devices have several: those are joined with none."""
+        from cjm_analytics.kernels.stitching import first_partners
+
+        device = self.is_device
+        known = self.known_labels()
+        ends = [
+            (one[use], self.label[other[use]])
+            for one, other in ((self.one, self.other), (self.other, self.one))
+            for use in [self.usable & device[one] & known[self.label[other]]]
+        ]
+        nodes, persons = (np.concatenate(part) for part in zip(*ends, strict=True))
+        _, shared = first_partners(len(self), nodes, persons)
+        split = shared[self.one] | shared[self.other]
+        self._join(np.flatnonzero(self.usable & (device[self.one] | device[self.other]) & ~split))
+        return shared
+
+    def known_labels(self) -> NDArray[np.bool_]:
+        """Per label whether it holds a strong id."""
+        known = np.zeros(len(self), dtype=bool)
+        known[self.label[self.is_strong]] = True
+        return known
+
+    def _join(self, edges: NDArray[np.int64]) -> None:
+        """Join the ends of pairs; where a limit is in the way, in the order of what tells more."""
+        from cjm_analytics.kernels.stitching import components
+
+        before = self.label
+        joined = components(len(self), before[self.one[edges]], before[self.other[edges]])
+        label = joined[before]
+        crowded = self._crowded(label)
+        if not crowded.any():
+            self.label = label
+            return
+        contested = edges[crowded[label[self.one[edges]]]]
+        contested = contested[self._order(contested)]
+        inside = np.unique(before[crowded[label]])
+        place = np.full(len(self), -1, dtype=np.int64)
+        place[inside] = np.arange(len(inside))
+        parent, refused = self._limited(contested, before, inside, place)
+        self.refused[contested[refused]] = True
+        again = crowded[label]
+        label[again] = inside[parent][place[before[again]]]
+        self.label = label
+
+    def _crowded(self, label: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which labels hold more ids of a type than they may."""
+        crowded = np.zeros(len(self), dtype=bool)
+        for kind, limit in self._limits():
+            of_kind = label[self._holder[self._held == kind]]
+            crowded |= np.bincount(of_kind, minlength=len(self)) > limit
+        return crowded
+
+    def _limits(self) -> list[tuple[int, int]]:
+        return [
+            (self.place_of(name), limit)
+            for name, limit in self.rules.limits.items()
+            if name in self.rules.types
+        ]
+
+    def _limited(
+        self,
+        edges: NDArray[np.int64],
+        before: NDArray[np.int64],
+        inside: NDArray[np.int64],
+        place: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Union-find with limits among some labels."""
+        from cjm_analytics.kernels.stitching import limited_unions
+
+        limits = self._limits()
+        held = np.zeros((len(inside), len(limits)), dtype=np.int32)
+        # What was joined before this step counts together.
+        holder = before[self._holder]
+        for column, (kind, _) in enumerate(limits):
+            mine = place[holder[self._held == kind]]
+            held[:, column] = np.bincount(mine[mine >= 0], minlength=len(inside))
+        return limited_unions(
+            place[before[self.one[edges]]],
+            place[before[self.other[edges]]],
+            held,
+            np.array([limit for _, limit in limits], dtype=np.int64),
+        )
+
+    def _order(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Pairs by what tells most: known ids, then addresses, then devices; then by count and time."""
+        low = np.minimum(self.type[self.one[edges]], self.type[self.other[edges]])
+        high = np.maximum(self.type[self.one[edges]], self.type[self.other[edges]])
+        tier = np.digitize(low, [self.place_of(EMAIL), self.place_of(DEVICE)])
+        tier_of_other = np.digitize(high, [self.place_of(EMAIL), self.place_of(DEVICE)])
+        ranks = self._text_ranks(np.unique(np.concatenate([self.one[edges], self.other[edges]])))
+        ends = np.sort(np.stack([ranks[self.one[edges]], ranks[self.other[edges]]]), axis=0)
+        return np.lexsort([ends[1], ends[0], self.first[edges], -self.rows[edges], tier, tier_of_other])
+
+    def _text_ranks(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The place of some ids among each other, by type and text."""
+        order = self._sorted(nodes)
+        ranks = np.full(len(self), -1, dtype=np.int64)
+        ranks[nodes[order]] = np.arange(len(nodes))
+        return ranks
+
+    def _sorted(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        table = pa.table({"type": pa.array(self.type[nodes]), "text": self.texts.take(pa.array(nodes))})
+        order: NDArray[np.int64] = pc.sort_indices(
+            table, sort_keys=[("type", "ascending"), ("text", "ascending")]
+        ).to_numpy()
+        return order.astype(np.int64)
+
+    def smallest(self) -> NDArray[np.int64]:
+        """Per label its first id: the most telling type, then the smallest text; −1 for what is no label."""
+        smallest = np.full(len(self), -1, dtype=np.int64)
+        tier = np.digitize(self.type, [self.place_of(EMAIL), self.place_of(DEVICE)]).astype(np.int8)
+        best = np.full(len(self), 3, dtype=np.int8)
+        np.minimum.at(best, self.label, tier)
+        candidates = np.flatnonzero(tier == best[self.label])
+        per_label = np.bincount(self.label[candidates], minlength=len(self))
+        alone = per_label[self.label[candidates]] == 1
+        smallest[self.label[candidates[alone]]] = candidates[alone]
+        several = candidates[~alone]
+        if len(several):
+            several = several[self._sorted(several)][::-1]
+            smallest[self.label[several]] = several
+        return smallest
+
+    def sizes(self) -> tuple[NDArray[np.int64], pa.Array]:
+        """Ids per label, ascending, and some of the largest."""
+        counts = np.bincount(self.label, minlength=len(self))
+        largest = np.flatnonzero(self.label == np.argmax(counts))
+        some = self.texts.take(pa.array(largest)).sort().slice(0, _TOP_HUBS)
+        return np.sort(counts[counts > 0]), _without_mark(some)
+
+
+class _Names:
+    """The customers of a graph.
+
+    Attributes
+    ----------
+    of : pyarrow.Array
+        The customer of each id.
+    """
+
+    def __init__(self, graph: _Graph) -> None:
+        self._graph = graph
+        self._node = graph.smallest()[graph.label]
+        plain = _without_mark(graph.texts)
+        self._own = pc.if_else(
+            pa.array(graph.is_strong), plain, pc.binary_join_element_wise(ANONYMOUS, plain, "")
+        )
+        self.of = self._own.take(pa.array(self._node))
+
+    def owners(self, shared: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table]:
+        """Aliases of others (without shared devices), and user ids whose customer has another name."""
+        graph = self._graph
+        elsewhere = self._node != np.arange(len(graph))
+        is_user = graph.type == graph.place_of(USER)
+        named = np.flatnonzero(elsewhere & graph.is_strong)
+        persons = pa.table(
+            [_without_mark(graph.texts.take(pa.array(named))), self.of.take(pa.array(named))], schema=PERSONS
+        )
+        nodes = np.flatnonzero(elsewhere & ~is_user & ~shared)
+        since = self._since(nodes)
+        nodes, since = nodes[since != _LATE], since[since != _LATE]
+        owners = pa.table(
+            [
+                graph.texts.take(pa.array(nodes)),
+                pa.array(since, mask=since < 0).cast(_TIME),
+                self.of.take(pa.array(nodes)),
+            ],
+            schema=OWNERS,
+        )
+        return owners, persons.sort_by("user_id")
+
+    def _since(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """From when on an alias is its person's: −1 for always, `_LATE` for never."""
+        graph = self._graph
+        since = np.full(len(nodes), -1, dtype=np.int64)
+        if graph.rules.back_fill == "all":
+            return since
+        first = np.full(len(graph), _LATE, dtype=np.int64)
+        told = graph.usable & ~graph.refused
+        for end in (graph.one, graph.other):
+            np.minimum.at(first, end[told], graph.first[told])
+        later = graph.is_device & graph.known_labels()[graph.label]
+        return np.where(later[nodes], first[nodes], since)
+
+    def conflicts(self, pairs: pa.Table) -> pa.Table:
+        """The pairs that were refused."""
+        graph = self._graph
+        refused = np.flatnonzero(graph.refused & (graph.label[graph.one] != graph.label[graph.other]))
+        rows = pa.array(refused)
+        table = pairs.take(rows)
+        table = table.append_column("customer_id", self.of.take(pa.array(graph.one[refused])))
+        table = table.append_column("other_customer_id", self.of.take(pa.array(graph.other[refused])))
+        table = table.select(CONFLICTS.names).cast(CONFLICTS)
+        return table.sort_by([(name, "ascending") for name in ("alias", "user_id", "kind")]).combine_chunks()
+
+
+def _spans(
+    graph: _Graph, names: _Names, shared: NDArray[np.bool_], logins: Callable[[pa.Array], pa.Table]
+) -> pa.Table:
+    """Whose a shared device is, from when on."""
+    nodes = np.flatnonzero(shared)
+    aliases = graph.texts.take(pa.array(nodes))
+    seen = logins(aliases)
+    device, time, person = _points(graph, names, aliases, seen)
+    rank = _ranks(person)
+    order = np.lexsort([rank, time, device])
+    device, time, rank = device[order], time[order], rank[order]
+    person = person.take(pa.array(order))
+    since = time.copy() if graph.rules.back_fill != "all" else time - graph.rules.claim_back
+    again = np.zeros(len(device), dtype=bool)
+    again[1:] = device[1:] == device[:-1]
+    since[1:] = np.where(again[1:], np.maximum(since[1:], time[:-1] + 1), since[1:])
+    again[1:] &= rank[1:] == rank[:-1]
+    if graph.rules.back_fill == "session":  # each login may claim a session of its own
+        again[:] = False
+    kept = np.flatnonzero(~again)
+    return pa.table(
+        [
+            aliases.take(pa.array(device[kept])),
+            pa.array(since[kept]).cast(_TIME),
+            person.take(pa.array(kept)),
+        ],
+        schema=OWNERS,
+    )
+
+
+def _points(
+    graph: _Graph, names: _Names, aliases: pa.Array, seen: pa.Table
+) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
+    """Device, time and customer of each login of a known person on a shared device."""
+    inner = _Graph.of(seen, graph.rules)
+    place = pc.index_in(inner.texts, value_set=graph.texts).to_numpy().astype(np.int64)
+    rank = np.full(len(graph), -1, dtype=np.int64)
+    rank[pc.index_in(aliases, value_set=graph.texts).to_numpy()] = np.arange(len(aliases))
+    known = graph.known_labels()
+    found = []
+    for one, other in ((inner.one, inner.other), (inner.other, inner.one)):
+        device, partner = rank[place[one]], place[other]
+        rows = np.flatnonzero((device >= 0) & known[graph.label[partner]] & ~graph.is_device[partner])
+        for name in ("first", "last"):
+            time = _micros(seen.column(name))[rows]
+            dated = rows[time != _LATE]
+            found.append((device[dated], time[time != _LATE], partner[dated]))
+    device, time, partner = (np.concatenate(part) for part in zip(*found, strict=True))
+    return device, time, names.of.take(pa.array(partner))
+
+
+def _ranks(texts: pa.Array) -> NDArray[np.int64]:
+    encoded = texts.dictionary_encode()
+    order = pc.array_sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    ranks: NDArray[np.int64] = rank[encoded.indices.to_numpy()]
+    return ranks
+
+
+def _distinct(
+    column: pa.ChunkedArray, is_user: pa.ChunkedArray | pa.Array, rules: Rules
+) -> tuple[pa.Array, NDArray[np.int64]]:
+    """The ids of a column, marked where they are user ids, and the code of each row."""
+    encoded = column.combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy().astype(np.int64)
+    texts, n = encoded.dictionary, len(encoded.dictionary)
+    user = is_user.to_numpy(zero_copy_only=False) if isinstance(is_user, pa.Array) else is_user.to_numpy()
+    if not user.any():
+        return texts, codes
+    marked = pc.binary_join_element_wise(_PLAIN, texts, "")
+    if rules.systems:
+        marked = pc.if_else(_is_strong(texts, rules.systems), texts, marked)
+    if user.all():
+        return marked, codes
+    return pa.concat_arrays([texts, marked]), codes + n * user
+
+
+def _types(texts: pa.Array, rules: Rules) -> NDArray[np.int8]:
+    """The type of each id, as a place in `rules.types`."""
+    types = np.full(len(texts), rules.types.index(DEVICE), dtype=np.int8)
+    types[pc.starts_with(texts, _PLAIN).to_numpy(zero_copy_only=False)] = 0
+    prefixed = np.flatnonzero(pc.match_substring(texts, ":").to_numpy(zero_copy_only=False) & (types != 0))
+    if len(prefixed):
+        prefix = pc.list_element(pc.split_pattern(texts.take(pa.array(prefixed)), ":", max_splits=1), 0)
+        named = [name for name in rules.types if name not in {USER, DEVICE}]
+        found = pc.fill_null(pc.index_in(prefix, value_set=pa.array(named)), -1).to_numpy()
+        places = np.array([rules.types.index(name) for name in named] + [rules.types.index(DEVICE)])
+        types[prefixed] = places[found]
+    return types
+
+
+def _without_mark(texts: pa.Array) -> pa.Array:
+    return pc.utf8_ltrim(texts, _PLAIN)
+
+
+def _micros(times: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Microseconds, an unknown time as the latest."""
+    return pc.fill_null(times.cast(pa.int64()), _LATE).to_numpy()  # type: ignore[no-any-return]
