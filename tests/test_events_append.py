@@ -27,10 +27,11 @@ def random_parts(rng, n_parts, *, with_ids):
             if rng.random() < 0.3:
                 more["received_at"] = pd.Timestamp("2026-03-08") + pd.Timedelta(int(rng.integers(9)), "D")
             user = f"u{rng.integers(25)}" if rng.random() < 0.3 or "anonymous_id" not in more else None
-            if with_ids and rng.random() < 0.8:
-                more["event_id"] = f"{user} {more.get('anonymous_id')} {rng.integers(3)}"
             late = int(rng.integers(0, 12)) * 60 if rng.random() < 0.1 else 0
             at = max(day * 1440 + int(rng.integers(0, 40)) - late, 0)
+            if with_ids and rng.random() < 0.8:
+                # Of a device that may turn out to be shared, one event has one time: else it is two people's.
+                more["event_id"] = f"{user} {more.get('anonymous_id')} {rng.integers(3) if user else at}"
             rows.append(click(user, at, str(rng.choice(["view", "cart", "buy"])), **more))
         rows += [dict(one) for one in rows[:2]]
         if parts:
