@@ -243,6 +243,13 @@ def _call(time, number, **properties):
     }  # fmt: skip
 
 
+def _part(time, number, kind, author):
+    return {
+        "id": str(number), "conversation_id": "1295", "part_type": kind, "created_at": EPOCHS[time],
+        "author": {"type": author, "id": "5ba68"},
+    }  # fmt: skip
+
+
 MAIL = {"utm_source": "newsletter", "utm_medium": "email", "utm_campaign": "spring"}
 
 
@@ -581,5 +588,78 @@ CASES = [
             "deal_contact.csv": [{"deal_id": "201", "contact_id": "77"}],
             "contact_merge_audit.csv": [{"canonical_vid": "501", "vid_to_merge": "77"}],
         },
+    ),
+    Case(
+        "intercom",
+        loaders.intercom,
+        "conversation_parts.json",
+        twice(
+            [
+                _part(SEEN, 1, "comment", "user"),
+                _part(SEEN, 2, "note", "admin"),
+                _part(LOGIN, 3, "comment", "admin"),
+                _part(BOUGHT, 4, "close", "bot"),
+            ]
+        ),
+        [
+            {
+                "timestamp": time,
+                "event": event,
+                "user_id": "u1",
+                "actor": actor,
+                "ticket_id": "1295",
+                "source_kind": "support",
+                "time_quality": "second",
+            }
+            for time, event, actor in (
+                (SEEN, "conversation_reply", "customer"),
+                (LOGIN, "conversation_reply", "company"),
+                (BOUGHT, "conversation_closed", "system"),
+            )
+        ],
+        time="created_at",
+        other_unit=lambda seconds: seconds * 1_000,
+        beside={
+            "contacts.json": [{"id": "c1", "role": "user", "external_id": "u1"}],
+            "conversation_contacts.json": [{"conversation_id": "1295", "contact_id": "c1"}],
+        },
+    ),
+    Case(
+        "intercom_events",
+        loaders.intercom,
+        "data_events.json",
+        twice(
+            [
+                {
+                    "event_name": event,
+                    "created_at": EPOCHS[time],
+                    "id": str(number),
+                    "email": "ada@example.com",
+                    "user_id": user,
+                    "metadata": {"plan": "free"},
+                }
+                for number, (time, event, user) in enumerate(
+                    ((SEEN, "visited", None), (LOGIN, "login", "u1"), (BOUGHT, "purchase", "u1"))
+                )
+            ]
+        ),
+        [
+            {
+                "timestamp": time,
+                "event": event,
+                "user_id": user,
+                "anonymous_id": alias,
+                "source_kind": "clickstream",
+                "properties": '{"plan":"free"}',
+            }
+            for time, event, user, alias in (
+                (SEEN, "visited", None, "email:ada@example.com"),
+                (LOGIN, "login", "u1", None),
+                (BOUGHT, "purchase", "u1", None),
+            )
+        ],
+        time="created_at",
+        other_unit=lambda seconds: seconds * 1_000,
+        unknown="metadata.a_new_column",
     ),
 ]

@@ -4,6 +4,7 @@ from cjm_analytics.loaders.access_log import access_log
 from cjm_analytics.loaders.adobe import adobe_analytics
 from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.hubspot import hubspot
+from cjm_analytics.loaders.intercom import intercom
 from cjm_analytics.loaders.matomo import matomo
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
@@ -23,6 +24,7 @@ __all__ = [
     "amplitude",
     "ga4",
     "hubspot",
+    "intercom",
     "matomo",
     "mixpanel",
     "ocel",

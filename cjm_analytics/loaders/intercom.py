@@ -1,0 +1,421 @@
+"""Intercom: conversations, what was said in them, how they were rated, and data events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from cjm_analytics.loaders.mapping import (
+    each,
+    filled,
+    first,
+    joined,
+    key_text,
+    looked_up,
+    path,
+    told,
+    unless,
+    whenever,
+)
+from cjm_analytics.loaders.opened import as_object
+from cjm_analytics.loaders.people import USER, People
+from cjm_analytics.loaders.rows import member
+from cjm_analytics.loaders.states import changes, closings, happened, in_order
+from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.vendor import Events, Part, Vendor
+from cjm_analytics.schema import INVITE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cjm_analytics.loaders.mapping import Sides, Where
+    from cjm_analytics.loaders.source import EventStream
+
+__all__ = ["intercom"]
+
+_CHANNELS: Final = {
+    "conversation": "chat", "inapp": "chat", "chat": "chat", "sms": "chat", "whatsapp": "chat",
+    "email": "email", "facebook": "social", "instagram": "social", "twitter": "social",
+    "phone_call": "phone", "phone_switch": "phone", "push": "app", "web": "web", "mobile": "app",
+}  # fmt: skip
+_CUSTOMERS: Final = {"user", "lead", "contact"}
+_ACTORS: Final = {**dict.fromkeys(_CUSTOMERS, "customer"), "bot": "system"}
+_SAID: Final = {
+    "comment": "conversation_reply", "close": "conversation_closed", "open": "conversation_reopened",
+}  # fmt: skip
+_CLOSINGS: Final = ("conversation_closed", "conversation_reopened")
+
+# What happened in conversations
+
+
+def _of(row: Mapping[str, Any], *places: str) -> Any:  # noqa: ANN401 - a cell
+    """The first cell that is filled: the API nests what warehouse copies write into one name."""
+    cells = (row.get(one) if "." not in one else member(row, one) for one in places)
+    return next((cell for cell in cells if cell not in (None, "")), None)
+
+
+def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: as_object(cell) for name, cell in row.items()}
+
+
+def _person(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
+    """Whose conversation it is: its first contact, else the customer who wrote first."""
+    number = key_text(row.get("id"))
+    listed = _of(row, "contacts.contacts", "contacts")
+    found = next((one for one in listed if isinstance(one, dict)), {}) if isinstance(listed, list) else {}
+    kind = _of(row, "source.author.type", "source_author_type")
+    author = _of(row, "source.author.id", "source_author_id")
+    wrote = kind in _CUSTOMERS
+    contact = found.get("id") or sides.get("conversation_contact", {}).get(number or "", {}).get("contact_id")
+    contact = contact or (author if wrote else None)
+    is_author = wrote and one_text(author) == one_text(contact)
+    return {
+        "_contact": contact,
+        "_user": None if is_author and kind == "lead" else found.get("external_id"),
+        "_email": _of(row, "source.author.email") if is_author else None,
+    }
+
+
+def _conversations(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Conversations, of which a copy may hold several versions: how they began, went on and were rated."""
+    rows = [_parsed(row) for row in rows]
+    versions: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        number = key_text(row.get("id"))
+        if number is not None:
+            versions[number].append(place)
+    for number, places in versions.items():
+        places.sort(key=lambda place: in_order(rows[place].get("updated_at")))
+        last = rows[places[-1]]
+        known = last | _person(last, sides) | {"_conversation": number}
+        yield from ((places[-1], said) for said in _course(known, sides))
+        yield from ((places[-1], said) for said in _ratings(known))
+        if not _has_closing(known, sides):
+            yield from _closings(rows, places, known)
+
+
+def _course(row: dict[str, Any], sides: Sides) -> Iterator[dict[str, Any]]:
+    """How a conversation began, and what was said in it, where its parts come with it."""
+    number = row["_conversation"]
+    replied = _of(row, "statistics.first_contact_reply_at", "first_contact_reply_created_at")
+    by_customer = _of(row, "source.author.type", "source_author_type") in _CUSTOMERS
+    if by_customer or replied is not None:
+        told_by = {"_time": row.get("created_at"), "_actor": "customer" if by_customer else "company"}
+        yield happened("conversation_started", row | told_by, of=number)
+    parts = _listed(row)
+    for part in parts:
+        yield from _said(part, row)
+    if replied is not None and not by_customer and not parts and "conversation_part" not in sides:
+        answer = {"_time": replied, "_actor": "customer"}
+        yield happened("conversation_reply", row | answer, of=number, at=replied)
+
+
+def _listed(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = _of(row, "conversation_parts.conversation_parts", "conversation_parts")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _said(part: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A part of a conversation as an event; notes, assignments and other inner workings are none."""
+    event = _SAID.get(str(part.get("part_type")))
+    if event is not None:
+        about = {
+            "_time": part.get("created_at"),
+            "_actor": _ACTORS.get(str(_of(part, "author.type", "author_type")), "company"),
+        }
+        if event == "conversation_reply":
+            about["body"] = part.get("body")
+        yield happened(event, dict(row) | about, of=part.get("id"))
+
+
+def _parts(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The parts of conversations from a table of their own."""
+    for place, row in enumerate(rows):
+        part = _parsed(row)
+        number = key_text(part.get("conversation_id"))
+        known = sides.get("conversation", {}).get(number or "", {"id": number})
+        who = _person(_parsed(known), sides)
+        if not who["_contact"] and _of(part, "author.type", "author_type") in _CUSTOMERS:
+            who["_contact"] = _of(part, "author.id", "author_id")
+        channel = {"source_type": _of(known, "source.type", "source_type")}
+        for said in _said(part, part | who | channel | {"_conversation": number}):
+            yield place, said
+
+
+def _has_closing(row: Mapping[str, Any], sides: Sides) -> bool:
+    """Whether parts tell when the conversation was closed."""
+    in_table = row["_conversation"] in sides.get("conversation_part", {})
+    return in_table or any(one.get("part_type") == "close" for one in _listed(row))
+
+
+def _closings(
+    rows: Sequence[dict[str, Any]], places: Sequence[int], known: dict[str, Any]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """When a conversation was closed and opened again, as far as its versions or its last state tell."""
+    about = {name: cell for name, cell in known.items() if name.startswith("_")}
+    timed = [
+        rows[place] | about | {"_time": rows[place].get("updated_at"), "_is_inferred": True}
+        for place in places
+    ]
+    found = list(changes(timed, "_conversation", time="_time", value="state"))[1:]
+    for at, row in closings(
+        found, "_conversation", time="_time", names=_CLOSINGS, is_closed=lambda state, _: state == "closed"
+    ):
+        yield places[at], row | {"_actor": "company"}
+    if known.get("state") == "closed" and not found:
+        exact = _of(known, "statistics.last_close_at")
+        when = {"_time": exact or known.get("updated_at"), "_is_inferred": exact is None, "_actor": "company"}
+        closed = happened("conversation_closed", known | when, of=known["_conversation"], at=when["_time"])
+        yield places[-1], closed
+
+
+def _ratings(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A rating that was asked for, and the answer; copies do not tell when it was given."""
+    asked = _of(row, "conversation_rating.created_at", "conversation_rating_created_at")
+    score = _of(row, "conversation_rating.rating", "conversation_rating_value")
+    given = _of(row, "conversation_rating.updated_at")
+    if asked is not None:
+        yield happened(INVITE, row | {"_time": asked, "_actor": "company"}, of=row["_conversation"])
+    if score is not None:
+        answer = {
+            "_time": given or asked,
+            "_is_inferred": given is None,
+            "_actor": "customer",
+            "_score": score,
+            "_remark": _of(row, "conversation_rating.remark", "conversation_rating_remark"),
+        }
+        yield happened("survey_response", row | answer, of=row["_conversation"])
+
+
+# Who it was
+
+
+def _known(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A contact; the external id of a lead was made up by Intercom."""
+    yield row if row.get("role") == "lead" else row | {USER: row.get("external_id")}
+
+
+_PEOPLE: Final = People("intercom", "contact")
+_USER: Final = first(_PEOPLE.user("_contact"), "_user")
+_MAIL: Final = joined("=email", "_email")
+_WHO: Final[dict[str, Where]] = {
+    "user_id": _USER,
+    "anonymous_id": whenever(unless(filled(_USER)), _PEOPLE.alias("_contact", _MAIL)),
+    "account_id": looked_up("contact_company", "_contact", "company_id"),
+}
+_IS_SURVEY: Final = each(lambda one: one in (INVITE, "survey_response"), "_event")
+_HAPPENED: Final[dict[str, Where]] = {
+    **_WHO,
+    "event": "_event",
+    "timestamp": "_time",
+    "event_id": "_id",
+    "actor": "_actor",
+    "ticket_id": "_conversation",
+}
+_ASIDE: Final = (
+    "type", "id", "created_at", "updated_at", "waiting_since", "snoozed_until", "state", "open", "read",
+    "contacts", "statistics", "conversation_parts", "conversation_rating", "conversation_rating_created_at",
+    "conversation_rating_value", "conversation_rating_remark", "conversation_id", "conversation_updated_at",
+    "notified_at", "part_type", "author", "author_id", "author_type", "source.id", "source.type",
+    "source.url", "source.author", "source_id", "source_type", "source_url", "source_author_id",
+    "source_author_type",
+    "first_contact_reply", "first_contact_reply_created_at", "first_contact_reply_type",
+    "first_contact_reply_url", "_contact", "_user", "_email", "_is_inferred", "_score", "_remark",
+)  # fmt: skip
+_URL: Final = whenever(
+    each(lambda one: one == "conversation_started", "_event"), first("source.url", "source_url")
+)
+_INFERRED: Final = each(bool, "_is_inferred")
+_TALK: Final = Events(
+    where=unless(_IS_SURVEY),
+    columns={
+        **_HAPPENED,
+        "channel": told(first("source.type", "source_type"), _CHANNELS),
+        "url": _URL,
+        "path": path(_URL),
+    },
+    aside=_ASIDE,
+    inferred=_INFERRED,
+)
+_RATED: Final = Events(
+    where=_IS_SURVEY,
+    columns={
+        **_HAPPENED,
+        "instrument": "=csat",
+        "score": "_score",
+        "score_min": "=1",
+        "score_max": "=5",
+        "comment": "_remark",
+    },
+    aside=_ASIDE,
+    kind="survey",
+    inferred=_INFERRED,
+)
+_SIGNED: Final = first("user_id", "external_id")
+_INTERCOM: Final = Vendor(
+    name="intercom",
+    title="Intercom",
+    kind="support",
+    may_be_nameless=True,
+    wrappers=("data",),
+    parts={
+        "conversation": Part(
+            names=("conversations", "conversation_history"),
+            told_by=("source", "state"),
+            key="id",
+            newest="updated_at",
+            together=_conversations,
+            events=(_TALK, _RATED),
+            links=((_PEOPLE.number("_contact"), "_user"), (_MAIL, "_user")),
+            aliases=((whenever(unless(filled("_user")), _PEOPLE.number("_contact")), _MAIL),),
+            time="_time",
+        ),
+        "conversation_part": Part(
+            names=("conversation_parts", "conversation_part_history"),
+            told_by=("part_type", "conversation_id"),
+            key=each(
+                lambda kind, number: number if kind == "close" else None, "part_type", "conversation_id"
+            ),
+            together=_parts,
+            events=(_TALK,),
+        ),
+        "conversation_contact": Part(
+            names=("conversation_contacts", "conversation_contact_history"),
+            told_by=("conversation_id", "contact_id"),
+            key="conversation_id",
+            newest="conversation_updated_at",
+        ),
+        "contact_company": Part(
+            names=("contact_companies", "contact_company_history"),
+            told_by=("contact_id", "company_id"),
+            key="contact_id",
+            newest="contact_updated_at",
+        ),
+        "event": Part(
+            names=("events", "data_events", "data_event"),
+            told_by=("event_name", "created_at"),
+            events=(
+                Events(
+                    columns={
+                        "user_id": _SIGNED,
+                        "anonymous_id": whenever(
+                            unless(filled(_SIGNED)),
+                            first(
+                                joined("=email", "email"),
+                                joined("=intercom", first("intercom_user_id", "contact_id")),
+                            ),
+                        ),
+                        "event": "event_name",
+                        "timestamp": "created_at",
+                        "event_id": "id",
+                        "url": "metadata.url",
+                    },
+                    spread=("metadata",),
+                    aside=("type", "user_id", "external_id", "email", "intercom_user_id"),
+                    kind="clickstream",
+                ),
+            ),
+            links=(
+                (joined("=email", "email"), _SIGNED),
+                (joined("=intercom", "intercom_user_id"), _SIGNED),
+            ),
+            time="created_at",
+        ),
+        "contact": Part(
+            names=("contacts", "contact_history", "users", "leads"),
+            told_by=("role", "external_id"),
+            key="id",
+            newest="updated_at",
+            unfold=_known,
+            links=_PEOPLE.links("id"),
+            aliases=_PEOPLE.aliases("id"),
+            traits={
+                "role": "role",
+                "country": first("location.country", "location_country"),
+                "city": first("location.city", "location_city"),
+                "browser": "browser",
+                "os": "os",
+                "language": first("language_override", "browser_language"),
+                "signed_up_at": "signed_up_at",
+                "unsubscribed_from_emails": "unsubscribed_from_emails",
+            },
+            customer=_PEOPLE.best("id"),
+            time=first("updated_at", "created_at"),
+        ),
+    },
+    required=("conversation", "conversation_part", "event"),
+)
+
+
+def intercom(
+    source: object,
+    *,
+    keep: Sequence[str] | Mapping[str, type] = (),
+    name: str = "intercom",
+    format: str | None = None,  # noqa: A002 - the user's word
+) -> EventStream:
+    """Read an export of Intercom: conversations with their parts and ratings, contacts, data events.
+
+    **Where it comes from.** The answers of the API as JSON: conversations (`{"conversations": […]}`, with
+    their `conversation_parts` if each was retrieved by itself), contacts, data events; or the tables of a
+    warehouse copy (`conversation_history`, `conversation_part_history`, `conversation_contact_history`,
+    `contact_history`) as CSV, JSON lines or Parquet. Put `contacts` beside the conversations: they tell who
+    is a known user.
+
+    **What becomes what.**
+
+    ========================== ===========================================================================
+    `conversation_started`     a conversation, at its `created_at`
+    `conversation_reply`       a part of type comment; without parts, the customer's first reply to what
+                               the company began
+    `conversation_closed`,     parts of type close and open; without parts the last closing
+    `conversation_reopened`    (`last_close_at`), or the states of a copy's versions (*inferred*)
+    `survey_invite`            a rating that was asked for, at the rating's `created_at`
+    `survey_response`          a rating that was given, at its `updated_at`: instrument `csat`, score 1…5
+    the event's own name       data events; `metadata` stands in `properties`
+    ========================== ===========================================================================
+
+    A conversation belongs to its first contact: `user_id` is the contact's `external_id` (the id in the
+    shop's own systems), else `anonymous_id` is `email:<address>`, or `intercom:<id>`; contacts give links
+    between them. `ticket_id` is the conversation, `account_id` the company, `channel` comes from the source
+    (chat, email, phone, social, app). `actor` tells who acted: `customer`, `company`, or `system` for bots.
+    `source_kind` is `support`, of ratings `survey`, of data events `clickstream`.
+
+    **Traps.** A rating has two times, and `created_at` is that of the question: a rating that was asked for
+    and not given is an invite without an answer. Warehouse copies only keep that one: the answer is placed
+    there and is *inferred*. A conversation that the company began (a campaign, an operator, a bot) counts
+    only when the customer has replied. The external id of a lead was drawn by Intercom and is no user id;
+    a lead who became a user is found again by the address. Notes, assignments and other inner workings are
+    excluded. All times of the API are seconds.
+
+    Parameters
+    ----------
+    source : path, glob, folder, list of paths, URL, or table
+        The export.
+    keep : sequence of str, or mapping of str to type
+        Fields that become typed columns, for example `["priority", "ai_agent_participated"]`.
+    name : str
+        The `source` column.
+    format : str, optional
+        csv, json or parquet, where a file's ending does not tell.
+
+    Returns
+    -------
+    EventStream
+        For `cjm.ingest`.
+
+    Raises
+    ------
+    InputError
+        No such file; not an export of Intercom; seconds and milliseconds in one file.
+
+    Examples
+    --------
+    >>> import cjm_analytics as cjm
+    >>> rows = {"id": ["1295"], "created_at": [1740945720], "state": ["open"], "source": [
+    ...     {"type": "email", "author": {"type": "user", "id": "5ba68", "email": "ada@example.com"}}]}
+    >>> batch = next(cjm.loaders.intercom(rows).batches())
+    >>> batch.events.select(["anonymous_id", "event", "channel"]).to_pylist()
+    [{'anonymous_id': 'email:ada@example.com', 'event': 'conversation_started', 'channel': 'email'}]
+    """
+    return _INTERCOM.stream(source, keep=keep, name=name, format=format)
