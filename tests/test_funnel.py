@@ -114,6 +114,22 @@ def test_ordered_funnels_are_as_defined(steps, within, start):
 
 
 @pytest.mark.parametrize("steps", FUNNELS, ids=str)
+@pytest.mark.parametrize("within", [4, 60])
+@pytest.mark.parametrize("start", ["any", "first"])
+def test_steps_that_more_than_the_touchpoint_decides_are_as_defined(steps, within, start):
+    journeys, logs = random_logs(within)
+    every = {"event": list(journeys.codebook.touchpoints)}
+    written = [step(one, where=every) for one in steps]
+    analysis = FunnelAnalysis.plan(journeys, written, within=f"{within} min", start=start)
+    check(
+        journeys, logs, analysis,
+        lambda log: oracle.ordered(
+            as_events(log, steps), len(steps), within, END, first_only=start == "first"
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", FUNNELS, ids=str)
 @pytest.mark.parametrize("within", [4, 10, 60])
 @pytest.mark.parametrize("start", ["any", "first"])
 def test_simultaneous_events_count_in_either_order_if_asked(steps, within, start):

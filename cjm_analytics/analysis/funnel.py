@@ -548,6 +548,12 @@ class FunnelAnalysis:
                 *events, windows, self.stepwise, self.together, void_from, void_to,
                 self.first_only, self.end, noted,
             )  # fmt: skip
+        step_of = _step_of_code(log.table, len(self.steps))
+        if step_of is not None and self.unit != "attempt" and len(self.required) == len(self.steps):
+            return kernels.plain_runs(
+                room, offsets, log.code, step_of, log.time, self.total, len(windows), self.first_only,
+                self.end, noted,
+            )  # fmt: skip
         return kernels.ordered_runs(
             *events, self.total, self._sequence(), void_from, void_to,
             self.first_only, self.unit == "attempt", self.end, noted,
@@ -646,6 +652,14 @@ class _Log(NamedTuple):
     period_starts: NDArray[np.int64]
     groups: tuple[Group, ...]
     can_go_on: NDArray[np.bool_]
+
+
+def _step_of_code(table: NDArray[np.int64], n_steps: int) -> NDArray[np.int8] | None:
+    """The step that each code fits, −1 for none; None where one fits several, or what is no step."""
+    step = np.full(len(table), -1, np.int8)
+    for number in range(n_steps):
+        step[table == 1 << number] = number
+    return step if len(table) and np.array_equal(step >= 0, table != 0) else None
 
 
 def _planned(journeys: Journeys, steps: Sequence[StepLike]) -> tuple[Place, ...]:
@@ -909,6 +923,8 @@ class FunnelPartial:
 
     def regrouped(self, groups: tuple[Group, ...], place: NDArray[np.int64]) -> FunnelPartial:
         """The same units, those of group g now in `groups[place[g]]`."""
+        if groups == self.groups:
+            return self
         n_steps = self.counts.shape[2] - 1
         counts = np.zeros((len(groups), *self.counts.shape[1:]), np.int64)
         np.add.at(counts, place, self.counts)

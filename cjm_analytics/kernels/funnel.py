@@ -20,6 +20,7 @@ __all__ = [
     "any_order_runs",
     "ordered_instants",
     "ordered_runs",
+    "plain_runs",
     "room",
     "strict_runs",
 ]
@@ -266,6 +267,68 @@ def ordered_runs(
             for step in range(n_steps):
                 if (optional >> step) & 1:
                     found.lag[n - 1, step] = optional_lag[step]
+    return n
+
+
+_ONE = np.uint64(1)
+
+
+@njit(nogil=True, cache=True)
+def plain_runs(
+    found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], step_of: NDArray[np.int8],
+    time: NDArray[np.int64], within: int, n_steps: int, first_only: bool, end: int, noted: int,
+) -> int:  # fmt: skip
+    """What `ordered_runs` finds where every step is required, nothing excluded, and an event fits one step.
+
+    `step_of[c]` is the step that code c fits, −1 for none. The events of a unit that fit a step are picked
+    out first, without a branch; most do not, and nobody could foresee which. Of the runs the latest start is
+    the last that can still go on.
+    """
+    longest = 0
+    for unit in range(len(offsets) - 1):
+        longest = max(longest, offsets[unit + 1] - offsets[unit])
+    rows = np.empty(longest + 1, np.int64)
+    steps = np.empty(longest + 1, np.int64)
+    run = np.empty(n_steps, np.uint64)
+    n = 0
+    for unit in range(len(offsets) - 1):
+        n_fit = np.uint64(0)
+        for row in range(np.uint64(offsets[unit]), np.uint64(offsets[unit + 1])):
+            step = step_of[np.uint64(code[row])]
+            rows[n_fit] = row
+            steps[n_fit] = step
+            n_fit += np.uint64(step >= 0)
+        start = np.uint64(0)
+        while start < n_fit and steps[start] != 0:
+            start += _ONE
+        if start == n_fit:
+            continue
+        furthest = 0
+        first = last = run[0] = start
+        for at in range(start + _ONE, n_fit):
+            step = steps[at]
+            if step == 0:
+                if not first_only:
+                    run[0] = at
+            elif step <= furthest + 1:
+                one = run[step - 1]
+                if time[rows[at]] - time[rows[one]] <= within:
+                    run[step] = one
+                    if step > furthest:
+                        furthest = step
+                        first = one
+                        last = np.uint64(at)
+        going = furthest < n_steps - 1 and end - time[rows[run[0]]] < within
+        n = _note(found, n, unit, time[rows[start]], furthest, rows[first], rows[last], going, 0)
+        before = time[rows[first]]
+        step = 1
+        for at in range(first + _ONE, last + _ONE):
+            if steps[at] == step:
+                found.lag[n - 1, step] = time[rows[at]] - before
+                before = time[rows[at]]
+                if step == noted:
+                    found.served[n - 1] = rows[at]
+                step += 1
     return n
 
 
