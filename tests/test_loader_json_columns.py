@@ -75,7 +75,7 @@ def write(path, rows):
     return path
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(rows=ROWS | st.lists(ALIKE, min_size=1, max_size=8))
 @pytest.mark.filterwarnings("ignore:keep='p' is in no row")
 def test_columns_tell_what_objects_tell(rows, tmp_path_factory):

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.loaders.mapping import each, first, joined, path, told, without
-from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows, inferred
+from cjm_analytics.loaders.values import one_text, plain, texts, whole_numbers
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["ga4"]
@@ -25,31 +31,133 @@ _TOLD_TWICE: Final = ("event_params", "user_properties")
 _DAY: Final = re.compile(r"events_(\d{8})(?!\d)")
 _INTRADAY: Final = re.compile(r"events_intraday_(\d{8})(?!\d)")
 _PLACES: Final = ("batch_page_id", "batch_ordering_id", "batch_event_index")
+_PAGES: Final = (1 << 31) - 1
+_MANY: Final = 0xFFFF
+_KINDS: Final = ("string_value", "int_value", "double_value", "float_value")
+_AS_TEXT: Final = frozenset({"session_engaged"})
+"""Parameters that are written now as a number and now as text."""
+
+_APART: Final = ("stream_id", "user_pseudo_id", "user_id", "event_name", "event_timestamp")
+_BETWEEN: Final = "\x1f"
 
 
-def _opened(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The row with its parameters by name, and what tells it from others."""
-    params = _by_name(row.get("event_params"))
-    about = _by_name(row.get("user_properties"))
+def _tidied(rows: Rows) -> Rows:
+    """The rows with their parameters by name, and what tells each row from others."""
+    if isinstance(rows, ObjectRows):
+        return replace(rows, objects=[_opened(row) for row in rows.objects])
+    if not isinstance(rows, ColumnRows):
+        return rows
+    made = {name: _by_name(rows.column(name)) for name in _TOLD_TWICE if rows.has(name)}
+    left = {name: rows.table.column(place) for place, name in enumerate(rows.names()) if name not in made}
+    params = made.get("event_params", {})
+    nothing = pa.nulls(len(rows), pa.string())
     told_apart = [
-        row.get("stream_id"), row.get("user_pseudo_id"), row.get("user_id"), row.get("event_name"),
-        one_text(params.get("ga_session_id")), one_text(row.get("event_timestamp")),
-        sorted((name, one_text(value) or "") for name, value in params.items()),
-    ]  # fmt: skip
-    digest = hashlib.blake2b(orjson.dumps(told_apart, default=str), digest_size=12).hexdigest()
-    yield {**row, "event_params": params, "user_properties": about, "_key": digest, "_order": _order(row)}
+        pc.fill_null(texts(rows.column(name)) if rows.has(name) else nothing, "") for name in _APART
+    ]
+    told_apart += [
+        pc.binary_join_element_wise(f"{name}=", texts(params[name]), "") for name in sorted(params)
+    ]
+    keys = pc.binary_join_element_wise(*told_apart, _BETWEEN, null_handling="skip")
+    structs = {
+        name: pa.StructArray.from_arrays(list(one.values()), names=list(one))
+        for name, one in made.items()
+        if one
+    }
+    own = {"_key": pa.array([_digest(key) for key in keys.to_pylist()], pa.string()), "_order": _orders(rows)}
+    return replace(rows, table=pa.table({**left, **structs, **own}))
 
 
-def _by_name(listed: object) -> dict[str, Any]:
-    """`[{key, value: {string_value, int_value, …}}]` as an object: of each value the one that is set."""
+def _by_name(cells: pa.Array) -> dict[str, pa.Array]:
+    """Of `[{key, value: {string_value, int_value, …}}]` a column for each key."""
+    if not pa.types.is_list(cells.type) or not pa.types.is_struct(cells.type.value_type):
+        listed = [_of_list(cell) for cell in cells.to_pylist()]
+        return {name: inferred([one.get(name) for one in listed]) for name in _keys(listed)}
+    flat, parents = cells.flatten(), pc.list_parent_indices(cells).to_numpy()
+    if not len(flat):
+        return {}
+    keys = pc.dictionary_encode(plain(pc.struct_field(flat, "key")))
+    values = pc.struct_field(flat, "value")
+    kinds = [_typed(pc.struct_field(values, kind), kind) for kind in _KINDS if kind in values.type.names]
+    codes = pc.fill_null(keys.indices, -1).to_numpy()
+    order = np.argsort(codes, kind="stable")
+    ends = np.searchsorted(codes[order], np.arange(len(keys.dictionary) + 1))
+    found = {}
+    for place, key in enumerate(keys.dictionary.to_pylist()):
+        mine = order[ends[place] : ends[place + 1]]
+        at = np.full(len(cells), -1, np.int64)
+        at[parents[mine]] = mine
+        where = pa.array(at, mask=at < 0)
+        filled = [one for one in (kind.take(where) for kind in kinds) if one.null_count < len(one)]
+        if len(filled) > 1 or key in _AS_TEXT:
+            filled = [texts(one) for one in filled]
+        if filled:
+            found[key] = pc.coalesce(*filled)
+    return dict(sorted(found.items()))
+
+
+def _typed(values: pa.Array, kind: str) -> pa.Array:
+    """One kind of value; whole numbers stand in JSON as text."""
+    values = plain(values)
+    if pa.types.is_null(values.type):
+        return values.cast(pa.string())
+    return whole_numbers(values, column=kind).values if kind == "int_value" else values
+
+
+def _orders(rows: Rows) -> pa.Array:
+    """One number in the order of page, batch and event, for events of the same instant."""
+
+    def number(name: str) -> pa.Array:
+        there = rows.column(name) if rows.has(name) else pa.nulls(len(rows), pa.string())
+        return whole_numbers(
+            there.cast(pa.string()) if pa.types.is_null(there.type) else there, column=name
+        ).values
+
+    page, batch, event = (number(name) for name in _PLACES)
+    least = pc.min_element_wise
+    place = pc.add(
+        pc.shift_left(pc.bit_wise_and(page, _PAGES), 32),
+        pc.add(
+            pc.shift_left(least(batch, _MANY, skip_nulls=False), 16), least(event, _MANY, skip_nulls=False)
+        ),
+    )
+    return pc.coalesce(place, number("event_bundle_sequence_id"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+# The same, row by row
+
+
+def _opened(row: dict[str, Any]) -> dict[str, Any]:
+    params = _of_list(row.get("event_params"))
+    told_apart = [one_text(row.get(name)) or "" for name in _APART]
+    told_apart += [f"{name}={one_text(params[name]) or ''}" for name in sorted(params)]
+    return {
+        **row,
+        "event_params": params,
+        "user_properties": _of_list(row.get("user_properties")),
+        "_key": _digest(_BETWEEN.join(told_apart)),
+        "_order": _order(row),
+    }
+
+
+def _keys(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted({name for one in listed for name in one})
+
+
+def _of_list(listed: object) -> dict[str, Any]:
     if isinstance(listed, str):
         listed = orjson.loads(listed or "[]")
     found: dict[str, Any] = {}
     for one in listed if isinstance(listed, list) else []:
         value = one.get("value") or {}
-        for kind in ("string_value", "int_value", "double_value", "float_value"):
+        name = str(one.get("key"))
+        for kind in _KINDS:
             if value.get(kind) is not None:
-                found[str(one.get("key"))] = _number(value[kind]) if kind == "int_value" else value[kind]
+                said = _number(value[kind]) if kind == "int_value" else value[kind]
+                found[name] = one_text(said) if name in _AS_TEXT else said
                 break
     return found
 
@@ -60,13 +168,12 @@ def _number(value: object) -> object:
 
 
 def _order(row: Mapping[str, Any]) -> int | None:
-    """One number in the order of page, batch and event, for events of the same instant."""
     try:
         page, batch, event = (int(row[name]) for name in _PLACES)
     except (KeyError, TypeError, ValueError):
         bundle = one_text(row.get("event_bundle_sequence_id"))
         return int(bundle) if bundle and bundle.lstrip("-").isdigit() else None
-    return (page % (1 << 31) << 32) + (min(batch, 0xFFFF) << 16) + min(event, 0xFFFF)
+    return ((page & _PAGES) << 32) + (min(batch, _MANY) << 16) + min(event, _MANY)
 
 
 def _repeated_days(paths: Sequence[str]) -> set[str]:
@@ -120,7 +227,8 @@ _GA4: Final = Vendor(
     name="ga4",
     title="Google Analytics 4",
     kind="clickstream",
-    parts={"events": Part(told_by=("event_name", "event_timestamp"), unfold=_opened, events=(_EVENTS,))},
+    parts={"events": Part(told_by=("event_name", "event_timestamp"), events=(_EVENTS,))},
+    tidied=_tidied,
     may_be_nameless=True,
     superseded=_repeated_days,
 )

@@ -60,6 +60,7 @@ class JsonColumns:
                         explicit_schema=self._texts, newlines_in_values=False
                     ),
                 )
+                found.validate()  # lists of nothing but nulls come out damaged
             except pa.ArrowInvalid:
                 return None
             times = [one for one in map(_times_as_text, found.schema) if one is not None]

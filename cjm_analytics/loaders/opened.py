@@ -126,7 +126,8 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
         return rows
     for head in sorted(heads):
         cells = rows.column(head)
-        made = cells if pa.types.is_struct(cells.type) else _struct(cells)
+        is_plain = pa.types.is_struct(cells.type) or cells.null_count == len(cells)
+        made = cells if is_plain else _struct(cells)
         if made is not None:
             heads.remove(head)
             if made is not cells and isinstance(rows, ColumnRows):
@@ -188,7 +189,7 @@ def _left_of_columns(
     for head in spread:
         cells = left.get(head)
         if cells is not None and pa.types.is_struct(cells.type):
-            del left[head]
+            left.pop(head)
             members = dict(zip(cells.type.names, map(plain, cells.flatten()), strict=True))
             inside += members
             left = members | left

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+import pyarrow as pa
 
 from cjm_analytics.loaders.files import find_files, is_location
 from cjm_analytics.loaders.mapping import bot, device, each, first, joined, told, without
-from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows, inferred
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["snowplow"]
@@ -49,55 +52,100 @@ _NOBODY: Final = ("00000000-0000-0000-0000-000000000000",)
 _CHANNELS: Final = {"web": "web", "mob": "app", "app": "app", "pc": "app", "tv": "app", "cnsl": "app"}
 
 
-def _opened(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The row with the data of its entities by their names, whichever layout it has."""
-    left: dict[str, Any] = {}
+def _tidied(rows: Rows) -> Rows:
+    """The rows with the data of their entities by name, whichever layout they have."""
+    if isinstance(rows, ObjectRows):
+        return replace(rows, objects=[_opened(row) for row in rows.objects])
+    if not isinstance(rows, ColumnRows):
+        return rows
+    told = [name for name in rows.names() if _holds_entities(name)]
+    cells = [[_parsed(cell) for cell in rows.column(name).to_pylist()] for name in told]
+    made = [_entities(zip(told, row, strict=True)) for row in zip(*cells, strict=True)]
+    columns = {name: rows.table.column(place) for place, name in enumerate(rows.names()) if name not in told}
+    if made:
+        columns |= {name: _column([one[name] for one in made]) for name in made[0]}
+    return replace(rows, table=pa.table(columns))
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Values as a column, objects as structs where they can be."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return inferred(values)
+
+
+def _opened(row: dict[str, Any]) -> dict[str, Any]:
+    told = {name for name in row if _holds_entities(name)}
+    left = {name: value for name, value in row.items() if name not in told}
+    return left | _entities((name, _parsed(row[name])) for name in told)
+
+
+@cache
+def _holds_entities(column: str) -> bool:
+    return column in {"contexts", "derived_contexts", "unstruct_event"} or _ENTITY.match(column) is not None
+
+
+@cache
+def _entity(column: str) -> tuple[str, str]:
+    """Of a warehouse's column whether it is an entity or the event, and its name."""
+    found = _ENTITY.match(column)
+    return (found[1], _OWN.sub("", found[2])) if found else ("", "")
+
+
+def _entities(told: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """What the self-describing columns of a row say."""
     about: dict[str, Any] = {}
     said: dict[str, Any] = {}
-    for column, value in row.items():
-        found = _ENTITY.match(column)
+    for column, value in told:
+        if not value:
+            continue
         if column in {"contexts", "derived_contexts"}:
             about |= _self_described(value)
         elif column == "unstruct_event":
             for data in _self_described(value).values():
                 said |= data if isinstance(data, dict) else {}
-        elif found is None:
-            left[column] = value
         else:
-            data = _one(_parsed(value))
-            if found[1] == "contexts":
-                about[_OWN.sub("", found[2])] = data
+            kind, name = _entity(column)
+            data = _one(value)
+            if kind == "contexts":
+                about[name] = data
             else:
                 said |= data if isinstance(data, dict) else {}
-    session = about.get("client_session") or {}
-    robot = about.get("com_iab_snowplow_spiders_and_robots") or {}
-    yauaa = about.get("nl_basjes_yauaa_context") or {}
-    order = about.get("transaction") or {}
-    yield left | {
-        "data": said,
-        "contexts": about,
+    session = about.get("client_session")
+    order = about.get("transaction")
+    robot = _member(about.get("com_iab_snowplow_spiders_and_robots"), "spiderOrRobot")
+    yauaa = _member(about.get("nl_basjes_yauaa_context"), "agentClass")
+    return {
+        "data": said or None,
+        "contexts": about or None,
         "_device": _member(session, "userId"),
         "_session": _member(session, "sessionId"),
-        "_robot": bool(_member(robot, "spiderOrRobot"))
-        or str(_member(yauaa, "agentClass") or "").startswith("Robot"),
+        "_robot": bool(robot) or str(yauaa or "").startswith("Robot"),
         "_order": _member(order, "transaction_id"),
         "_revenue": _member(order, "revenue"),
         "_currency": _member(order, "currency"),
     }
 
 
-def _self_described(value: object) -> dict[str, Any]:
+def _self_described(found: object) -> dict[str, Any]:
     """`{schema, data}`, or a list of such under `data`, as name → data."""
-    found = _parsed(value)
     if isinstance(found, list):
         return {name: data for one in found for name, data in _self_described(one).items()}
     if not isinstance(found, dict):
         return {}
-    schema = _SCHEMA.match(str(found.get("schema")))
+    name = _called(str(found.get("schema")))
     data = found.get("data")
-    if schema is None or schema[2] in {"contexts", "unstruct_event"}:
-        return _self_described(data)
-    return {_OWN.sub("", f"{schema[1].replace('.', '_')}_{schema[2]}"): data}
+    return {name: data} if name else _self_described(data)
+
+
+@cache
+def _called(schema: str) -> str | None:
+    """The name of an entity by its schema; None for what only holds others."""
+    found = _SCHEMA.match(schema)
+    if found is None or found[2] in {"contexts", "unstruct_event"}:
+        return None
+    return _OWN.sub("", f"{found[1].replace('.', '_')}_{found[2]}")
 
 
 def _parsed(value: object) -> object:
@@ -116,10 +164,14 @@ def _one(value: object) -> object:
 
 def _member(entity: object, name: str) -> object:
     """A member by its name, or as warehouses spell it."""
-    spelt = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    if isinstance(entity, dict):
-        return entity[name] if name in entity else entity.get(spelt)
-    return None
+    if not isinstance(entity, dict):
+        return None
+    return entity[name] if name in entity else entity.get(_spelt(name))
+
+
+@cache
+def _spelt(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _path(location: object, query: object) -> str | None:
@@ -178,11 +230,11 @@ _SNOWPLOW: Final = Vendor(
     parts={
         "events": Part(
             told_by=("event_id", "collector_tstamp"),
-            unfold=_opened,
             events=(_EVENTS,),
         )
     },
     may_be_nameless=True,
+    tidied=_tidied,
 )
 _NO_HEARTBEAT: Final = each(lambda event: event != "page_ping", "event")
 

@@ -71,7 +71,9 @@ class Cells:
 
 def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """One contiguous array: dictionaries decoded, text in the one string type that the rest works on."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = column
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks == 1 else array.combine_chunks()
     if isinstance(array, pa.ChunkedArray):  # a column of no chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if isinstance(array, pa.ExtensionArray):

@@ -340,7 +340,7 @@ class Vendor:
             for member_name, rows in itertools.islice(pieces(file, self.written, self), 8):
                 is_blank = is_blank and not len(rows)
                 named = self.part_named(member_name) if member_name else None
-                tidy = self.tidy(rows)
+                tidy = self.tidy(_start(rows))
                 if self.part_of(tidy, named) in wanted:
                     return
                 columns = columns or tidy.names()
@@ -352,7 +352,7 @@ class Vendor:
         if isinstance(source, pa.RecordBatchReader):
             names = self.tidy(ColumnRows("", source.schema.empty_table(), np.zeros(0, np.int64))).names()
         else:
-            names = self.tidy(next(frame_rows(source, f"<{type(source).__name__}>"))).names()
+            names = self.tidy(_start(next(frame_rows(source, f"<{type(source).__name__}>")))).names()
         if self.part_fitting(names) is None:
             raise self._stranger(f"<{type(source).__name__}>", names)
 
@@ -622,6 +622,13 @@ class _Reading:
         return pa.concat_tables([LINKS.empty_table(), *links]), pa.concat_tables(
             [CUSTOMERS.empty_table(), *seen]
         )
+
+
+def _start(rows: Rows) -> Rows:
+    """Enough of a block to see its columns."""
+    if not isinstance(rows, ColumnRows):
+        return rows
+    return replace(rows, table=rows.table.slice(0, 1), numbers=rows.numbers[:1])
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
