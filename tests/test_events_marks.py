@@ -12,6 +12,20 @@ import cjm_analytics as cjm
 from cjm_analytics import BotRules, InputError, Internal, ingest
 from eventlogs import NOW, Rows, click
 from oracles import behaviour
+from test_loader_matrix import changed, write
+from vendor_cases import CASES
+
+ADDRESSES = {
+    "access_log": None,
+    "amplitude": "ip_address",
+    "matomo": "visitIp",
+    "mixpanel": "properties.ip",
+    "posthog": "properties.$ip",
+    "rudderstack": "context.ip",
+    "segment": "context.ip",
+    "snowplow": "user_ipaddress",
+}
+"""Where exports that know the address of a visitor say it; None: in every row already."""
 
 SOME = {
     "burst": 4,
@@ -188,6 +202,18 @@ class TestInternal:
         mark = "own address"
         assert frame["marked_by"].tolist() == [mark, None, mark, None, mark, None, None]
         assert frame["is_test"].tolist() == [True, False, True, False, True, True, False]
+
+    @pytest.mark.parametrize(("vendor", "place"), sorted(ADDRESSES.items()))
+    def test_the_address_of_a_vendor_s_export_is_found(self, vendor, place, tmp_path):
+        case = next(one for one in CASES if one.name == vendor)
+        address = "203.0.113.5" if place is None else "10.1.2.3"
+        rows = case.rows if place is None else [*case.rows[:-1], changed(case.rows[-1], place, address)]
+        own = Internal(ips=[address])
+        log = case.load(write(tmp_path, case, rows))
+        frame = ingest(log, internal=own, dedupe=False, now="2026-01-01").to_frame(["marked_by"])
+        # every line of the access log has it; a visit of Matomo is three rows
+        wanted = {"access_log": 3, "matomo": 3}.get(vendor, 1)
+        assert frame["marked_by"].tolist().count("own address") == wanted
 
     def test_a_promoted_address_is_looked_at(self):
         log = Rows([click("a", 0, ip="10.1.2.3"), click("b", 0, ip="nonsense")], keep=("ip",))

@@ -59,7 +59,7 @@ _DIGITAL: Final = ("clickstream", "log")
 _VAGUE: Final = ("minute", "date", "inferred")
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _IP: Final = (
-    r'"(?:\$?ip|ip_?address|user_?ip_?address|client_?ip|remote_?addr|context_ip|browser_ip|location_?ip)"'
+    r'"(?:(?:[^"]*[_ .$-])?(?i:ip|ip[_ ]?addr(?:ess)?)|[a-z]+I[pP]|(?i:remote_?addr)|host)"'
     r'\s*:\s*"(?P<ip>[0-9A-Fa-f:.]{2,45})"'
 )
 
@@ -146,9 +146,9 @@ class Internal:
     """The company's own people: by where they are, and by their e-mail address.
 
     - A row with an IP address inside one of `ips` gets `is_test = True`, `marked_by = "own address"`. The
-      address is a promoted column `ip`, or what `properties` hold under `ip`, `ip_address`,
-      `user_ipaddress`, `context_ip`, `browser_ip`, `client_ip` or `remote_addr`, at any depth. Rows are
-      looked at when they are read: another list of addresses speaks of the rows that come after it.
+      address is a promoted column `ip`, or the first in `properties` whose name says so, at any depth: `ip`,
+      `$ip`, `context_ip`, `visitIp`, `IP Address`, `user_ipaddress`, `remote_addr`, `host`. Rows are looked
+      at when they are read: another list of addresses speaks of the rows that come after it.
     - All rows of a customer with an address at one of `domains` (a subdomain counts as one) get
       `is_test = True`, `marked_by = "own domain"`: an address that a loader found (`email=`), an attribute
       `email`, or a user id that is an address.

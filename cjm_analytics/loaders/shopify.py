@@ -240,7 +240,7 @@ _EVENTS: Final = Events(
     aside=(
         *_WHO, "total_price", "currency", "test", "email", "order_id", "created_at", "processed_at",
         "occurred_at", "happened_at", "cancelled_at", "source_name", "cart_token", "checkout_token", "token",
-        "amount", "browser_ip",
+        "amount",
     ),
 )  # fmt: skip
 _LINKS: Final = ((_CUSTOMER, _USER), (_CLIENT, _USER), (_CART, _USER), (_CHECKOUT, _USER))
