@@ -322,7 +322,15 @@ class Recoded:
             block = bytes(self._stream.read(size))
             try:
                 text = self._decoder.decode(block, final=not block)
-            except UnicodeDecodeError as fault:
-                raise InputError(f"The file is not in the encoding {self._encoding!r}: {fault}") from fault
+            except UnicodeError as fault:
+                marked = ""
+                if "BOM" in str(fault):
+                    marked = (
+                        " Without a byte-order mark, say encoding='utf-16-le' (as Windows writes it) or "
+                        "'utf-16-be'; or is it UTF-8?"
+                    )
+                raise InputError(
+                    f"The file is not in the encoding {self._encoding!r}: {fault}.{marked}"
+                ) from fault
             if text or not block:
                 return text.encode("utf-8", "surrogateescape")

@@ -7,12 +7,14 @@ line by line, so that the odd row becomes a reject with its line number and the 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gc
 import io
 import itertools
 import json
 import re
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
@@ -78,6 +80,9 @@ _RAW: Final = 1_000
 _SEPARATORS: Final = ",;\t|"
 _BOM: Final = b"\xef\xbb\xbf"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_LOOKED_AT: Final = 1 << 16
+_FEW: Final = 8
+_SHOWN: Final = 60
 
 
 @dataclass(frozen=True)
@@ -577,7 +582,7 @@ def _from_lists(source: dict[str, Any]) -> pa.Table:
 
 def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
     with file.open() as stream:
-        text = _as_utf8(stream, written.encoding)
+        text = _as_utf8(stream, written.encoding, file.shown)
         if written.escaped:
             text = _Escaped(text)  # type: ignore[assignment]
         blocks = _Blocks(text, _CSV_BLOCK, written.quote.encode())
@@ -586,6 +591,7 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
             raise InputError(f"{file.shown!r} is empty: not even a header line tells its columns.")
         sep = written.sep or ("\t" if file.is_tab_separated else _separator(start, written.quote, file.shown))
         named = (list(written.names), 0) if written.names else _header(start, sep, written, file.shown)
+        _refuse_other_separator(named[0], sep, file.shown)
         parser = _CsvParser(file.shown, written, sep, *named)
         any_rows = False
         line = 1
@@ -606,17 +612,65 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
             yield ColumnRows(file.shown, schema.empty_table(), np.zeros(0, np.int64), sep)
 
 
-def _as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
-    """The stream in UTF-8, without a byte-order mark."""
-    head = bytes(stream.read(3))
+def _refuse_other_separator(columns: Sequence[str], sep: str, file: str) -> None:
+    """Stop where all names stand in one column, because another sign is between them."""
+    others = [one for one in _SEPARATORS if one != sep and one in columns[0]]
+    if len(columns) == 1 and others:
+        raise InputError(
+            f"The header of {file!r} is one column with sep={sep!r}: {columns[0][:_SHOWN]!r}. Did you mean "
+            f"sep={others[0]!r}?"
+        )
+
+
+def _as_utf8(stream: BinaryIO, encoding: str, file: str) -> BinaryIO:
+    """The stream in UTF-8, without a byte-order mark.
+
+    Raises
+    ------
+    InputError
+        It looks like UTF-16, and nothing says so.
+    """
+    head = bytes(stream.read(_LOOKED_AT))
     whole: Any = _Chained(head, stream)
     if head.startswith(_UTF16):
         return Recoded(whole, "utf-16")  # type: ignore[return-value]
-    if head == _BOM:
-        return stream
-    if encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig", "ascii"}:
+    if head.startswith(_BOM):
+        return _Chained(head[len(_BOM) :], stream)  # type: ignore[return-value]
+    said = encoding.lower().replace("_", "-")
+    if not said.startswith(("utf-16", "utf-32", "utf16", "utf32")):
+        _refuse_utf16(head, encoding, file)
+        _warn_of_utf8(head, said, file)
+    if said in {"utf-8", "utf8", "utf-8-sig", "ascii"}:
         return whole  # type: ignore[no-any-return]
     return Recoded(whole, encoding)  # type: ignore[return-value]
+
+
+def _refuse_utf16(head: bytes, encoding: str, file: str) -> None:
+    """Stop where every other byte is zero, as in western text in UTF-16."""
+    zeros = {one: head[place::2].count(0) for place, one in enumerate(("utf-16-be", "utf-16-le"))}
+    likely = max(zeros, key=lambda one: zeros[one])
+    if len(head) > _FEW and zeros[likely] > len(head) / 4:
+        raise InputError(
+            f"{file!r} is not in the encoding {encoding!r}: it looks like UTF-16 without a byte-order mark. "
+            f"Say encoding={likely!r}."
+        )
+
+
+def _warn_of_utf8(head: bytes, said: str, file: str) -> None:
+    """Tell where text that is said to be in an encoding of one byte per letter is UTF-8 beyond doubt."""
+    if said in {"utf-8", "utf8", "utf-8-sig", "ascii"} or head.isascii():
+        return
+    if not codecs.lookup(said).name.startswith(("cp125", "iso8859", "mac")):
+        return
+    try:
+        head[: head.rfind(b"\n") + 1].decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    warnings.warn(
+        f"{file} is said to be in {said}, but reads as UTF-8 without a fault: names with accents may come "
+        "out wrong. Leave out encoding= if they do.",
+        stacklevel=2,
+    )
 
 
 class _Escaped:
@@ -783,7 +837,8 @@ def column_names(head: Sequence[Sequence[str]], file: str) -> list[str]:
     names = [name or f"column {place}" for place, name in enumerate(joined, start=1)]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise InputError(f"The header of {file!r} names the column {doubled[0]!r} twice.")
+        several = "" if len(head) > 1 else " If several rows name the columns, say header_rows=."
+        raise InputError(f"The header of {file!r} names the column {doubled[0]!r} twice.{several}")
     return names
 
 
@@ -818,7 +873,10 @@ class _CsvParser:
         """What is wrong with cells that hold bytes of no meaning in the encoding."""
         if all(cell.isascii() or not _surrogate(cell) for cell in cells):
             return None
-        return f"bytes that are no text in {self.written.encoding}; say encoding= if the file has another"
+        return (
+            f"bytes that are no text in {self.written.encoding}; say encoding= if the file has another, "
+            "perhaps 'windows-1252'"
+        )
 
     def _width_reason(self, width: int) -> str:
         there = "there should be" if self.written.names else "the header has"
@@ -946,7 +1004,7 @@ def _json_blocks(
     file: InputFile, written: CsvFormat, size: int, parsed: Callable[[str, bytes, int], Rows]
 ) -> Iterator[Rows]:
     with file.open() as stream:
-        blocks = _Blocks(_as_utf8(stream, written.encoding), size)
+        blocks = _Blocks(_as_utf8(stream, written.encoding, file.shown), size)
         start = blocks.peek().lstrip()
         if start.startswith(b"["):
             yield from _array_rows(file.shown, blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -168,7 +169,7 @@ def _exported(
     """The orders of the admin's file, in which an order takes a row for each of its items."""
     names = [row.get("Name") for row in rows]
     starts = [place for place in range(len(rows)) if not place or names[place] != names[place - 1]]
-    for begin, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+    for begin, end in pairwise([*starts, len(rows)]):
         cells: dict[str, Any] = {}
         for row in rows[begin:end]:
             cells = row | cells  # what is said of the order stands on its first row

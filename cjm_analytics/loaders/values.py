@@ -213,7 +213,11 @@ def _with_nul(values: pa.Array, column: str) -> dict[int, str]:
 
 
 def numbers(array: pa.Array, *, column: str, decimal: str = ".") -> Cells:
-    """Numbers as float64; text is read with the given decimal sign, and nothing is guessed."""
+    """Numbers as float64; text is read with the given decimal sign, and nothing is guessed.
+
+    Thousands may be set off by the other sign where that can mean nothing else: `1.234,50`, and `1.234` where
+    the decimal sign was said to be the comma; `1,234.50`, but not `1,234`.
+    """
     if pa.types.is_boolean(array.type):
         array = pc.cast(array, pa.int8())
     if not pa.types.is_string(array.type):
@@ -222,7 +226,7 @@ def numbers(array: pa.Array, *, column: str, decimal: str = ".") -> Cells:
         values = pc.cast(array, pa.float64())
         return _finite(values, array, column)
     words = trimmed(array)
-    dotted = words if decimal == "." else pc.replace_substring(words, decimal, ".")
+    dotted = _with_point(words, decimal)
     try:
         return _finite(pc.cast(dotted, pa.float64()), words, column)
     except pa.ArrowInvalid:
@@ -233,9 +237,30 @@ def numbers(array: pa.Array, *, column: str, decimal: str = ".") -> Cells:
         refused = pc.fill_null(pc.invert(fits), False).to_numpy(zero_copy_only=False)
         wrong = {
             int(row): f"{column} is no number: {_short(words[int(row)].as_py())!r}"
+            + _other_sign(words[int(row)].as_py(), decimal)
             for row in np.flatnonzero(refused)
         }
         return Cells(found.values, {**found.wrong, **wrong})
+
+
+def _with_point(words: pa.Array, decimal: str) -> pa.Array:
+    """Numbers with a point as decimal sign, thousands run together; what is none stays none."""
+    other, point = (",", r"\.") if decimal == "." else (r"\.", ",")
+    if pc.any(pc.match_substring(words, other[-1])).as_py():
+        behind = rf"{point}\d*" if decimal == "." else rf"(?:{point}\d*)?"
+        grouped = pc.match_substring_regex(words, rf"^[+-]?\d{{1,3}}(?:{other}\d{{3}})+{behind}$")
+        # A sign that is left means that the text is no number: two of them are none in any case.
+        odd = pc.replace_substring(words, other[-1], other[-1] * 2)
+        words = pc.if_else(grouped, pc.replace_substring(words, other[-1], ""), odd)
+    return words if decimal == "." else pc.replace_substring(words, ",", ".")
+
+
+def _other_sign(text: str, decimal: str) -> str:
+    """What to say of a text that is a number with the other decimal sign."""
+    other = "," if decimal == "." else "."
+    if not re.fullmatch(rf"[+-]?[\d{decimal}]*\d[{other}]\d+", text):
+        return ""
+    return f" (the decimal sign is {decimal!r}; say decimal={other!r} if it is the other)"
 
 
 def _finite(values: pa.Array, shown: pa.Array, column: str) -> Cells:

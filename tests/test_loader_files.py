@@ -1,0 +1,209 @@
+"""The files that people really have, end to end, by the generic loader and by a vendor's."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import openpyxl
+import pytest
+
+import cjm_analytics as cjm
+from cjm_analytics import InputError, loaders
+
+COLUMNS = ["Name", "Email", "Financial Status", "Created at", "Total", "Currency", "Source", "Lineitem name"]
+ROWS = [
+    ["#1001", "zoë@example.com", "paid", "2026-03-01 10:00:00 +0100", "1.234,50", "EUR", "web", "Tee – süß"],
+    ["#1002", "ann@example.com", "paid", "2026-03-02 10:00:00 +0100", "9,90", "EUR", "web", "Dose; rund"],
+    ["#1003", "bob@example.com", "paid", "2026-03-03 10:00:00 +0100", "12", "EUR", "pos", "„Tee“\nlose"],
+]  # fmt: skip
+EXPECTED = [
+    ("anonymous:email:ann@example.com", "2026-03-02 09:00", 9.9, "Dose; rund"),
+    ("anonymous:email:bob@example.com", "2026-03-03 09:00", 12.0, "„Tee“\nlose"),
+    ("anonymous:email:zoë@example.com", "2026-03-01 09:00", 1234.5, "Tee – süß"),
+]
+AS_TABLE = {
+    "email": "Email",
+    "timestamp": "Created at",
+    "event": "=order_placed",
+    "value": "Total",
+    "timestamp_format": "%Y-%m-%d %H:%M:%S %z",
+    "name": "shopify",
+    "kind": "order",
+}
+LOAD = {
+    "table": lambda path, **options: loaders.table(path, **AS_TABLE, **options),
+    "vendor": loaders.shopify,
+}
+
+
+def csv_text(rows=ROWS, columns=COLUMNS, end="\r\n"):
+    return "".join(";".join(f'"{cell}"' for cell in row) + end for row in [columns, *rows])
+
+
+ENCODINGS = {
+    "utf-8": ("utf-8", b"", {}),
+    "utf-8 with BOM": ("utf-8", b"\xef\xbb\xbf", {}),
+    "utf-16-le with BOM": ("utf-16-le", b"\xff\xfe", {}),
+    "utf-16-be with BOM": ("utf-16-be", b"\xfe\xff", {}),
+    "utf-16-le": ("utf-16-le", b"", {"encoding": "utf-16-le"}),
+    "utf-16-be": ("utf-16-be", b"", {"encoding": "utf-16-be"}),
+    "windows-1252": ("windows-1252", b"", {"encoding": "windows-1252"}),
+}
+EVERY = pytest.mark.parametrize("by", list(LOAD))
+
+
+def read(by, path, **options):
+    events = cjm.ingest(LOAD[by](path, **options), now="2026-06-01", progress=False)
+    frame = events.to_frame(["customer_id", "timestamp", "event", "value", "properties"])
+    frame = frame[frame["event"] == "order_placed"]
+    item = frame["properties"].map(lambda text: _item(text, by))
+    times = frame["timestamp"].dt.strftime("%Y-%m-%d %H:%M")
+    return list(zip(frame["customer_id"], times, frame["value"], item, strict=True))
+
+
+def _item(text, by):
+    import json
+
+    said = json.loads(text)
+    return said["Lineitem name"] if by == "table" else said["line_items"][0]["name"]
+
+
+@EVERY
+@pytest.mark.parametrize("written", list(ENCODINGS))
+def test_semicolons_decimal_commas_and_every_encoding(by, written, tmp_path):
+    encoding, before, told = ENCODINGS[written]
+    path = tmp_path / "orders_export.csv"
+    path.write_bytes(before + csv_text().encode(encoding))
+    assert read(by, path, decimal=",", **told) == EXPECTED
+
+
+@EVERY
+@pytest.mark.parametrize("written", list(ENCODINGS))
+@pytest.mark.parametrize("size", [300, 333, 1_001])
+def test_a_file_in_blocks_is_the_whole_file(by, written, size, tmp_path, monkeypatch):
+    encoding, before, told = ENCODINGS[written]
+    path = tmp_path / "orders_export.csv"
+    rows = [[f"#{number}", f"u{number % 7}@example.com", *ROWS[number % 3][2:]] for number in range(60)]
+    path.write_bytes(before + csv_text(rows).encode(encoding))
+    whole = read(by, path, decimal=",", **told)
+    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.rows"], "_CSV_BLOCK", size)
+    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.rows"], "_LOOKED_AT", 8)
+    assert len(whole) == 60
+    assert read(by, path, decimal=",", **told) == whole
+
+
+@EVERY
+def test_a_workbook(by, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(COLUMNS)
+    for row, value in zip(ROWS, (1234.5, 9.9, 12), strict=True):
+        book.active.append([*row[:4], value, *row[5:]])
+    book.save(tmp_path / "orders_export.xlsx")
+    assert read(by, tmp_path / "orders_export.xlsx") == EXPECTED
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_three_header_rows(kind, tmp_path):
+    head = [
+        ["StartDate", "EndDate", "Q1", "", "ExternalReference"],
+        ["Start", "Ende", "Wie wahrscheinlich …?", "Warum?", "Kunde"],
+        ["{id}", "{id}", "{QID1}", "{QID1}", "{ref}"],
+    ]
+    rows = [["", "2026-03-01 10:00", "9,5", "gut; schnell", "u1"], ["", "2026-03-02 10:00", "7", "", "u2"]]
+    path = tmp_path / f"answers.{kind}"
+    if kind == "csv":
+        path.write_bytes(csv_text([*head[1:], *rows], head[0]).encode("utf-16"))
+    else:
+        book = openpyxl.Workbook()
+        for row in [*head, *rows]:
+            book.active.append(row)
+        book.save(path)
+    answers = loaders.table(
+        path,
+        customer="ExternalReference / Kunde / {ref}",
+        timestamp="EndDate / Ende / {id}",
+        event="=answer",
+        score="Q1 / Wie wahrscheinlich …? / {QID1}",
+        comment="Q1 / Warum? / {QID1}",
+        header_rows=3,
+        decimal=",",
+        tz="Europe/Berlin",
+    )
+    frame = cjm.ingest(answers, now="2026-06-01", progress=False).to_frame(
+        ["customer_id", "score", "comment"]
+    )
+    assert frame["score"].tolist() == [9.5, 7.0]
+    assert frame["comment"].tolist() == ["gut; schnell", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "value"),
+    [
+        ("1.234,50", ",", 1234.5),
+        ("-1.234.567", ",", -1234567),
+        ("1.234", ",", 1234),  # the comma is the decimal sign: a point can only set off thousands
+        ("1234,5", ",", 1234.5),
+        ("1.5", ",", None),
+        ("12.34,5", ",", None),
+        ("1,234.50", ".", 1234.5),
+        ("1,234", ".", None),  # one thousand or one and a bit: nobody said
+        ("9,90", ".", None),
+        ("1.234.5", ".", None),
+    ],
+)
+def test_thousands_are_run_together_only_where_they_can_be_nothing_else(text, decimal, value):
+    row = {"who": ["a"], "when": ["2026-03-01"], "what": ["x"], "paid": [text]}
+    source = loaders.table(
+        row, customer="who", timestamp="when", event="what", value="paid", tz="UTC", decimal=decimal
+    )
+    batch = next(source.batches())
+    if value is None:
+        (reason,) = batch.rejects["reason"].to_pylist()
+        assert reason.startswith(f"paid is no number: {text!r}")
+        assert (f"the decimal sign is {decimal!r}" in reason) == (text in {"1.5", "1,234", "9,90"})
+    else:
+        assert [float(one) for one in batch.events["value"].to_pylist()] == [value]
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("encoding", "options", "said"),
+    [
+        ("utf-16-le", {}, r"looks like UTF-16 without a byte-order mark. Say encoding='utf-16-le'"),
+        ("utf-16-be", {}, r"looks like UTF-16 without a byte-order mark. Say encoding='utf-16-be'"),
+        (
+            "utf-16-le",
+            {"encoding": "windows-1252"},
+            r"not in the encoding 'windows-1252': it looks like UTF-16",
+        ),
+        ("utf-8", {"encoding": "utf-16"}, r"say encoding='utf-16-le' .* or is it UTF-8\?"),
+        ("windows-1252", {}, r"no text in utf-8; say encoding= .* perhaps 'windows-1252'"),
+        ("utf-8", {"sep": ",", "decimal": "."}, r"is one column with sep=','.* Did you mean sep=';'\?"),
+        ("utf-8", {"sep": "|"}, r"is one column with sep='\|'.* Did you mean sep=';'\?"),
+        ("utf-8", {"decimal": "."}, r"no number: '9,90' \(the decimal sign is '.'; say decimal=','"),
+    ],
+)
+def test_a_wrong_encoding_separator_or_sign_is_told_with_what_to_say(by, encoding, options, said, tmp_path):
+    path = tmp_path / "orders_export.csv"
+    path.write_bytes(csv_text().encode(encoding))
+    with pytest.raises(InputError, match=said):
+        read(by, path, **{"decimal": ",", **options})
+
+
+def test_text_that_is_utf8_beyond_doubt_is_not_taken_for_another_silently(tmp_path):
+    path = tmp_path / "orders_export.csv"
+    path.write_text(csv_text(), encoding="utf-8")
+    with pytest.warns(UserWarning, match="said to be in windows-1252, but reads as UTF-8"):
+        read("table", path, decimal=",", encoding="windows-1252")
+    path.write_text(csv_text([[*row[:7], "Tee"] for row in ROWS[1:]]), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(read("table", path, decimal=",", encoding="windows-1252")) == 2
+
+
+def test_names_that_repeat_hint_at_several_header_rows(tmp_path):
+    path = tmp_path / "answers.csv"
+    path.write_text("Q1;Q1\nscore;why\n")
+    with pytest.raises(InputError, match=r"names the column 'Q1' twice\. If several rows name the columns"):
+        loaders.table(path, customer="Q1", timestamp="Q1", event="Q1")
