@@ -17,7 +17,7 @@ from cjm_analytics.errors import InputError
 from cjm_analytics.far_path import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,6 +33,7 @@ __all__ = [
     "RecodedColumns",
     "as_numpy",
     "dotted",
+    "remembered",
     "set_memory_budget",
 ]
 
@@ -89,11 +90,17 @@ class FileColumns:
     def names(self) -> tuple[str, ...]:
         return self._footer[1]
 
+    @property
+    def remarks(self) -> Mapping[bytes, bytes]:
+        """What the writer of the file noted in its footer."""
+        return self._footer[2]
+
     @cached_property
-    def _footer(self) -> tuple[int, tuple[str, ...]]:
-        """Number of rows, and names; files never change once written."""
+    def _footer(self) -> tuple[int, tuple[str, ...], Mapping[bytes, bytes]]:
+        """Number of rows, names, and remarks; files never change once written."""
         with pq.ParquetFile(opened(self.path)) as file:
-            return int(file.metadata.num_rows), tuple(file.schema_arrow.names)
+            remarks = file.metadata.metadata or {}
+            return int(file.metadata.num_rows), tuple(file.schema_arrow.names), remarks
 
     def read(self, names: Sequence[str]) -> pa.Table:
         table = _CACHE.read(self.path, names)
@@ -239,6 +246,15 @@ class _ColumnCache:
                 self._hold(keys[name], found[name])
         return pa.table({name: found[name] for name in keys})
 
+    def made(self, key: tuple[str, str], make: Callable[[], NDArray[Any]]) -> pa.ChunkedArray:
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        column = pa.chunked_array([pa.array(make())])
+        self._hold(key, column)
+        return column
+
     def _hold(self, key: tuple[str, str], column: pa.ChunkedArray) -> None:
         with self._lock:
             if key in self._held or column.nbytes > self.budget:
@@ -295,6 +311,11 @@ def set_memory_budget(size: int | str) -> None:
     with _CACHE._lock:  # noqa: SLF001 - the cache is this module's own
         _CACHE.budget = int(budget)
         _CACHE.shrink()
+
+
+def remembered(owner: str, name: str, make: Callable[[], NDArray[Any]]) -> pa.ChunkedArray:
+    """A column that its owner makes: kept within the memory budget, or made again when next asked for."""
+    return _CACHE.made((owner, name), make)
 
 
 def as_numpy(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.columns import MemoryColumns, as_numpy
-from cjm_analytics.durations import DAY, microseconds
 from cjm_analytics.errors import InputError, ModelError
 from cjm_analytics.events.partition import EventPartition
 from cjm_analytics.events.store import Events
@@ -35,7 +33,9 @@ from cjm_analytics.journeys import (
 )
 from cjm_analytics.meaning import KEPT, MERGED, REASONS, machine_of, meaning_of
 from cjm_analytics.model import JourneyModel
+from cjm_analytics.plain import are_plain, plain_journeys
 from cjm_analytics.progress import progress_bar
+from cjm_analytics.sessions import Rows, SessionRules
 from cjm_analytics.surveys import Log, SurveyDraft, answers_in
 
 if TYPE_CHECKING:
@@ -192,13 +192,15 @@ def sessionize(
     """
     plan = _Plan(
         model=_model(model),
-        sessions=_SessionRules.of(timeout, midnight, max_length, campaign=campaign, by_device=by_device,
+        sessions=SessionRules.of(timeout, midnight, max_length, campaign=campaign, by_device=by_device,
                                   vendor=vendor_sessions),
         include_bots=include_bots,
         observation_start=_events(events).observation_start,
     )  # fmt: skip
     if threads is not None and threads < 1:
         raise InputError(f"threads={threads} must be at least 1.")
+    if model is None and to is None and are_plain(events):
+        return plain_journeys(events, plan.sessions)
     by_account = model is not None and model.journeys.unit == "account"
     partitions = _by_account(events) if by_account else events.partitions
     bar = progress_bar("sessionizing", unit="events", total=len(events), show=progress)
@@ -259,91 +261,12 @@ def _in_threads(work: Callable[[T], R], over: Iterable[T], threads: int | None) 
 # ── the plan ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
-class _SessionRules:
-    """When a new session begins; lengths in microseconds, `max_length` 0: no limit."""
-
-    timeout: int
-    midnight: str | None
-    max_length: int
-    campaign: bool
-    by_device: bool
-    vendor: bool
-
-    @classmethod
-    def of(
-        cls,
-        timeout: Duration,
-        midnight: str | None,
-        max_length: Duration | None,
-        *,
-        campaign: bool,
-        by_device: bool,
-        vendor: bool,
-    ) -> _SessionRules:
-        if midnight is not None:
-            try:
-                ZoneInfo(midnight)
-            except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as error:
-                raise InputError(
-                    f"midnight={midnight!r} is no time zone. Write one such as 'Europe/Berlin' or 'UTC'."
-                ) from error
-        return cls(
-            timeout=microseconds(timeout, name="timeout", positive=False),
-            midnight=midnight,
-            max_length=microseconds(max_length, name="max_length") if max_length is not None else 0,
-            campaign=campaign,
-            by_device=by_device,
-            vendor=vendor,
-        )
-
-    def number(self, log: Log, meaning: Meaning) -> NDArray[np.int32]:
-        """The session of each event within its customer."""
-        from cjm_analytics.kernels.sessions import number_sessions
-
-        if not meaning.digital.any():
-            return np.full(len(log.time), -1, dtype=np.int32)
-        nothing = np.zeros(0, dtype=np.int32)
-        session: NDArray[np.int32] = number_sessions(
-            log.offsets,
-            log.time,
-            meaning.digital[log.kind],
-            _codes(log, "anonymous_id") if self.by_device else nothing,
-            _codes(log, "session_id") if self.vendor else nothing,
-            _local_days(log.time, self.midnight) if self.midnight is not None else nothing,
-            _codes(log, "utm_campaign") if self.campaign else nothing,
-            self.timeout,
-            self.max_length,
-        )
-        return session
-
-
-def _codes(log: Log, name: str) -> NDArray[np.int32]:
-    """A column of the log as codes, −1 for missing; an empty array where all are missing."""
-    column = log.columns.read([name]).column(name)
-    if column.null_count == len(column):
-        return np.zeros(0, dtype=np.int32)
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    column = column.unify_dictionaries()
-    parts = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    codes: NDArray[np.int32] = np.concatenate(parts).astype(np.int32, copy=False)
-    return codes if log.row is None else codes[log.row]
-
-
-def _local_days(time: NDArray[np.int64], timezone: str) -> NDArray[np.int32]:
-    stamps = pa.array(time).cast(pa.timestamp("us", tz=timezone))
-    local: NDArray[np.int64] = pc.local_timestamp(stamps).cast(pa.int64()).to_numpy()
-    days: NDArray[np.int32] = (local // DAY).astype(np.int32)
-    return days
-
-
 @dataclass(frozen=True, eq=False)
 class _Plan:
     """All that one partition needs to know."""
 
     model: JourneyModel | None
-    sessions: _SessionRules
+    sessions: SessionRules
     include_bots: bool
     observation_start: int
 
@@ -522,7 +445,9 @@ def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
             {
                 "kind": log.kind,
                 "stage": run.stage,
-                "session": plan.sessions.number(log, meaning),
+                "session": plan.sessions.number(
+                    Rows(columns, log.row), log.offsets, log.time, meaning.digital[log.kind]
+                ),
                 "time": log.time,
             }
         ),

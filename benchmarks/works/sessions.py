@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 from ours import forget
 from place import clickhouse_session
 
@@ -11,22 +14,29 @@ GAP = 30 * 60_000_000
 ROUNDS = 5
 
 
-def disk(place):
-    import numpy as np
+@dataclass(frozen=True)
+class Numbered:
+    """A question to each partition: the number of its sessions, and the sum of their numbers."""
 
+    def map(self, partition):
+        session = partition.event("session")
+        last = np.maximum.reduceat(session, partition.offsets[:-1])
+        return np.array([len(last) + last.sum(dtype=np.int64), session.sum(dtype=np.int64)])
+
+    def finalize(self, partial):
+        return partial.tolist()
+
+
+def disk(place):
     import cjm_analytics as cjm
+    from cjm_analytics.engine import run
 
     def ask():
         forget()
         journeys = cjm.sessionize(cjm.open_events(place.events), progress=False)
-        numbers = [partition.event("session") for partition in journeys.partitions]
-        return [_sessions(journeys), sum(int(own.sum(dtype=np.int64)) for own in numbers)]
+        return run(Numbered(), journeys, None)
 
     return ask
-
-
-def _sessions(journeys) -> int:
-    return sum(len(partition.units("session").customer) for partition in journeys.partitions)
 
 
 def merge_tree(place):

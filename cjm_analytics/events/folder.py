@@ -345,14 +345,23 @@ class Folder:
         finally:
             shutil.rmtree(path, ignore_errors=True)
 
-    def write(self, name: str, tables: Iterable[pa.Table], schema: pa.Schema, **options: Any) -> File:  # noqa: ANN401
-        """Write one durable Parquet file; each table becomes a row group."""
+    def write(
+        self,
+        name: str,
+        tables: Iterable[pa.Table],
+        schema: pa.Schema,
+        *,
+        remarks: Mapping[str, str] | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> File:
+        """Write one durable Parquet file; each table becomes a row group, remarks stand in the footer."""
         rows = 0
         with self._new_file(name) as file:
             with pq.ParquetWriter(file, schema, **options) as writer:
                 for table in tables:
                     writer.write_table(table, row_group_size=max(table.num_rows, 1))
                     rows += table.num_rows
+                writer.add_key_value_metadata(dict(remarks or {}))
             size = file.tell()
         return File(name, rows, size)
 

@@ -27,7 +27,7 @@ from cjm_analytics.events.identity import Identity
 from cjm_analytics.events.intake import CODED_COLUMNS, Limits
 from cjm_analytics.events.marking import Marking, Run, mark
 from cjm_analytics.events.marks import NO_RULES, BotRules, Internal, Rules
-from cjm_analytics.events.partition import EventColumns, EventPartition
+from cjm_analytics.events.partition import EventColumns, EventPartition, lengths_remark
 from cjm_analytics.events.report import IngestReport, Marked, SourceAccount
 from cjm_analytics.events.scatter import BINS
 from cjm_analytics.events.stitching import CONFLICTS, OWNERS, PERSONS, Stitching
@@ -567,13 +567,15 @@ def _n_buckets(n_rows: int, n_bytes: int) -> int:
 
 
 def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
-    schema = bucket.table.schema
+    schema = bucket.table.schema.remove_metadata()
+    _, offsets = EventPartition.of(bucket.table, schema).customers()
     # What is delta-packed is as small as it gets: no compression on top.
     delta = [name for name in _DELTA if name in schema.names]
     file = folder.write(
         path,
         bucket.row_groups(_ROWS_PER_GROUP),
         schema,
+        remarks=lengths_remark(np.diff(offsets)),
         write_statistics=[name for name in _TOLD if name in schema.names],
         use_dictionary=[name for name in schema.names if name not in delta],
         column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from cjm_analytics.columns import MemoryColumns, dotted
+from cjm_analytics.columns import FileColumns, MemoryColumns, dotted
 from cjm_analytics.errors import StoreError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -19,9 +21,23 @@ if TYPE_CHECKING:
 
     from cjm_analytics.columns import Columns
 
-__all__ = ["EventColumns", "EventPartition"]
+__all__ = ["EventColumns", "EventPartition", "lengths_remark"]
 
 _DOTTED = "properties."
+_LENGTHS = b"cjm.events_per_customer"
+
+
+def lengths_remark(lengths: NDArray[np.int64]) -> dict[str, str]:
+    """What the footer of a file of sorted events says of its customers: how many events each has."""
+    plain = lengths.astype("<i4").tobytes()
+    packed = base64.b64encode(pa.compress(plain, codec="zstd", asbytes=True)).decode()
+    return {_LENGTHS.decode(): f"{len(plain)}:{packed}"}
+
+
+def _unpacked(remark: bytes) -> NDArray[np.int32]:
+    size, packed = remark.split(b":")
+    plain = pa.decompress(base64.b64decode(packed), int(size), codec="zstd", asbytes=True)
+    return np.frombuffer(plain, "<i4")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +102,15 @@ class EventColumns:
         with self._told_if_damaged():
             return self.held.names
 
+    @property
+    def lengths(self) -> NDArray[np.int32] | None:
+        """How many rows each customer has, in their order; None where the file does not say it."""
+        if not isinstance(self.held, FileColumns) or self.held.rows is not None:
+            return None
+        with self._told_if_damaged():
+            remark = self.held.remarks.get(_LENGTHS)
+        return None if remark is None else _unpacked(remark)
+
     def take(self, rows: NDArray[np.int64]) -> Columns:
         return EventColumns(self.held.take(rows), self.schema, len(rows), self.place)
 
@@ -136,6 +161,16 @@ class EventPartition:
     @property
     def n_rows(self) -> int:
         return self.columns.n_rows
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Customer i is the rows `offsets[i]:offsets[i + 1]`; ids are read only if they must be."""
+        lengths = self.columns.lengths
+        if lengths is None:
+            return self.customers()[1]
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return offsets
 
     def customers(self) -> tuple[pa.Array, NDArray[np.int64]]:
         """The customers' ids in order, and offsets: customer i is the rows `offsets[i]:offsets[i + 1]`."""

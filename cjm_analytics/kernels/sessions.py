@@ -10,7 +10,22 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["number_sessions"]
+__all__ = ["number_by_gap", "number_sessions"]
+
+
+@njit(nogil=True, cache=True)
+def number_by_gap(offsets: NDArray[np.int64], time: NDArray[np.int64], timeout: int) -> NDArray[np.int32]:
+    """What `number_sessions` finds where all events are digital and only the gap counts."""
+    session = np.empty(len(time), dtype=np.int32)
+    for customer in range(len(offsets) - 1):
+        number = 0
+        first, end = np.uint64(offsets[customer]), np.uint64(offsets[customer + 1])
+        last = time[first]
+        for row in range(first, end):
+            number += time[row] - last > timeout
+            last = time[row]
+            session[row] = number
+    return session
 
 
 @njit(nogil=True, cache=True)
