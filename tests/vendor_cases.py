@@ -487,7 +487,7 @@ CASES = [
             {
                 "timestamp": time,
                 "event": event,
-                "anonymous_id": "email:ada@example.com",
+                "anonymous_id": "salesforce:003000000000001AAA",
                 "actor": "company",
                 "stage": stage,
                 "time_quality": "exact",

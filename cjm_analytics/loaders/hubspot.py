@@ -628,13 +628,13 @@ def hubspot(
     =========================== ============================================ =================================
 
     An event belongs to a contact: `user_id` is the property that `user_id=` names, else `anonymous_id` is
-    `email:<address>`, or `hubspot:<id>`; `account_id` is the company. Contacts that were merged
-    (`hs_merged_object_ids`, `contact_merge_audit`) are the one that is left, and are reported as identity
-    links, too. Answers have `instrument` (nps, csat, ces, …), `score` and its scale, `survey_id` and
-    `comment`. `actor` is `company` for what staff and their machines did: stages, owners, outbound calls and
-    mails, mails sent; opened mails, clicks, forms, meetings, tickets and answers are the customer's. A stage
-    is the column `stage`, a deal's id `deal_id`; `value` is the amount of deals won. Properties of contacts
-    become attributes of the customer.
+    `hubspot:<id>`, which is linked to the address (email events only know that); `account_id` is the
+    company. Contacts that were merged (`hs_merged_object_ids`, `contact_merge_audit`) are the one that is
+    left, and are reported as identity links, too. Answers have `instrument` (nps, csat, ces, …), `score`
+    and its scale, `survey_id` and `comment`. `actor` is `company` for what staff and their machines did:
+    stages, owners, outbound calls and mails, mails sent; opened mails, clicks, forms, meetings, tickets
+    and answers are the customer's. A stage is the column `stage`, a deal's id `deal_id`; `value` is the
+    amount of deals won. Properties of contacts become attributes of the customer.
 
     **Traps.** An engagement has three times, of which only `hs_timestamp` is that of the contact: what was
     imported was created years later. What the ids of stages mean is told by the table of pipelines' stages,

@@ -376,9 +376,9 @@ def intercom(
     ========================== ===========================================================================
 
     A conversation belongs to its first contact: `user_id` is the contact's `external_id` (the id in the
-    shop's own systems), else `anonymous_id` is `email:<address>`, or `intercom:<id>`; contacts give links
-    between them. `ticket_id` is the conversation, `account_id` the company, `channel` comes from the source
-    (chat, email, phone, social, app). `actor` tells who acted: `customer`, `company`, or `system` for bots.
+    shop's own systems), else `anonymous_id` is `intercom:<id>`; both are linked to the address.
+    `ticket_id` is the conversation, `account_id` the company, `channel` comes from the source (chat,
+    email, phone, social, app). `actor` tells who acted: `customer`, `company`, or `system` for bots.
     `source_kind` is `support`, of ratings `survey`, of data events `clickstream`.
 
     **Traps.** A rating has two times, and `created_at` is that of the question: a rating that was asked for
@@ -416,6 +416,6 @@ def intercom(
     ...     {"type": "email", "author": {"type": "user", "id": "5ba68", "email": "ada@example.com"}}]}
     >>> batch = next(cjm.loaders.intercom(rows).batches())
     >>> batch.events.select(["anonymous_id", "event", "channel"]).to_pylist()
-    [{'anonymous_id': 'email:ada@example.com', 'event': 'conversation_started', 'channel': 'email'}]
+    [{'anonymous_id': 'intercom:5ba68', 'event': 'conversation_started', 'channel': 'email'}]
     """
     return _INTERCOM.stream(source, keep=keep, name=name, format=format)

@@ -1,4 +1,4 @@
-"""Who a contact of a customer system is: one of the shop's users, else an address, else a number."""
+"""Who a contact of a customer system is: one of the shop's users, else the system's own number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class People:
     user_id : str
         Its column with the id that the shop's other systems use.
     email : str
-        Its column with the address.
+        Its column with the address; it is linked to the number, not used in its place: two contacts of one
+        address may be two persons.
     """
 
     system: str
@@ -46,10 +47,8 @@ class People:
         return looked_up(self.side, key, self.user_id)
 
     def alias(self, key: Where, *others: Where) -> Saying:
-        """Address, else number, of a contact who is no known user; `others` come before the number."""
-        address = joined("=email", looked_up(self.side, key, self.email))
-        best = first(address, *others, self.number(key))
-        return whenever(unless(filled(self.user(key))), best)
+        """The number of a contact who is no known user; without a key the first of `others`."""
+        return whenever(unless(filled(self.user(key))), first(self.number(key), *others))
 
     def best(self, key: Where, *others: Where) -> Saying:
         """The id by which events name a contact."""

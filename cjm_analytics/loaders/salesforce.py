@@ -199,7 +199,7 @@ def _who(*keys: Where, account: Where = "account_id", address: Where = "=") -> d
     """A contact or lead, by the first key that is there; an address; or else only a company."""
     key = _person(*keys)
     user = first(_PEOPLE.user(key), _LEADS.user(key))
-    alias = _PEOPLE.alias(key, joined("=email", looked_up("lead", key, "email")), joined("=email", address))
+    alias = _PEOPLE.alias(key, joined("=email", address))
     company = first(account, looked_up("contact", key, "account_id"))
     return {
         "user_id": user,
@@ -635,13 +635,14 @@ def salesforce(
     ========================= ============================================== =================================
 
     An event belongs to a contact or lead (of a deal: the primary contact of its roles): `user_id` is the
-    field that `user_id=` names, else `anonymous_id` is `email:<address>`, or `salesforce:<id>`; `account_id`
-    is the account, and the only id where there is no contact. A converted lead is its contact, a merged
-    record (`MasterRecordId`) the one that is left; both are reported as identity links, too. `actor` is
-    `company` for what staff did: stages, owners, closings, comments, outbound tasks and mails, campaigns
-    sent. Inbound calls and mails, meetings, cases, leads, responses and orders are the customer's. A deal's
-    stage is the column `stage`, its id `opportunity_id`; `value` is the amount of deals won and of orders;
-    a case's id is `ticket_id`. Fields of contacts and leads become attributes of the customer.
+    field that `user_id=` names, else `anonymous_id` is `salesforce:<id>`, which is linked to the address;
+    `account_id` is the account, and the only id where there is no contact. A converted lead is its
+    contact, a merged record (`MasterRecordId`) the one that is left; both are reported as identity links,
+    too. `actor` is `company` for what staff did: stages, owners, closings, comments, outbound tasks and
+    mails, campaigns sent. Inbound calls and mails, meetings, cases, leads, responses and orders are the
+    customer's. A deal's stage is the column `stage`, its id `opportunity_id`; `value` is the amount of
+    deals won and of orders; a case's id is `ticket_id`. Fields of contacts and leads become attributes of
+    the customer.
 
     **Traps.** Standard fields are known by their names in small letters (`LeadSource` is `lead_source`),
     however the export writes them; custom fields keep theirs. Ids of 15 characters are written out to 18.

@@ -1,0 +1,756 @@
+"""What Salesforce, HubSpot and Intercom tell of objects that change: which event, when, whose, by whom."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+import cjm_analytics as cjm
+from cjm_analytics import loaders
+from cjm_analytics.loaders.source import whole
+from cjm_analytics.loaders.states import changes, day
+from cjm_analytics.schema import INVITE
+
+ANN, BOB = "003000000000001AAA", "003000000000002AAA"
+DEAL = "006000000000001AAA"
+
+
+def folder(path, **tables):
+    """An export: each table a CSV file, or JSON lines where a cell is nested."""
+    path.mkdir(exist_ok=True)
+    for name, rows in tables.items():
+        if any(isinstance(cell, dict | list) for row in rows for cell in row.values()):
+            (path / f"{name}.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            continue
+        with (path / f"{name}.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, list(dict.fromkeys(key for row in rows for key in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def read(stream):
+    batch = whole(stream.batches())
+    assert batch.n_read == batch.events.num_rows + batch.rejects.num_rows + batch.n_excluded
+    return batch
+
+
+def told(batch, *columns):
+    """The events in the order of time, by name and some other columns."""
+    rows = sorted(batch.events.to_pylist(), key=lambda one: (one["timestamp"], one["event"]))
+    return [tuple(row.get(name) for name in ("event", *columns)) for row in rows]
+
+
+def links(batch):
+    return {(one["alias"], one["user_id"], one["kind"]) for one in batch.links.to_pylist()}
+
+
+def deal(**fields):
+    return {
+        "Id": DEAL,
+        "AccountId": "001000000000001AAA",
+        "StageName": "Closed Won",
+        "CloseDate": "2025-03-20",
+        "CreatedDate": "2025-03-01T09:00:00.000Z",
+        "IsClosed": "true",
+        "IsWon": "true",
+        "Amount": "1200",
+        "IsDeleted": "false",
+        **fields,
+    }
+
+
+def step(day_of_march, before, after, field="StageName"):
+    return {
+        "Id": f"017{day_of_march}",
+        "OpportunityId": DEAL,
+        "Field": field,
+        "OldValue": before,
+        "NewValue": after,
+        "CreatedDate": f"2025-03-{day_of_march:02d}T10:00:00.000Z",
+    }
+
+
+# Changes
+
+
+def test_changes_are_those_of_each_object_in_the_order_of_time():
+    rows = [
+        {"deal": "b", "at": "2025-03-02", "stage": "won"},
+        {"deal": "a", "at": "2025-03-03", "stage": "new"},
+        {"deal": "b", "at": "2025-03-01 9:00", "stage": "new"},
+        {"deal": "b", "at": "2025-03-01 10:00", "stage": "new"},
+        {"deal": None, "at": "2025-03-01", "stage": "lost"},
+    ]
+    found = [(one.place, one.before, one.after) for one in changes(rows, "deal", time="at", value="stage")]
+    assert sorted(found) == [(0, "new", "won"), (1, None, "new"), (2, None, "new")]
+
+
+def test_a_date_at_midnight_is_a_day():
+    assert [
+        day(one, " 23:59:59") for one in ("2025-03-20", "2025-03-20 00:00:00", "2025-03-20T08:00:00Z")
+    ] == [
+        "2025-03-20 23:59:59",
+        "2025-03-20 23:59:59",
+        "2025-03-20T08:00:00Z",
+    ]
+    assert day(None) is None
+
+
+# Salesforce
+
+
+def test_the_end_of_a_deal_has_the_time_of_its_history_and_else_the_evening_of_its_close_date(tmp_path):
+    alone = read(loaders.salesforce(folder(tmp_path / "a", Opportunity=[deal()])))
+    assert told(alone, "timestamp", "time_quality", "value", "account_id", "actor") == [
+        (
+            "opportunity_created",
+            datetime(2025, 3, 1, 9, tzinfo=UTC),
+            "exact",
+            None,
+            "001000000000001AAA",
+            "company",
+        ),
+        (
+            "opportunity_won",
+            datetime(2025, 3, 20, 23, 59, 59, tzinfo=UTC),
+            "inferred",
+            1200,
+            "001000000000001AAA",
+            "company",
+        ),
+    ]
+    history = [
+        step(1, "", "", "created"),
+        step(10, "Proposal", "Negotiation"),
+        step(18, "Negotiation", "Closed Won"),
+    ]
+    both = read(
+        loaders.salesforce(folder(tmp_path / "b", Opportunity=[deal()], OpportunityFieldHistory=history))
+    )
+    assert told(both, "timestamp", "time_quality", "value", "stage", "stage_before") == [
+        ("opportunity_created", datetime(2025, 3, 1, 9, tzinfo=UTC), "exact", None, None, None),
+        ("stage_changed", datetime(2025, 3, 10, 10, tzinfo=UTC), "exact", None, "Negotiation", "Proposal"),
+        (
+            "opportunity_won",
+            datetime(2025, 3, 18, 10, tzinfo=UTC),
+            "exact",
+            1200,
+            "Closed Won",
+            "Negotiation",
+        ),
+        ("stage_changed", datetime(2025, 3, 18, 10, tzinfo=UTC), "exact", None, "Closed Won", "Negotiation"),
+    ]
+
+
+def test_which_stage_ends_a_deal_is_told_by_the_list_of_stages(tmp_path):
+    stages = [
+        {"MasterLabel": "Signed", "IsClosed": "true", "IsWon": "true"},
+        {"MasterLabel": "Closed Won", "IsClosed": "false", "IsWon": "false"},
+    ]
+    history = [step(10, "Offer", "Closed Won"), step(11, "Closed Won", "Signed")]
+    batch = read(
+        loaders.salesforce(folder(tmp_path, OpportunityFieldHistory=history, OpportunityStage=stages))
+    )
+    assert batch.events.num_rows == 0
+    assert batch.n_nameless == batch.n_excluded - 2, "a deal without contact and account is nobody's"
+    roles = [{"OpportunityId": DEAL, "ContactId": ANN, "IsPrimary": "true"}]
+    batch = read(loaders.salesforce(folder(tmp_path, OpportunityContactRole=roles)))
+    assert [one for one in told(batch, "stage") if one[0] == "opportunity_won"] == [
+        ("opportunity_won", "Signed")
+    ]
+
+
+def test_the_versions_of_a_copy_tell_the_stage_but_not_quite_when(tmp_path):
+    versions = [
+        {
+            "id": DEAL,
+            "account_id": "001000000000001AAA",
+            "stage_name": stage,
+            "_fivetran_start": f"2025-03-{at} 08:00:00",
+            "created_date": "2025-02-01 08:00:00",
+            "is_deleted": "false",
+        }
+        for at, stage in (("12", "Closed Lost"), ("05", "Offer"), ("09", "Offer"))
+    ]
+    batch = read(loaders.salesforce(folder(tmp_path, opportunity_history=versions)))
+    assert told(batch, "time_quality", "stage") == [
+        ("opportunity_created", "second", None),
+        ("opportunity_lost", "inferred", "Closed Lost"),
+        ("stage_changed", "inferred", "Closed Lost"),
+    ]
+
+
+def test_converted_leads_and_merged_contacts_are_one_person(tmp_path):
+    tables = {
+        "Lead": [
+            {
+                "Id": "00Q000000000001AAA",
+                "Email": "ann@example.com",
+                "Company": "Lamps",
+                "IsConverted": "true",
+                "CreatedDate": "2025-02-01T08:00:00.000Z",
+                "ConvertedDate": "2025-02-03",
+                "ConvertedContactId": BOB,
+                "ConvertedAccountId": "001000000000001AAA",
+                "IsDeleted": "false",
+            }
+        ],
+        "Contact": [
+            {
+                "Id": ANN,
+                "Email": "Ann@Example.com",
+                "MasterRecordId": "",
+                "LastName": "Ann",
+                "Title": "Buyer",
+                "No__c": "u1",
+                "LastModifiedDate": "2025-03-01T08:00:00.000Z",
+            },
+            {
+                "Id": BOB,
+                "Email": "ann@old.example",
+                "MasterRecordId": ANN,
+                "LastName": "Ann",
+                "Title": "",
+                "No__c": "",
+                "LastModifiedDate": "2025-03-01T08:00:00.000Z",
+            },
+        ],
+        "Task": [
+            {
+                "Id": "00T1",
+                "WhoId": BOB[:15],
+                "Status": "Completed",
+                "TaskSubtype": "Call",
+                "CompletedDateTime": "2025-03-05T13:25:00.000Z",
+            }
+        ],
+    }
+    batch = read(loaders.salesforce(folder(tmp_path, **tables), user_id="No__c"))
+    assert told(batch, "user_id", "time_quality") == [
+        ("lead_created", "u1", "exact"),
+        ("lead_converted", "u1", "date"),
+        ("task_call", "u1", "exact"),
+    ]
+    assert {
+        (f"salesforce:{BOB}", f"salesforce:{ANN}", "merge"),
+        ("salesforce:00Q000000000001AAA", f"salesforce:{BOB}", "merge"),
+        (f"salesforce:{ANN}", "u1", None),
+        ("email:ann@example.com", "u1", None),
+        (f"salesforce:{BOB}", "email:ann@old.example", "alias"),
+    } <= links(batch)
+    assert {"user_id": "u1", "attribute": "title", "value": "Buyer"}.items() <= {
+        name: cell
+        for one in batch.customers.to_pylist()
+        if one["attribute"] == "title"
+        for name, cell in one.items()
+    }.items()
+
+
+def test_cases_are_closed_and_opened_again(tmp_path):
+    case = {
+        "Id": "500000000000001AAA",
+        "CaseNumber": "26",
+        "ContactId": ANN,
+        "Origin": "Phone",
+        "Status": "Closed",
+        "IsClosed": "true",
+        "CreatedDate": "2025-03-01T07:00:00.000Z",
+        "ClosedDate": "2025-03-09T07:00:00.000Z",
+    }
+    alone = read(loaders.salesforce(folder(tmp_path, Case=[case])))
+    assert told(alone, "actor", "channel", "ticket_id", "source_kind") == [
+        ("ticket_created", "customer", "phone", case["Id"], "support"),
+        ("ticket_closed", "company", None, case["Id"], "support"),
+    ]
+    history = [
+        {
+            "Id": f"017{at}",
+            "CaseId": case["Id"],
+            "Field": "Status",
+            "OldValue": before,
+            "NewValue": after,
+            "CreatedDate": f"2025-03-0{at}T07:00:00.000Z",
+        }
+        for at, before, after in (
+            (3, "New", "Closed"),
+            (5, "Closed", "Working"),
+            (6, "Working", "Waiting"),
+            (9, "Waiting", "Closed"),
+        )
+    ]
+    comments = [
+        {
+            "Id": "00a1",
+            "ParentId": case["Id"],
+            "CommentBody": "hello",
+            "IsPublished": published,
+            "CreatedDate": "2025-03-02T07:00:00.000Z",
+        }
+        for published in ("true", "false")
+    ]
+    batch = read(loaders.salesforce(folder(tmp_path, CaseHistory=history, CaseComment=comments)))
+    assert [(event, at.day) for event, at in told(batch, "timestamp")] == [
+        ("ticket_created", 1),
+        ("ticket_comment", 2),
+        ("ticket_closed", 3),
+        ("ticket_reopened", 5),
+        ("ticket_closed", 9),
+    ]
+
+
+def test_what_has_not_happened_is_no_event(tmp_path):
+    tasks = [
+        {
+            "Id": "00T1",
+            "WhoId": ANN,
+            "Status": "Not Started",
+            "TaskSubtype": "Call",
+            "ActivityDate": "2025-04-01",
+            "CompletedDateTime": "",
+            "CreatedDate": "2025-03-01T08:00:00.000Z",
+            "IsDeleted": "false",
+        },
+        {
+            "Id": "00T2",
+            "WhoId": ANN,
+            "Status": "Completed",
+            "TaskSubtype": "Task",
+            "ActivityDate": "2025-03-02",
+            "CompletedDateTime": "",
+            "CreatedDate": "2025-03-02T08:00:00.000Z",
+            "IsDeleted": "false",
+        },
+    ]
+    members = [
+        {
+            "Id": "00v1",
+            "CampaignId": "701000000000001",
+            "ContactId": ANN,
+            "HasResponded": "false",
+            "FirstRespondedDate": "",
+            "CreatedDate": "2025-02-20T08:00:00.000Z",
+        }
+    ]
+    batch = read(loaders.salesforce(folder(tmp_path, Task=tasks, CampaignMember=members)))
+    assert told(batch, "time_quality", "actor", "campaign_id") == [
+        ("campaign_sent", "exact", "company", "701000000000001AAA"),
+        ("task", "inferred", "company", None),
+    ]
+
+
+def test_mails_belong_to_the_contact_of_their_case_or_to_their_address(tmp_path):
+    mails = [
+        {
+            "Id": f"02s{number}",
+            "ParentId": parent,
+            "Incoming": incoming,
+            "FromAddress": sender,
+            "ToAddress": to,
+            "MessageDate": f"2025-03-0{number}T08:00:00.000Z",
+            "TextBody": "secret",
+        }
+        for number, parent, incoming, sender, to in (
+            (1, "500000000000001AAA", "true", "x@example.com", "us@shop.example"),
+            (2, "", "true", "new@example.com", "us@shop.example"),
+            (3, "", "false", "us@shop.example", "new@example.com"),
+        )
+    ]
+    cases = [
+        {
+            "Id": "500000000000001AAA",
+            "CaseNumber": "26",
+            "ContactId": ANN,
+            "CreatedDate": "2025-03-01T07:00:00.000Z",
+        }
+    ]
+    batch = read(loaders.salesforce(folder(tmp_path, EmailMessage=mails, Case=cases)))
+    assert told(batch, "anonymous_id", "actor")[1:] == [
+        ("email_in", f"salesforce:{ANN}", "customer"),
+        ("email_in", "email:new@example.com", "customer"),
+        ("email_out", "email:new@example.com", "company"),
+    ]
+    assert "secret" not in str(batch.events["properties"].to_pylist())
+
+
+def test_answers_of_the_api_and_other_names_of_files_are_read(tmp_path):
+    record = {
+        "attributes": {"type": "Task"},
+        "Id": "00T1",
+        "WhoId": ANN,
+        "Status": "Completed",
+        "ActivityDate": None,
+        "CompletedDateTime": "2025-03-05T13:25:00.000+0000",
+        "LeadSource": "Web",
+        "Segment__c": "B2B",
+    }
+    (tmp_path / "extract (3).json").write_text(json.dumps({"totalSize": 1, "records": [record]}, indent=1))
+    batch = read(loaders.salesforce(tmp_path, keep=["lead_source", "Segment__c"]))
+    assert told(batch, "lead_source", "Segment__c") == [("task", "Web", "B2B")]
+
+
+# HubSpot
+
+
+def test_a_deals_history_stands_in_it_or_beside_it(tmp_path):
+    stages = [("closedwon", "20"), ("offer", "10"), ("new", "01")]
+    inside = {
+        "id": "201",
+        "createdAt": "2025-03-01T09:00:00Z",
+        "updatedAt": "2025-03-20T16:00:00Z",
+        "archived": False,
+        "properties": {
+            "dealname": "Lamps",
+            "dealstage": "closedwon",
+            "amount": "1200",
+            "closedate": "2025-03-31T00:00:00Z",
+        },
+        "propertiesWithHistory": {
+            "dealstage": [{"value": stage, "timestamp": f"2025-03-{at}T09:00:00Z"} for stage, at in stages]
+        },
+        "associations": {"contacts": {"results": [{"id": "501"}]}},
+    }
+    expected = [
+        ("deal_created", 1, "exact", None),
+        ("stage_changed", 10, "exact", "offer"),
+        ("deal_won", 20, "exact", "closedwon"),
+        ("stage_changed", 20, "exact", "closedwon"),
+    ]
+
+    def seen(path):
+        batch = read(loaders.hubspot(path))
+        assert set(batch.events["anonymous_id"].to_pylist()) == {"hubspot:501"}
+        found = told(batch, "timestamp", "time_quality", "stage")
+        return [
+            (event, at.day, quality.replace("second", "exact"), stage) for event, at, quality, stage in found
+        ]
+
+    assert seen(folder(tmp_path / "a", deals=[inside])) == expected
+    flat = {
+        "deal_id": "201",
+        "property_dealname": "Lamps",
+        "property_createdate": "2025-03-01 09:00:00",
+        "property_dealstage": "closedwon",
+        "property_closedate": "2025-03-31 00:00:00",
+    }
+    tables = {
+        "deal_data": [flat],
+        "deal_contact_data": [{"deal_id": "201", "contact_id": "501"}],
+        "deal_stage_data": [
+            {"deal_id": "201", "value": stage, "date_entered": f"2025-03-{at} 9:00:00"}
+            for stage, at in stages
+        ],
+    }
+    assert seen(folder(tmp_path / "b", **tables)) == expected
+    del tables["deal_stage_data"]
+    assert seen(folder(tmp_path / "c", **tables)) == [
+        ("deal_created", 1, "exact", None),
+        ("deal_won", 31, "inferred", "closedwon"),
+    ]
+
+
+def test_merged_contacts_are_the_one_that_is_left(tmp_path):
+    tables = {
+        "contact": [
+            {"id": "1", "property_hs_merged_object_ids": "2;3", "property_email": "ann@example.com"},
+            {"id": "2", "property_hs_merged_object_ids": "", "property_email": "ann@old.example"},
+        ],
+        "contact_merge_audit": [
+            {"canonical_vid": "1", "vid_to_merge": "4", "timestamp": "2025-03-01 08:00:00"}
+        ],
+        "contact_form_submission": [
+            {
+                "conversion_id": f"9{number}",
+                "form_id": "f",
+                "contact_id": number,
+                "timestamp": "2025-03-02 08:00:00",
+                "page_url": "https://shop.example/guide?x=1",
+            }
+            for number in ("1", "2", "3", "4", "5")
+        ],
+    }
+    batch = read(loaders.hubspot(folder(tmp_path, **tables)))
+    assert [one for _, one in told(batch, "anonymous_id")].count("hubspot:1") == 4
+    assert set(batch.events["path"].to_pylist()) == {"/guide?x=1"}
+    merges = {(alias, left) for alias, left, kind in links(batch) if kind == "merge"}
+    assert merges == {(f"hubspot:{number}", "hubspot:1") for number in ("2", "3", "4")}
+
+
+def test_tickets_are_closed_and_opened_again_as_their_pipeline_says(tmp_path):
+    tables = {
+        "ticket": [
+            {
+                "id": "7",
+                "property_createdate": "2025-03-01 08:00:00",
+                "property_hs_pipeline_stage": "12",
+                "property_closed_date": "2025-03-09 08:00:00",
+                "property_subject": "Broken",
+            }
+        ],
+        "ticket_contact": [{"ticket_id": "7", "contact_id": "501"}],
+    }
+    alone = read(loaders.hubspot(folder(tmp_path, **tables)))
+    assert told(alone, "actor", "ticket_id") == [
+        ("ticket_created", "customer", "7"),
+        ("ticket_closed", "company", "7"),
+    ]
+    tables["ticket_pipeline_stage"] = [{"stage_id": "12", "ticket_state": "CLOSED", "is_closed": ""}]
+    tables["ticket_property_history"] = [
+        {
+            "ticket_id": "7",
+            "name": "hs_pipeline_stage",
+            "value": stage,
+            "timestamp_instant": f"2025-03-0{at} 08:00:00",
+        }
+        for at, stage in ((1, "10"), (3, "12"), (5, "10"), (9, "12"))
+    ]
+    batch = read(loaders.hubspot(folder(tmp_path, **tables)))
+    assert [(event, at.day) for event, at in told(batch, "timestamp")] == [
+        ("ticket_created", 1),
+        ("ticket_closed", 3),
+        ("ticket_reopened", 5),
+        ("ticket_closed", 9),
+    ]
+
+
+def test_engagements_tell_who_acted_and_what_was_called_off(tmp_path):
+    def made(number, **properties):
+        return {
+            "id": str(number),
+            "properties": {"hs_timestamp": f"2025-03-0{number}T08:00:00Z", **properties},
+            "associations": {
+                "contacts": {"results": [{"id": "501"}]},
+                "companies": {"results": [{"id": "9"}]},
+            },
+        }
+
+    tables = {
+        "emails": [made(1, hs_email_direction="INCOMING_EMAIL"), made(2, hs_email_direction="EMAIL")],
+        "meetings": [made(3, hs_meeting_outcome="COMPLETED"), made(4, hs_meeting_outcome="NO_SHOW")],
+        "tasks": [
+            made(5, hs_task_status="NOT_STARTED"),
+            made(6, hs_task_status="COMPLETED", hs_task_type="CALL"),
+        ],
+        "notes": [made(7, hs_note_body="psst")],
+        "communications": [made(8, hs_communication_channel_type="SMS")],
+    }
+    batch = read(loaders.hubspot(folder(tmp_path, **tables)))
+    assert told(batch, "actor", "channel", "account_id") == [
+        ("email_in", "customer", "email", "9"),
+        ("email_out", "company", "email", "9"),
+        ("meeting", "customer", None, "9"),
+        ("task", "company", "phone", "9"),
+        ("communication", "company", "chat", "9"),
+    ]
+    assert batch.n_excluded == 3
+
+
+def test_feedback_is_answered_on_the_scale_of_its_kind(tmp_path):
+    rows = [
+        {
+            "id": kind,
+            "properties": {
+                "hs_survey_type": kind,
+                "hs_value": value,
+                "hs_contact_id": "501",
+                "hs_submission_timestamp": "2025-03-10T12:00:00Z",
+                "hs_content": "ok",
+            },
+        }
+        for kind, value in (("NPS", "9"), ("CES", "7"), ("CSAT", "3"), ("CUSTOM", "42"), ("NPS", "11"))
+    ]
+    batch = read(loaders.hubspot(folder(tmp_path, feedback_submissions=rows), csat=(0, 3)))
+    found = sorted(told(batch, "instrument", "score", "score_min", "score_max", "comment", "source_kind"))
+    assert found == [
+        ("survey_response", "ces", 7.0, 1.0, 7.0, "ok", "survey"),
+        ("survey_response", "csat", 3.0, 0.0, 3.0, "ok", "survey"),
+        ("survey_response", "custom", 42.0, None, None, "ok", "survey"),
+        ("survey_response", "nps", 9.0, 0.0, 10.0, "ok", "survey"),
+    ]
+    assert batch.rejects["reason"].to_pylist() == ["score 11 is off its scale 0…10"]
+
+
+def test_marketing_mails_that_hubspot_filtered_are_robots(tmp_path):
+    rows = [
+        {
+            "id": str(number),
+            "created": 1741600000000 + number,
+            "type": kind,
+            "recipient": "ann@example.com",
+            "filteredEvent": is_filtered,
+            "emailCampaignId": 5,
+            "sentBy": {"id": "s"},
+        }
+        for number, (kind, is_filtered) in enumerate((("SENT", False), ("OPEN", True), ("CLICK", False)))
+    ]
+    batch = read(loaders.hubspot(folder(tmp_path, email_events=rows)))
+    assert told(batch, "actor", "is_bot", "campaign_id", "anonymous_id") == [
+        ("email_sent", "company", False, "5", "email:ann@example.com"),
+        ("email_open", "customer", True, "5", "email:ann@example.com"),
+        ("email_click", "customer", False, "5", "email:ann@example.com"),
+    ]
+
+
+def test_files_of_the_user_interface_have_labels_and_the_time_of_the_portal(tmp_path):
+    rows = [
+        {
+            "Record ID": "201",
+            "Deal Name": "Lamps",
+            "Deal Stage": "closedlost",
+            "Amount": "10",
+            "Create Date": "2025-07-01 10:00",
+            "Close Date": "2025-07-03 10:00",
+            "Associated Contact IDs": "501",
+        }
+    ]
+    batch = read(loaders.hubspot(folder(tmp_path, all_my_deals=rows), tz="Europe/Berlin"))
+    assert told(batch, "timestamp", "anonymous_id", "value") == [
+        ("deal_created", datetime(2025, 7, 1, 8, tzinfo=UTC), "hubspot:501", None),
+        ("deal_lost", datetime(2025, 7, 3, 8, tzinfo=UTC), "hubspot:501", None),
+    ]
+
+
+# Intercom
+
+
+def conversation(number=1, *, by="user", **fields):
+    return {
+        "type": "conversation",
+        "id": str(number),
+        "created_at": 1740945720,
+        "updated_at": 1740946080,
+        "state": "open",
+        "source": {"type": "conversation", "author": {"type": by, "id": "c1"}},
+        "contacts": {"contacts": [{"id": "c1", "external_id": "u1"}]},
+        **fields,
+    }
+
+
+def test_a_rating_is_asked_for_at_one_time_and_given_at_another(tmp_path):
+    asked = {"created_at": 1740946080, "updated_at": 1740946080, "rating": None, "remark": None}
+    given = {"created_at": 1740946080, "updated_at": 1740946140, "rating": 5, "remark": "quick"}
+    rows = [conversation(1, conversation_rating=asked), conversation(2, conversation_rating=given)]
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    found = told(batch, "ticket_id", "score", "score_min", "score_max", "comment", "actor", "source_kind")
+    assert [one for one in found if one[-1] == "survey"] == [
+        (INVITE, "1", None, 1.0, 5.0, None, "company", "survey"),
+        (INVITE, "2", None, 1.0, 5.0, None, "company", "survey"),
+        ("survey_response", "2", 5.0, 1.0, 5.0, "quick", "customer", "survey"),
+    ]
+    answered = batch.events.filter(batch.events["score"].is_valid())["timestamp"].to_pylist()
+    assert answered == [datetime(2025, 3, 2, 20, 9, tzinfo=UTC)]
+
+
+def test_what_the_company_began_counts_when_the_customer_has_replied(tmp_path):
+    replied = {"first_contact_reply_at": 1740945900}
+    rows = [
+        conversation(1, by="admin"),
+        conversation(2, by="admin", statistics=replied),
+        conversation(
+            3,
+            by="bot",
+            statistics=replied,
+            conversation_parts={
+                "conversation_parts": [
+                    {
+                        "id": "p1",
+                        "part_type": "comment",
+                        "created_at": 1740945900,
+                        "body": "hm",
+                        "author": {"type": "user", "id": "c1"},
+                    },
+                    {
+                        "id": "p2",
+                        "part_type": "assignment",
+                        "created_at": 1740945910,
+                        "author": {"type": "bot"},
+                    },
+                    {"id": "p3", "part_type": "comment", "created_at": 1740945920, "author": {"type": "bot"}},
+                ]
+            },
+        ),
+    ]
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    assert sorted(told(batch, "ticket_id", "actor", "user_id")) == [
+        ("conversation_reply", "2", "customer", "u1"),
+        ("conversation_reply", "3", "customer", "u1"),
+        ("conversation_reply", "3", "system", "u1"),
+        ("conversation_started", "2", "company", "u1"),
+        ("conversation_started", "3", "company", "u1"),
+    ]
+
+
+def test_closings_are_told_by_parts_by_the_last_close_or_by_versions(tmp_path):
+    closed = {
+        "id": "p1",
+        "part_type": "close",
+        "created_at": 1740946000,
+        "author": {"type": "admin", "id": "a1"},
+    }
+    rows = [
+        conversation(1, state="closed", statistics={"last_close_at": 1740946080}),
+        conversation(
+            2,
+            state="closed",
+            statistics={"last_close_at": 1740946080},
+            conversation_parts={"conversation_parts": [closed]},
+        ),
+        *(
+            conversation(3, state=state, updated_at=1740945720 + at)
+            for at, state in ((40, "open"), (10, "open"), (30, "closed"), (20, "closed"))
+        ),
+    ]
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    ended = [
+        one
+        for one in told(batch, "ticket_id", "time_quality", "timestamp")
+        if one[0] != "conversation_started"
+    ]
+    assert [(event, number, quality, int(at.timestamp())) for event, number, quality, at in ended] == [
+        ("conversation_closed", "3", "inferred", 1740945740),
+        ("conversation_reopened", "3", "inferred", 1740945760),
+        ("conversation_closed", "2", "second", 1740946000),
+        ("conversation_closed", "1", "second", 1740946080),
+    ]
+
+
+def test_a_leads_external_id_is_no_user_id(tmp_path):
+    rows = [conversation(1, by="lead"), conversation(2)]
+    for one, email in zip(rows, ("lead@example.com", "user@example.com"), strict=True):
+        one["source"]["author"]["email"] = email
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    assert sorted(told(batch, "ticket_id", "user_id", "anonymous_id")) == [
+        ("conversation_started", "1", None, "intercom:c1"),
+        ("conversation_started", "2", "u1", None),
+    ]
+    contacts = [{"id": "c1", "role": "lead", "external_id": "0f9", "email": "lead@example.com"}]
+    assert ("intercom:c1", "email:lead@example.com", "alias") in links(
+        read(loaders.intercom(folder(tmp_path, contacts=contacts)))
+    )
+
+
+# Together
+
+
+@pytest.mark.parametrize("merged", ["MasterRecordId", ""])
+def test_merged_records_are_one_customer_in_the_store(tmp_path, merged):
+    contacts = [
+        {"Id": ANN, "LastName": "Ann", "MasterRecordId": ""},
+        {"Id": BOB, "LastName": "Ann", "MasterRecordId": ANN},
+    ]
+    if not merged:
+        contacts[1]["MasterRecordId"] = ""
+    tasks = [
+        {
+            "Id": f"00T{who}",
+            "WhoId": who,
+            "Status": "Completed",
+            "CompletedDateTime": "2025-03-05T13:25:00.000Z",
+        }
+        for who in (ANN, BOB)
+    ]
+    events = cjm.ingest(loaders.salesforce(folder(tmp_path, Contact=contacts, Task=tasks)), progress=False)
+    assert events.to_frame()["customer_id"].nunique() == (1 if merged else 2)
