@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,16 +18,19 @@ def test_events_are_sorted_like_tuples():
         n, n_customers = int(rng.integers(0, 200)), int(rng.integers(1, 6))
         customer = rng.integers(0, n_customers, n).astype(np.int32)
         time, seq = rng.integers(0, 20, n), rng.integers(0, 4, n)
-        order, offsets = sort_events(customer, n_customers, time, seq)
+        order, offsets, at_once, tied = sort_events(customer, n_customers, time, seq)
         rows = list(zip(customer.tolist(), time.tolist(), seq.tolist(), range(n), strict=True))
         assert order.tolist() == [row for _, _, _, row in sorted(rows)]
+        pairs = list(itertools.pairwise(sorted(rows)))
+        assert at_once.tolist() == [False, *(one[:2] == other[:2] for one, other in pairs)][:n]
+        assert tied.tolist() == [False, *(one[:3] == other[:3] for one, other in pairs)][:n]
         assert offsets.tolist() == [int((customer < one).sum()) for one in range(n_customers + 1)]
 
 
 def test_a_long_customer_is_sorted_as_well():
     rng = np.random.default_rng(1)
     time, seq = rng.integers(0, 50, 3_000), rng.integers(0, 50, 3_000)
-    order, _ = sort_events(np.zeros(3_000, np.int32), 1, time, seq)
+    order, *_ = sort_events(np.zeros(3_000, np.int32), 1, time, seq)
     assert order.tolist() == sorted(range(3_000), key=lambda row: (time[row], seq[row]))
 
 

@@ -106,6 +106,9 @@ class Bucket:
             yield piece
 
 
+_NONE = np.zeros(0, dtype=bool)
+
+
 class _Customers(NamedTuple):
     """Sorted ids, the id of each row as a position, and the rows that carried no user id themselves.
 
@@ -229,7 +232,8 @@ class Arrangement:
         unnamed = None
         if "user_id" in table.column_names and _only_customers(table):
             # The customer's code says it already: no need to carry the text along.
-            unnamed = table.column("user_id").is_null().to_numpy()[order]
+            users = table.column("user_id")
+            unnamed = users.is_null().to_numpy()[order] if users.null_count else _NONE
             table = table.drop_columns(["user_id"])
         table = table.drop_columns([name for name in ("customer_id",) if name in table.column_names])
         table = reordered(table, order)
@@ -253,21 +257,28 @@ class Arrangement:
     def _together(self, pieces: Sequence[pa.Table]) -> pa.Table:
         """The pieces as one table with the columns and types of all buckets."""
         empty = pa.table({name: pa.array([], kind) for name, kind in self.types.items()})
-        typed = [
-            pa.table({name: _cast(piece.column(name), self.types[name]) for name in piece.column_names})
-            for piece in pieces
-        ]
-        return gathered([empty, *typed])
+        return gathered([empty, *(self._typed(piece) for piece in pieces)])
+
+    def _typed(self, piece: pa.Table) -> pa.Table:
+        """The piece with the types of all buckets."""
+        wanted = [self.types[name] for name in piece.column_names]
+        if piece.schema.types == wanted:
+            return piece
+        return pa.table(
+            {
+                name: piece.column(name).cast(kind)
+                for name, kind in zip(piece.column_names, wanted, strict=True)
+            }
+        )
 
     def _sorted(
         self, table: pa.Table, code: NDArray[np.int32], n_customers: int
     ) -> tuple[Ordered, NDArray[np.bool_]]:
         """The rows in order, and which of them tie with the row before."""
-        from cjm_analytics.kernels.ordering import same_as_before, sort_events
+        from cjm_analytics.kernels.ordering import sort_events
 
         time, seq = integers(table, "timestamp", 0), integers(table, "seq", 0)
-        order, offsets = sort_events(code, n_customers, time, seq)
-        at_once, tied = same_as_before(order, code, time, seq)
+        order, offsets, at_once, tied = sort_events(code, n_customers, time, seq)
         customer = np.repeat(np.arange(n_customers, dtype=np.int32), np.diff(offsets))
         rows = Ordered(table, order, customer, at_once, self._ranks)
         break_ties(rows, tied)
@@ -365,10 +376,6 @@ def _only_customers(table: pa.Table) -> bool:
         return True
     both = pc.and_(table.column("customer_id").is_valid(), table.column("user_id").is_valid())
     return not pc.any(both).as_py()
-
-
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    return column if column.type == wanted else column.cast(wanted)
 
 
 def _narrowed(column: pa.ChunkedArray) -> pa.Array:

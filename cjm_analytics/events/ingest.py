@@ -55,9 +55,6 @@ _THREADS = 2
 """Buckets worked on at once; each needs several times its size in memory."""
 
 _DELTA = ("timestamp", "seq", "received_at", "src_row")
-_TOLD = ("customer_id", "timestamp")
-"""Columns that a reader may skip row groups by; the others have everything everywhere."""
-
 _PARQUET: dict[str, Any] = {
     "compression": "zstd",
     "dictionary_pagesize_limit": 8 * 2**20,
@@ -567,16 +564,22 @@ def _n_buckets(n_rows: int, n_bytes: int) -> int:
 
 
 def _write_bucket(folder: Folder, path: str, bucket: Bucket) -> File:
-    schema = bucket.table.schema.remove_metadata()
-    _, offsets = EventPartition.of(bucket.table, schema).customers()
+    _, offsets = EventPartition.of(bucket.table, bucket.table.schema).customers()
+    # A column without nulls says so: there is nothing to write and to read about which are missing.
+    schema = pa.schema(
+        [
+            pa.field(one.name, one.type, bucket.table.column(one.name).null_count > 0)
+            for one in bucket.table.schema
+        ]
+    )
     # What is delta-packed is as small as it gets: no compression on top.
     delta = [name for name in _DELTA if name in schema.names]
     file = folder.write(
         path,
-        bucket.row_groups(_ROWS_PER_GROUP),
+        (pa.Table.from_arrays(one.columns, schema=schema) for one in bucket.row_groups(_ROWS_PER_GROUP)),
         schema,
         remarks=lengths_remark(np.diff(offsets)),
-        write_statistics=[name for name in _TOLD if name in schema.names],
+        write_statistics=["timestamp"],
         use_dictionary=[name for name in schema.names if name not in delta],
         column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
         **_PARQUET | {"compression": {name: "none" if name in delta else "zstd" for name in schema.names}},

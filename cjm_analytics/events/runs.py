@@ -82,8 +82,10 @@ class MergedColumns:
         rank[by_id] = np.arange(len(by_id), dtype=np.int32)
         lengths = np.concatenate([np.diff(offsets) for _, offsets in customers])
         code = np.repeat(rank[ids.indices.to_numpy()], lengths)
-        table = pa.concat_tables(run.read(["timestamp", "seq"]) for run in self.runs)
-        order, _ = sort_events(code, len(rank), integers(table, "timestamp", 0), integers(table, "seq", 0))
+        table = pa.concat_tables(
+            (run.read(["timestamp", "seq"]) for run in self.runs), promote_options="default"
+        )
+        order, *_ = sort_events(code, len(rank), integers(table, "timestamp", 0), integers(table, "seq", 0))
         return order.astype(np.int64)
 
     def _one(self, name: str, tables: Sequence[pa.Table]) -> pa.Array:

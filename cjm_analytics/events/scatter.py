@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BINS", "Scatter", "bin_of", "gathered", "is_constant", "one_array", "reordered", "text_hashes"]
+__all__ = [
+    "BINS",
+    "Scatter",
+    "bin_of",
+    "gathered",
+    "is_constant",
+    "one_array",
+    "reordered",
+    "text_hashes",
+]
 
 BINS = 1024
 """Buckets are made of whole bins, so that their number may be chosen after the last row was seen."""
@@ -33,9 +42,9 @@ def text_hashes(texts: pa.Array) -> NDArray[np.uint64]:
 
     if not len(texts):
         return np.zeros(0, dtype=np.uint64)
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = texts.buffers()[2]
-    return hash_texts(offsets, np.frombuffer(data if data is not None else b"", dtype=np.uint8))
+    _, offsets, data = texts.buffers()
+    places = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return hash_texts(places, np.frombuffer(data if data is not None else b"", dtype=np.uint8))
 
 
 def bin_of(texts: pa.Array) -> NDArray[np.uint16]:

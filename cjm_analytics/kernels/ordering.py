@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["hash_texts", "order_by_bin", "same_as_before", "sort_events"]
+__all__ = ["hash_texts", "order_by_bin", "sort_events"]
 
 _SHORT = 24
 """Customers with at most so many events are sorted by insertion."""
@@ -71,8 +71,11 @@ def order_by_bin(bins: NDArray[np.uint16], n_bins: int) -> tuple[NDArray[np.int3
 @njit(nogil=True, cache=True)
 def sort_events(
     customer: NDArray[np.int32], n_customers: int, time: NDArray[np.int64], seq: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Rows in order of customer, time and seq, and the offsets of the customers in that order; stable."""
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows in order of customer, time and seq, stable; the offsets of the customers in that order.
+
+    Besides, per row in order, whether it has customer and time of the row before, and whether also its seq.
+    """
     offsets = np.zeros(n_customers + 1, dtype=np.int64)
     for row in range(len(customer)):
         offsets[customer[row] + 1] += 1
@@ -83,45 +86,43 @@ def sort_events(
     for row in range(len(customer)):
         order[place[customer[row]]] = row
         place[customer[row]] += 1
+    at_once = np.zeros(len(customer), dtype=np.bool_)
+    tied = np.zeros(len(customer), dtype=np.bool_)
     for one in range(n_customers):
         start, end = offsets[one], offsets[one + 1]
-        in_order = True
+        if not _is_sorted(order[start:end], time, seq):
+            _sort(order[start:end], time, seq)
         for at in range(start + 1, end):
             before, this = order[at - 1], order[at]
-            if time[before] > time[this] or (time[before] == time[this] and seq[before] > seq[this]):
-                in_order = False
-                break
-        if in_order:
-            continue
-        if end - start <= _SHORT:
-            for at in range(start + 1, end):
-                this = order[at]
-                to = at
-                while to > start and (
-                    time[order[to - 1]] > time[this]
-                    or (time[order[to - 1]] == time[this] and seq[order[to - 1]] > seq[this])
-                ):
-                    order[to] = order[to - 1]
-                    to -= 1
-                order[to] = this
-        else:
-            rows = order[start:end].copy()
-            rows = rows[np.argsort(seq[rows], kind="mergesort")]
-            rows = rows[np.argsort(time[rows], kind="mergesort")]
-            order[start:end] = rows
-    return order, offsets
+            if time[before] == time[this]:
+                at_once[at] = True
+                tied[at] = seq[before] == seq[this]
+    return order, offsets, at_once, tied
 
 
 @njit(nogil=True, cache=True)
-def same_as_before(
-    order: NDArray[np.int32], customer: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Per row, in order, whether it has customer and time of the row before, and whether also its seq."""
-    at_once = np.zeros(len(order), dtype=np.bool_)
-    tied = np.zeros(len(order), dtype=np.bool_)
-    for at in range(1, len(order)):
-        before, this = order[at - 1], order[at]
-        if customer[before] == customer[this] and time[before] == time[this]:
-            at_once[at] = True
-            tied[at] = seq[before] == seq[this]
-    return at_once, tied
+def _is_sorted(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
+    for at in range(1, len(rows)):
+        before, this = rows[at - 1], rows[at]
+        if time[before] > time[this] or (time[before] == time[this] and seq[before] > seq[this]):
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _sort(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> None:
+    """Few rows by insertion, many by merging; in place and stable."""
+    if len(rows) > _SHORT:
+        by_seq = rows[np.argsort(seq[rows], kind="mergesort")]
+        rows[:] = by_seq[np.argsort(time[by_seq], kind="mergesort")]
+        return
+    for at in range(1, len(rows)):
+        this = rows[at]
+        to = at
+        while to > 0 and (
+            time[rows[to - 1]] > time[this]
+            or (time[rows[to - 1]] == time[this] and seq[rows[to - 1]] > seq[this])
+        ):
+            rows[to] = rows[to - 1]
+            to -= 1
+        rows[to] = this
