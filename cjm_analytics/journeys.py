@@ -83,7 +83,7 @@ JOURNEY_COLUMNS = {
 ANSWER_COLUMNS = {
     "event": "int64: row of the answer among the partition's events, -1 for an invite",
     "journey": "int64: the journey that the answer falls into, -1 none",
-    "customer": "int32",
+    "customer": "int32: -1 for an invite of one without a journey",
     "time": "int64: when it was given (or offered)",
     "invite": "bool: offered, not given; has no score",
     "survey": "int16: position in codebook.surveys, -1 where the model has no survey for it",
@@ -980,7 +980,8 @@ def _stamps(time: NDArray[np.int64]) -> pd.DatetimeIndex:
 
 
 def _customer_names(partition: Partition, customer: NDArray[np.int32]) -> pd.Series[str]:
-    names: pd.Series[str] = partition.customer_ids.take(pa.array(customer)).to_pandas().astype(object)
+    known = pa.array(customer, mask=customer < 0)
+    names: pd.Series[str] = partition.customer_ids.take(known).to_pandas().astype(object)
     return names
 
 

@@ -127,7 +127,8 @@ def sessionize(
     make the link ambiguous. Several answers of one survey to one contact: the latest counts. An answer
     follows the invite of its survey with the same key (`join_on`, else the ticket), or, where one of the two
     has none, the customer's latest invite before it; such an invite rates what its answer rates. Reminders
-    (the same key again) and invites of customers without any journey are left out.
+    (the same key again) are left out. Invites of customers without any journey rate nothing and belong to no
+    selection of some journeys.
 
     Parameters
     ----------

@@ -30,6 +30,9 @@ UNLINKED, BY_KEY, BY_TIME, IN_DOUBT = range(4)
 NEAR = HOUR
 """Two contacts closer than this leave it in doubt which of them an answer means."""
 
+_NOWHERE = -(2**62)
+"""Stands for no group: below the numbers of all customers and their keys."""
+
 _DEFAULT_KEY = "ticket_id"
 """The column that tells which invite an answer follows, where the survey names no `join_on`."""
 
@@ -74,9 +77,10 @@ class Log:
         return np.searchsorted(self.offsets, event, side="right") - 1
 
     def customer_of_row(self, row: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The customers of some rows of the store, −1 for one without a journey."""
+        """The customers of some rows of the store; one without a journey has a number below 0 of its own."""
         of_store = np.searchsorted(self.store_offsets, row, side="right") - 1
-        return self.customer_number[of_store].astype(np.int64)
+        number = self.customer_number[of_store].astype(np.int64)
+        return np.where(number < 0, -1 - of_store, number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,7 @@ class SurveyDraft:
     ----------
     table : pandas.DataFrame
         Columns `event, customer, time, invite, survey, instrument, score, rated_event, link, lag` (and some
-        that only linking needs); `instrument` by name.
+        that only linking needs); `instrument` by name, `customer` −1 for one without a journey.
     off_scale, superseded : int
         Answers that were left out: their score is not on the scale; a later one rates the same contact.
     """
@@ -114,6 +118,7 @@ def answers_in(log: Log, meaning: Meaning, model: JourneyModel | None) -> Survey
             parts.append(linked)
             superseded += n_superseded
     table = pd.concat([part for part in parts if len(part)] or parts)
+    table["customer"] = table["customer"].clip(lower=-1)
     table = table.sort_values(["customer", "time", "row"], kind="stable", ignore_index=True)
     return SurveyDraft(table, off_scale, superseded)
 
@@ -140,7 +145,6 @@ def _invites(log: Log, meaning: Meaning) -> pd.DataFrame:
     asked = (meaning.fate == INVITED) & np.array([one is not None for one in meaning.instrument], dtype=bool)
     row = np.flatnonzero(asked[log.kind_of_row]) if asked.any() else np.zeros(0, dtype=np.int64)
     customer = log.customer_of_row(row)
-    row, customer = row[customer >= 0], customer[customer >= 0]
     time = np.zeros(0, dtype=np.int64)
     if len(row):
         time = as_numpy(
@@ -305,8 +309,8 @@ def _nearest(candidates: _Keyed, questions: _Keyed) -> NDArray[np.int64]:
     from cjm_analytics.kernels.linking import nearest_of_group
 
     n_keys = int(max(candidates.key.max(initial=0), questions.key.max(initial=0))) + 1
-    group = np.where(candidates.key >= 0, candidates.customer * n_keys + candidates.key, -1)
-    of = np.where(questions.key >= 0, questions.customer * n_keys + questions.key, -2)
+    group = np.where(candidates.key >= 0, candidates.customer * n_keys + candidates.key, _NOWHERE)
+    of = np.where(questions.key >= 0, questions.customer * n_keys + questions.key, _NOWHERE - 1)
     order = np.lexsort((candidates.time, group))
     found = nearest_of_group(group[order], candidates.time[order], of, questions.time)
     return np.append(order, -1)[found]

@@ -141,3 +141,57 @@ def test_objects_of_the_api(formats, tmp_path):
     assert found["invoice.created"]["anonymous_id"] == f"stripe:{invoice['customer']}"
     assert found["invoice.created"]["billing_reason"] == invoice["billing_reason"]
     assert found["checkout.session.created"]["anonymous_id"] == "email:example@example.com"
+
+
+# Qualtrics
+
+
+def test_an_export_with_three_header_rows(formats):
+    path = formats / "qualtrics" / "qualtrics_v3_export_sample.csv"
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        names, _questions, imported, *rows = csv.reader(stream)
+    assert all("ImportId" in cell for cell in imported)
+    raw = [dict(zip(names, row, strict=True)) for row in rows]
+    found = events_of(read(loaders.qualtrics(path, tz="UTC")))
+    assert [(one["timestamp"], one["event_id"], one["comment"]) for one in found] == [
+        (instant(row["EndDate"]), row["ResponseId"], row["Q2"]) for row in raw
+    ]
+    assert [json.loads(one["properties"])["Q1"] for one in found] == [row["Q1"] for row in raw]
+
+
+def test_an_old_export_with_two_header_rows(formats):
+    path = formats / "qualtrics" / "qualtrics_legacy_sample.csv"
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        _numbers, names, *rows = csv.reader(stream)
+    raw = [dict(zip(names, row, strict=True)) for row in rows]
+    found = events_of(read(loaders.qualtrics(path, tz="Europe/Zurich", scores={"Q1": ("choice", 1, 3)})))
+    assert len(found) == len(raw)
+    for one, row in zip(found, raw, strict=True):
+        assert one["timestamp"] == instant(row["EndDate"]) - dt.timedelta(hours=2)
+        assert one["score"] == float(row["This is a multiple choice question."])
+        assert one["anonymous_id"] == f"qualtrics:{row['ResponseID']}"
+
+
+def test_the_tables_of_a_survey_tool(formats):
+    folder = formats / "qualtrics"
+    batch = read(loaders.qualtrics(folder, tz="America/Denver"))
+    responses = rows_of(folder / "survey_response.csv")
+    assert {row["status"] for row in responses} == {"0"}
+    found = {one["event_id"]: one for one in events_of(batch, "/survey_response.csv")}
+    assert set(found) == {row["id"] for row in responses}
+    for row in responses:
+        one = found[row["id"]]
+        assert (one["timestamp"], one["received_at"]) == (
+            instant(row["end_date"]),
+            instant(row["recorded_date"]),
+        )
+        assert one["survey_id"] == row["survey_id"]
+        email = row["recipient_email"]
+        assert one["anonymous_id"] == (f"email:{email}" if email else f"qualtrics:{row['id']}")
+    asked = rows_of(folder / "distribution_contact.csv")
+    reminders = {row["id"] for row in rows_of(folder / "distribution.csv") if row["parent_distribution_id"]}
+    assert not reminders & {row["distribution_id"] for row in asked}
+    invites = events_of(batch, "distribution_contact.csv")
+    assert [(one["event"], one["timestamp"], one["actor"]) for one in invites] == [
+        ("survey_invite", instant(row["sent_at"]), "company") for row in asked
+    ]

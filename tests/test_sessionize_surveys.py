@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cjm_analytics.analysis.satisfaction import satisfaction
 from cjm_analytics.journeys import LINKS
 from cjm_analytics.model import JourneyModel
 from cjm_analytics.sessionizer import sessionize
@@ -292,11 +293,27 @@ def test_a_reminder_is_no_second_invite():
     assert len(links(rows, model_with(**BOTH))) == 1
 
 
-def test_invites_of_customers_without_a_journey_are_left_out():
-    rows = [ticket(0, "1"), invite(5, "1", customer_id="b")]
+def test_invites_of_customers_without_a_journey_belong_to_none():
+    rows = [
+        ticket(0),
+        {"timestamp": 1, "event": "page", "customer_id": "d"},
+        *(invite(5, "1", customer_id=one) for one in "bc"),
+    ]
     journeys = sessionize(events_of(rows), model_with(**BOTH))
-    assert journeys.answers().empty
-    assert journeys.accounting["survey invites"] == 1
+    journeys.validate()
+    found = journeys.answers()
+    assert found[["customer_id", "journey", "rated_touchpoint"]].isna().all(axis=None)
+    assert found["invite"].tolist() == [True, True]
+    assert journeys.n_customers == 2
+    assert journeys.accounting["survey invites"] == 2
+    assert journeys.select(containing="support").answers().empty
+
+
+def test_who_was_asked_and_never_seen_counts_in_the_response_rate():
+    asked = [invite(5, customer_id=customer, instrument="nps") for customer in "abcd"]
+    rows = [*asked, csat(9, customer_id="b", instrument="nps", score=9)]
+    frame = satisfaction(sessionize(events_of(rows)), by=None).to_frame(suppress=False)
+    assert frame[["instrument", "n", "response_rate"]].values.tolist() == [["nps", 1, 0.25]]
 
 
 def test_an_invite_falls_into_the_last_journey_that_had_begun():

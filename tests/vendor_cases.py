@@ -208,6 +208,63 @@ def _stripe(time, number, kind, **said):
     }  # fmt: skip
 
 
+LIKELY = "How likely is it that you would recommend us to a friend?"
+
+
+def _qualtrics(time, number, score, **fields):
+    return {
+        "ResponseId": f"R_{number}", "EndDate": time.replace("T", " "), "Status": "IP Address", "Q1": score,
+        "RecipientEmail": "Ada@example.com", "ExternalReference": "", "order_id": "",
+        "Q1_NPS_GROUP": "Promoter" if score > 8 else "Detractor", **fields,
+    }  # fmt: skip
+
+
+def _surveymonkey(time, number, score, **fields):
+    year, month, rest = time.split("-")
+    day, clock = rest.split("T")
+    hour = int(clock[:2])  # before noon
+    return {
+        "Respondent ID": number, "Email Address": "Ada@example.com", "Custom Data 1": "", LIKELY: score,
+        "End Date": f"{month}/{day}/{year} {hour % 12 or 12:02}{clock[2:]} AM",
+        "order_id": "", **fields,
+    }  # fmt: skip
+
+
+def _typeform(time, number, score, **hidden):
+    asked = {"id": "f1", "ref": "nps", "type": "opinion_scale"}
+    return {
+        "landing_id": f"l{number}", "token": f"l{number}", "landed_at": time + "Z",
+        "submitted_at": time + "Z",
+        "hidden": {"email": "Ada@example.com", **hidden},
+        "answers": [{"field": asked, "type": "number", "number": score}],
+    }  # fmt: skip
+
+
+def _delighted(time, number, score, **fields):
+    return {
+        "id": str(number), "person": {"id": "7", "email": "Ada@example.com"}, "survey_type": "nps",
+        "score": score, "created_at": EPOCHS[time], "person_properties": fields,
+    }  # fmt: skip
+
+
+def _asked(row, user):
+    """Three answers to the same question, by a function that writes one."""
+    known = {user: "u1"}
+    return twice([row(SEEN, 1, 9), row(LOGIN, 2, 0, **known), row(BOUGHT, 3, 10, **known, order_id="1001")])
+
+
+_ANSWERED = [
+    {
+        "timestamp": time, "event": "survey_response", "user_id": user, "instrument": "nps", "score": score,
+        "score_min": "0", "score_max": "10", "order_id": order, "source_kind": "survey",
+        "anonymous_id": None if user else "email:ada@example.com",
+    }
+    for time, user, score, order in (
+        (SEEN, None, "9", None), (LOGIN, "u1", "0", None), (BOUGHT, "u1", "10", "1001")
+    )
+]  # fmt: skip
+
+
 def told(row, *, url, names=("page_view", "login", "purchase"), **marks):
     """The story by a function that writes one row of it."""
     return twice(
@@ -417,6 +474,41 @@ CASES = [
         time="created",
         other_unit=lambda seconds: seconds * 1_000,
         unknown="data.object.a_new_column",
+    ),
+    Case(
+        "qualtrics",
+        partial(loaders.qualtrics, tz="UTC"),
+        "answers.csv",
+        _asked(_qualtrics, "ExternalReference"),
+        _ANSWERED,
+        time="EndDate",
+    ),
+    Case(
+        "surveymonkey",
+        partial(loaders.surveymonkey, tz="UTC"),
+        "responses.csv",
+        _asked(_surveymonkey, "Custom Data 1"),
+        _ANSWERED,
+        time="End Date",
+    ),
+    Case(
+        "typeform",
+        loaders.typeform,
+        "responses.jsonl",
+        _asked(_typeform, "user_id"),
+        _ANSWERED,
+        time="submitted_at",
+        unknown="hidden.a_new_column",
+    ),
+    Case(
+        "delighted",
+        loaders.delighted,
+        "survey_responses.jsonl",
+        _asked(_delighted, "customer_id"),
+        _ANSWERED,
+        time="created_at",
+        other_unit=lambda seconds: seconds * 1_000,
+        unknown="person_properties.a_new_column",
     ),
     Case(
         "access_log",

@@ -2,19 +2,23 @@
 
 from cjm_analytics.loaders.access_log import access_log
 from cjm_analytics.loaders.adobe import adobe_analytics
+from cjm_analytics.loaders.delighted import delighted
 from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.hubspot import hubspot
 from cjm_analytics.loaders.intercom import intercom
 from cjm_analytics.loaders.matomo import matomo
 from cjm_analytics.loaders.ocel import ocel
 from cjm_analytics.loaders.product_analytics import amplitude, mixpanel, posthog
+from cjm_analytics.loaders.qualtrics import qualtrics
 from cjm_analytics.loaders.salesforce import salesforce
 from cjm_analytics.loaders.segment import rudderstack, segment
 from cjm_analytics.loaders.shopify import shopify
 from cjm_analytics.loaders.snowplow import snowplow
 from cjm_analytics.loaders.sql import sql
 from cjm_analytics.loaders.stripe import stripe
+from cjm_analytics.loaders.surveymonkey import surveymonkey
 from cjm_analytics.loaders.table import table
+from cjm_analytics.loaders.typeform import typeform
 from cjm_analytics.loaders.xes import xes
 from cjm_analytics.loaders.zendesk import zendesk
 
@@ -22,6 +26,7 @@ __all__ = [
     "access_log",
     "adobe_analytics",
     "amplitude",
+    "delighted",
     "ga4",
     "hubspot",
     "intercom",
@@ -29,6 +34,7 @@ __all__ = [
     "mixpanel",
     "ocel",
     "posthog",
+    "qualtrics",
     "rudderstack",
     "salesforce",
     "segment",
@@ -36,7 +42,9 @@ __all__ = [
     "snowplow",
     "sql",
     "stripe",
+    "surveymonkey",
     "table",
+    "typeform",
     "xes",
     "zendesk",
 ]

@@ -38,7 +38,7 @@ _WHO: Final = (
 def _filled(values: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of any type
     """The first of several members that is not empty."""
     found = (member(values, name) for name in names)
-    return next((one for one in found if one not in {None, ""}), None)
+    return next((one for one in found if one not in (None, "")), None)
 
 
 def _bare(number: object) -> str:

@@ -62,7 +62,7 @@ _HELD: Final = ("_key", "_user", "_email", "_customer", "_order")
 def _filled(values: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of any type
     """The first of several members that is not empty."""
     found = (member(values, name) for name in names)
-    return next((one for one in found if one not in {None, ""}), None)
+    return next((one for one in found if one not in (None, "")), None)
 
 
 def _id_of(values: Mapping[str, Any], name: str) -> str | None:

@@ -397,8 +397,7 @@ class _Reading:
                     yield from self._together(part, closed)
             else:
                 waiting[name or ""].append(rows)
-        waiting |= self.open_runs
-        for name, several in waiting.items():
+        for name, several in [*self.open_runs.items(), *waiting.items()]:
             yield from self._together(self.vendor.parts[name], several)
 
     def _blocks(
