@@ -30,8 +30,8 @@ class JsonColumns:
     Examples
     --------
     >>> read = JsonColumns().read
-    >>> read(b'{"a": 1, "b": {"at": "2025-03-01 10:00:00"}}').to_pylist()
-    [{'a': 1, 'b': {'at': '2025-03-01 10:00:00'}}]
+    >>> read(b'{"a": {"at": "2025-03-01 10:00:00"}, "b": 1}').to_pylist()
+    [{'a': {'at': '2025-03-01 10:00:00'}, 'b': 1}]
     >>> read(b'{"a": 1}' + bytes([10]) + b'{"a": "x"}') is None
     True
     """
