@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cjm_analytics.analysis.ngrams import distinct_rows, ngrams
+from cjm_analytics.analysis.ngrams import ngrams
 from cjm_analytics.errors import InputError, UnknownNameError
 from logs import journeys_of, random_rows
 
@@ -45,13 +45,36 @@ def test_fast_ngrams_equal_slow_ngrams(seed):
     assert frame["journeys"].to_dict() == having
 
 
-def test_rows_of_any_width_are_told_apart():
-    rng = np.random.default_rng(0)
-    rows = rng.integers(0, 3, (500, 60)).astype(np.int32)
-    rows[100:200] = rows[:100]
-    distinct, number = distinct_rows(rows, 1_000_000)
-    np.testing.assert_array_equal(distinct[number], rows)
-    assert len(distinct) == len({tuple(row) for row in rows.tolist()})
+@pytest.mark.parametrize("width", [1, 3, 60])
+def test_rows_of_any_width_are_told_apart_and_counted(width):
+    from cjm_analytics.kernels import rows as kernels
+
+    rng = np.random.default_rng(width)
+    rows = rng.integers(-1, 3, (4_000, width)).astype(np.int32)
+    rows[2_000:2_500, -1] = 1_000_000
+    rows[3_000:] = rows[:1_000]
+    unit = np.sort(rng.integers(0, 300, 4_000)).astype(np.int32)
+    marked = rng.random(300) < 0.5
+    expected = {}
+    for row, one in zip(map(tuple, rows.tolist()), unit.tolist(), strict=True):
+        count, units = expected.get(row, (0, set()))
+        expected[row] = (count + 1, units | {one})
+    first, counts = kernels.tally(rows, unit, marked)
+    order = kernels.in_order(rows[first])
+    assert [tuple(row) for row in rows[first][order].tolist()] == sorted(expected)
+    assert counts[order].tolist() == [
+        [count, len(units), sum(marked[one] for one in units)]
+        for _, (count, units) in sorted(expected.items())
+    ]
+    half = [kernels.tally(rows[part], unit[part], marked) for part in (slice(0, 1_500), slice(1_500, None))]
+    parts = []
+    for start, (place, n) in zip((0, 1_500), half, strict=True):
+        mine = rows[start + place]
+        by_rank = kernels.in_order(mine)
+        parts += [mine[by_rank], n[by_rank]]
+    merged, sums = kernels.merged(*parts)
+    assert [tuple(row) for row in merged.tolist()] == sorted(expected)
+    assert sums[:, 0].tolist() == [count for _, (count, _) in sorted(expected.items())]
 
 
 def test_groups_are_compared_and_drawn():

@@ -288,6 +288,7 @@ class AttributionAnalysis:
     def map(self, partition: Partition) -> AttributionPartial:
         """The ways of the partition, and what each model gives."""
         from cjm_analytics.kernels import attribution as kernels
+        from cjm_analytics.kernels import rows
 
         labels = partition.labels(self.by)
         names = labels.names
@@ -321,12 +322,13 @@ class AttributionAnalysis:
         if self.value is not None:
             known = partition.table([self.value]).column(0).is_valid().to_numpy()
             totals[:, 3] = np.bincount(group[chosen], known[row[chosen]], _GROUPS)
-        steps, counts = np.zeros((0, self.order + 2), np.int32), np.zeros(0, np.int64)
+        steps, counts = np.zeros((0, self.order + 2), np.int32), np.zeros((0, 1), np.int64)
         if "markov" in self.models:
-            rows = kernels.steps_of_ways(symbols, bounds, converts, group, self.order, n)
-            steps, number = _numbered(rows, n)
-            counts = np.bincount(number, minlength=len(steps)).astype(np.int64)
-        return AttributionPartial(names, credit, totals, steps, counts)
+            every = kernels.steps_of_ways(symbols, bounds, converts, group, self.order, n)
+            first, taken = rows.tally(every, np.zeros(len(every), np.int32), np.zeros(1, np.bool_))
+            by_step = rows.in_order(every[first])
+            steps, counts = every[first][by_step], taken[by_step, :1]
+        return AttributionPartial(names, credit, totals, steps, counts[:, 0])
 
     def _goals(self, partition: Partition) -> NDArray[np.bool_]:
         """Which events are a goal."""
@@ -428,9 +430,7 @@ class AttributionAnalysis:
         chain = Chain.of(partial.steps, partial.counts, n_symbols=n, order=self.order)
         touched = used[used < n]
         effects = np.array([chain.removal_effects(touched, row) for row in weights])
-        blank = weights @ np.bincount(
-            partial.steps[chain.straight, -1], partial.counts[chain.straight], minlength=_GROUPS
-        )
+        blank = np.array([chain.straight(row) for row in weights])
         conversions = weights @ partial.totals[:, 0]
         rest = np.divide(blank, conversions, out=np.zeros(len(weights)), where=conversions > 0)
         shares = _shares(effects) * (1 - rest)[:, None]
@@ -443,7 +443,7 @@ class AttributionAnalysis:
         if self.bootstrap < 2 or not shares.size:  # noqa: PLR2004 - one draw is no distribution
             return np.nan, np.nan
         outside = (1 - self.confidence) / 2
-        low, high = np.nanquantile(shares[1:], [outside, 1 - outside], axis=0)
+        low, high = np.quantile(shares[1:], [outside, 1 - outside], axis=0)
         return low, high
 
     def _priced(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -484,17 +484,6 @@ def _shares(given: NDArray[Any]) -> NDArray[np.float64]:
     return shares
 
 
-def _numbered(rows: NDArray[np.int32], n_symbols: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Each different row once, in order, and the number of each row in that."""
-    base = n_symbols + 3
-    key = np.zeros(len(rows), np.int64)
-    for column in range(rows.shape[1] - 1):
-        key = key * base + rows[:, column] + 1
-    key = key * _GROUPS + rows[:, -1]
-    _, first, number = np.unique(key, return_index=True, return_inverse=True)
-    return rows[first], number
-
-
 @dataclass(frozen=True, eq=False)
 class AttributionPartial:
     """What the models give on the ways of some customers.
@@ -520,25 +509,19 @@ class AttributionPartial:
     counts: NDArray[np.int64]
 
     def __add__(self, other: AttributionPartial) -> AttributionPartial:
+        from cjm_analytics.kernels.rows import merged
+
         names, here, there = aligned(self.names, other.names)
         credit = np.zeros((*self.credit.shape[:2], len(names) + 1, 2), np.int64)
         steps = []
         for part, place in ((self, here), (other, there)):
             into = np.append(place, len(names))
             credit[:, :, into] += part.credit
-            # −1 stays what it is; the two ends stand behind the names.
+            # −1 stays what it is; the two ends stand behind the names: rows keep their order.
             code = np.concatenate([place, [len(names), len(names) + 1, -1]]).astype(np.int32)
             steps.append(np.column_stack([code[part.steps[:, :-1]], part.steps[:, -1:]]))
-        rows = np.concatenate(steps)
-        counts = np.concatenate([self.counts, other.counts])
-        merged, number = _numbered(rows, len(names))
-        return AttributionPartial(
-            names,
-            credit,
-            self.totals + other.totals,
-            merged,
-            np.bincount(number, counts, len(merged)).astype(np.int64),
-        )
+        rows, counts = merged(steps[0], self.counts[:, None], steps[1], other.counts[:, None])
+        return AttributionPartial(names, credit, self.totals + other.totals, rows, counts[:, 0].copy())
 
 
 @dataclass(frozen=True, eq=False)

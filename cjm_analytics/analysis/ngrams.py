@@ -145,29 +145,27 @@ class NGramsAnalysis:
 
     def map(self, partition: Partition) -> NGramsPartial:
         """The runs of the partition."""
+        from cjm_analytics.kernels import rows as kernels
         from cjm_analytics.kernels.ngrams import list_ngrams
 
         asked = Asked.of(partition, self.unit)
         groups = asked.groups(self.by)
         runs, unit = list_ngrams(
-            frozen(asked.offsets), asked.column(self.symbols.of), self.symbols.missing, self.collapse, self.n
+            frozen(asked.offsets),
+            asked.column(self.symbols.of),
+            groups.codes,
+            self.symbols.missing,
+            self.collapse,
+            self.n,
         )
-        rows, number = distinct_rows(np.column_stack([groups.codes[unit], runs]), len(self.symbols))
-        once = np.unique(number * max(len(asked.offsets), 1) + unit)
-        owner, holder = np.divmod(once, max(len(asked.offsets), 1))
-        converted = asked.converted(self.goal)
+        first, counts = kernels.tally(runs, unit, asked.converted(self.goal))
+        rows = runs[first]
+        order = kernels.in_order(rows)
         return NGramsPartial(
             groups.names,
             np.bincount(groups.codes, minlength=len(groups.names)).astype(np.int64),
-            rows,
-            np.stack(
-                [
-                    np.bincount(number, minlength=len(rows)),
-                    np.bincount(owner, minlength=len(rows)),
-                    np.bincount(owner, converted[holder], len(rows)),
-                ],
-                axis=1,
-            ).astype(np.int64),
+            rows[order],
+            counts[order],
             self.symbols.count_phases(partition),
         )
 
@@ -204,13 +202,17 @@ class NGramsAnalysis:
         by_name = np.argsort(np.array(self.symbols.names, object))
         rank = np.empty(len(by_name), np.int32)
         rank[by_name] = np.arange(len(by_name), dtype=np.int32)
-        count, having, _ = counts.T
-        order = np.lexsort((*rank[runs[:, ::-1]].T, -count, -having, group))
-        if self.top is None:
-            return order
-        sorted_group = group[order]
-        first = np.searchsorted(sorted_group, sorted_group, "left")
-        return order[np.arange(len(order)) - first < self.top]
+        chosen = [np.zeros(0, np.int64)]
+        for number in range(int(group.max(initial=-1)) + 1):
+            mine = np.flatnonzero(group == number)
+            count, having, _ = counts[mine].T
+            if self.top is not None and self.top < len(mine):
+                least = np.partition(having, len(mine) - self.top)[len(mine) - self.top]
+                mine = mine[having >= least]
+                count, having, _ = counts[mine].T
+            order = np.lexsort((*rank[runs[mine, ::-1]].T, -count, -having))
+            chosen.append(mine[order[: self.top]])
+        return np.concatenate(chosen)
 
     def _frame(
         self,
@@ -247,24 +249,6 @@ def _as_one(rows: NDArray[np.int32]) -> NDArray[np.void]:
     return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
-def distinct_rows(rows: NDArray[np.int32], n_symbols: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Each different row once, in order, and the number of each row in that; −1 may stand for nothing.
-
-    Columns are packed into one number while they fit; what does not is numbered first.
-    """
-    width = np.maximum(rows.max(axis=0, initial=n_symbols), n_symbols).astype(np.int64) + 2
-    key = np.zeros(len(rows), np.int64)
-    size = 1
-    for column in range(rows.shape[1]):
-        if size > 2**62 // int(width[column]):
-            _, key = np.unique(key, return_inverse=True)
-            key, size = key.astype(np.int64), len(rows) + 1
-        key = key * width[column] + rows[:, column] + 1
-        size *= int(width[column])
-    _, first, number = np.unique(key, return_index=True, return_inverse=True)
-    return rows[first].astype(np.int32), number.astype(np.int64)
-
-
 @dataclass(frozen=True, eq=False)
 class NGramsPartial:
     """The runs of some customers.
@@ -288,18 +272,23 @@ class NGramsPartial:
     phases: NDArray[np.int64]
 
     def __add__(self, other: NGramsPartial) -> NGramsPartial:
+        from cjm_analytics.kernels.rows import merged
+
         groups, here, there = aligned(self.groups, other.groups)
         units = np.zeros(len(groups), np.int64)
-        moved = []
-        for part, place in ((self, here), (other, there)):
-            units[place] += part.units
-            group = place[part.rows[:, 0]] if len(part.rows) else part.rows[:, 0]
-            moved.append(np.column_stack([group, part.rows[:, 1:]]))
-        both = np.concatenate(moved).astype(np.int32)
-        rows, number = distinct_rows(both, int(both.max(initial=0)))
-        counts = np.zeros((len(rows), 3), np.int64)
-        np.add.at(counts, number, np.concatenate([self.counts, other.counts]))
+        units[here] += self.units
+        units[there] += other.units
+        mine, theirs = self._moved(here), other._moved(there)
+        rows, counts = merged(mine, self.counts, theirs, other.counts)
         return NGramsPartial(groups, units, rows, counts, self.phases + other.phases)
+
+    def _moved(self, place: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The rows, group g now being group `place[g]`, which rises with g."""
+        if not len(self.rows) or np.array_equal(place, np.arange(len(place))):
+            return self.rows
+        rows = self.rows.copy()
+        rows[:, 0] = place[rows[:, 0]]
+        return rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,14 @@ __all__ = ["list_ngrams"]
 
 @njit(nogil=True, cache=True)
 def list_ngrams(
-    offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, collapse: bool, n: int
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    missing: int,
+    collapse: bool,
+    n: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Every run of n symbols, unit by unit: shape (runs, n), and the unit of each.
+    """Every run of n symbols, unit by unit, behind the group of its unit: shape (runs, 1 + n); and the unit.
 
     With `collapse` a symbol that directly follows itself is passed over.
     """
@@ -35,11 +40,13 @@ def list_ngrams(
             written += 1
         bounds[unit + 1] = written
         n_runs += max(written - start - n + 1, 0)
-    runs, units = np.empty((n_runs, n), np.int32), np.empty(n_runs, np.int32)
+    runs, units = np.empty((n_runs, n + 1), np.int32), np.empty(n_runs, np.int32)
     at = 0
     for unit in range(len(offsets) - 1):
         for row in range(bounds[unit], bounds[unit + 1] - n + 1):
-            runs[at] = path[row : row + n]
+            runs[at, 0] = group[unit]
+            for place in range(n):
+                runs[at, place + 1] = path[row + place]
             units[at] = unit
             at += 1
     return runs, units

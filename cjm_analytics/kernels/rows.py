@@ -1,0 +1,130 @@
+"""Rows of whole numbers: which are different, how often each occurs and in how many units; and their sums.
+
+A row is a short sequence of codes: a run of symbols, the last steps of a way. A hash only finds the place
+of a row in a table; two rows are the same if all their numbers are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["in_order", "merged", "tally"]
+
+_SEED = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR = np.uint64(0xD6E8FEB86659FD93)
+_SHIFT = np.uint64(32)
+
+
+@njit(nogil=True, cache=True)
+def tally(
+    rows: NDArray[np.int32], unit: NDArray[np.int32], marked: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each different row stands first, and its counts: occurrences, units that have it, marked units.
+
+    The rows of a unit stand next to one another.
+    """
+    n, width = rows.shape
+    room = 512
+    while room < n // 8:
+        room *= 2
+    table = np.full(2 * room, -1, np.int32)
+    # What is known of a row lies side by side, so that a look at it is one way to memory.
+    known = np.empty((room, 6), np.int64)
+    found = 0
+    for row in range(n):
+        value = _SEED
+        for column in range(width):
+            value = (value ^ np.uint64(rows[row, column] + 2)) * _FACTOR
+            value ^= value >> _SHIFT
+        hashed = np.int64(value)
+        place = hashed & (len(table) - 1)
+        while table[place] >= 0:
+            number = table[place]
+            if known[number, 0] == hashed:
+                at, same = known[number, 1], True
+                for column in range(width):
+                    if rows[at, column] != rows[row, column]:
+                        same = False
+                        break
+                if same:
+                    break
+            place = (place + 1) & (len(table) - 1)
+        if table[place] < 0:
+            if found == room:
+                room *= 2
+                larger = np.empty((room, 6), np.int64)
+                larger[:found] = known
+                known = larger
+                table = np.full(2 * room, -1, np.int32)
+                for one in range(found):
+                    place = known[one, 0] & (len(table) - 1)
+                    while table[place] >= 0:
+                        place = (place + 1) & (len(table) - 1)
+                    table[place] = one
+                place = hashed & (len(table) - 1)
+                while table[place] >= 0:
+                    place = (place + 1) & (len(table) - 1)
+            table[place] = found
+            known[found, 0], known[found, 1], known[found, 2] = hashed, row, -1
+            known[found, 3:] = 0
+            found += 1
+        number = table[place]
+        known[number, 3] += 1
+        if known[number, 2] != unit[row]:
+            known[number, 2] = unit[row]
+            known[number, 4] += 1
+            known[number, 5] += marked[unit[row]]
+    return known[:found, 1].copy(), known[:found, 3:].copy()
+
+
+@njit(nogil=True, cache=True)
+def merged(
+    one: NDArray[np.int32],
+    n_one: NDArray[np.int64],
+    other: NDArray[np.int32],
+    n_other: NDArray[np.int64],
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Different rows in order, with their counts, of two such lists: as one list, counts added."""
+    size, width, kinds = len(one) + len(other), one.shape[1], n_one.shape[1]
+    rows, counts = np.empty((size, width), np.int32), np.empty((size, kinds), np.int64)
+    a = b = n = 0
+    while a < len(one) or b < len(other):
+        before = 0
+        if a == len(one):
+            before = 1
+        elif b == len(other):
+            before = -1
+        else:
+            for column in range(width):
+                if one[a, column] != other[b, column]:
+                    before = -1 if one[a, column] < other[b, column] else 1
+                    break
+        if before <= 0:
+            rows[n], counts[n] = one[a], n_one[a]
+            a += 1
+            if before == 0:
+                counts[n] += n_other[b]
+                b += 1
+        else:
+            rows[n], counts[n] = other[b], n_other[b]
+            b += 1
+        n += 1
+    return rows[:n].copy(), counts[:n].copy()
+
+
+def in_order(rows: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The order of rows by their first number, then the second, and so on; no number is below −1."""
+    widths = [int(width) + 2 for width in rows.max(axis=0, initial=0)]
+    key, size = np.zeros(len(rows), np.int64), 1
+    for column, width in enumerate(widths):
+        if size > np.iinfo(np.int64).max // width:  # too large for one number
+            return np.lexsort(rows.T[::-1])
+        key = key * width + rows[:, column] + 1
+        size *= width
+    return np.argsort(key)
