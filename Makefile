@@ -49,6 +49,7 @@ bench: $(VENV)/.bench ## every work against its peers, then the whole road (SCAL
 
 samples: $(BIN)/cjm ## make data/samples again from its seed
 	$(BIN)/python data/samples/generate.py
+	$(BIN)/python data/samples/three_systems/generate.py
 
 docs: $(BIN)/cjm ## build the documentation into build/docs
 	$(BIN)/python -m pip install --quiet --group docs

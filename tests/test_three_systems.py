@@ -70,6 +70,50 @@ def test_the_program_that_reads_the_shop_is_found_and_nobody_else(events, ids, f
     assert len(found) == facts["robots"]
 
 
+def test_the_company_s_own_people_are_marked_in_all_three_systems(events, ids):
+    frame = events.to_frame(["anonymous_id", "is_test"])
+    found = set(frame.loc[frame["is_test"], "anonymous_id"].dropna())
+    own = ids[(ids["role"] == "staff") & (ids["told"] == 1)]
+    assert set(own["id"]) <= found
+    assert not found & set(ids.loc[ids["role"] != "staff", "id"])
+
+
+def test_people_are_who_they_are_as_far_as_anything_tells(events, ids):
+    """Pairs of ids, of those that something ties to their person."""
+    frame = events.to_frame(["customer_id", "anonymous_id", "user_id"])
+    long = frame.melt("customer_id", value_name="id")[["customer_id", "id"]].dropna().drop_duplicates()
+    whose = ids[(ids["told"] == 1) & ~ids["id"].duplicated(keep=False)]  # what two people share is neither's
+    both = long.merge(whose, on="id")
+    found = pairs(both["customer_id"])
+    true = pairs(both["person"])
+    right = pairs(both["customer_id"] + "|" + both["person"])
+    assert len(both) > 2_000
+    assert right / found >= 0.98
+    assert right / true >= 0.95
+
+
+def pairs(groups):
+    sizes = groups.value_counts()
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def test_what_two_people_share_throws_nobody_together(events, ids, facts):
+    conflicts, shared = len(events.conflicts()), events.report().identity.shared_devices
+    assert facts["shared_tablets"] <= shared <= facts["shared_tablets"] + facts["shared_addresses"]
+    assert 0 < conflicts <= facts["shared_addresses"]
+    accounts = ids[ids["id"].str.startswith("c-") & (ids["role"] == "shared")]
+    known = set(events.to_frame(["customer_id"])["customer_id"])
+    assert set(accounts["id"]) <= known
+
+
+def test_journeys_reach_about_as_many_purchases_as_there_were(events, facts):
+    """One that two systems report is one, unless nothing ties the browser to the address."""
+    journeys = cjm.sessionize(events, cjm.JourneyModel.standard())
+    bought = journeys.cases()["converted"].sum()
+    assert facts["orders"] <= bought <= 1.05 * facts["orders"]
+    assert journeys.report().to_frame().set_index("what").loc["merged duplicates", "events"] > facts["orders"]
+
+
 def test_a_device_that_a_cart_notes_is_told_to_be_the_customer_s():
     order = {
         "Name": ["#1001"],

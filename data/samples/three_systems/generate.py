@@ -8,7 +8,7 @@ Run `python data/samples/three_systems/generate.py`; the same seed gives the sam
   carry the browser's id in a note.
 - `zendesk/`: `tickets.json`, `users.json`, `satisfaction_ratings.json`. A customer is a number with an address, and with
   the account's number where there is one.
-- `truth/`: `ids.csv` (whose each id is), `journeys.csv` (when each journey began and reached its purchase), `facts.json`
+- `truth/`: `ids.csv` (whose each id is, and whether anything told so), `journeys.csv` (when each journey began and reached its purchase), `facts.json`
 
 What is hard about them: people with several devices, tablets that two people sign in on, couples who share an address,
 customers without an account, a program that reads the whole shop in a browser, and the shop's own people.
@@ -99,7 +99,7 @@ class Person:
         self, when: float, device: dict, name: str, path: str, *, ad: tuple | None = None, **more: object
     ) -> None:
         """What Google Analytics writes of one act, and of the session that it begins."""
-        if when - device["last"] > 30 * MINUTE:
+        if abs(when - device["last"]) > 30 * MINUTE:
             device["session"] = when
             for automatic in ("first_visit", "session_start") if device["new"] else ("session_start",):
                 self.write(when, device, automatic, path, {}, ad)
@@ -112,7 +112,7 @@ class Person:
             {
                 "when": when, "name": name, "path": path, "more": more, "ad": ad, "kind": device["kind"],
                 "device": device["id"] if self.measured else None, "session": device["session"],
-                "account": device["account"] if self.measured else None,
+                "account": device["account"] if self.measured and device["account"] == self.account else None,
             }
         )  # fmt: skip
 
@@ -141,6 +141,8 @@ class Person:
             story = shop.chance(0.4)
             self.hit(when, device, "page_view", f"/blog/{shop.pick(STORIES)}" if story else "/",
                      ad=None if story else shop.pick([*ADS, None]))  # fmt: skip
+            if story and shop.chance(0.15):
+                self.hit(when + 40, device, "tea_quiz_finished", "/quiz")
             if not shop.chance(0.72):
                 return None
             when += shop.wait(3 * MINUTE) if shop.chance(0.6) else shop.wait(2 * DAY)
@@ -200,7 +202,7 @@ class Person:
             {
                 "number": number, "person": self, "when": when - 2, "items": items, "total": total,
                 "sent": when + shop.wait(1.2 * DAY, 0.4), "cancelled": when + shop.wait(5 * HOUR) if shop.chance(0.03) else None,
-                "device": device["id"] if self.measured and shop.chance(0.9) else None,
+                "device": device["id"] if self.measured and shop.chance(0.98) else None,
             }
         )  # fmt: skip
         if shop.orders[-1]["cancelled"] is not None:
@@ -234,11 +236,13 @@ def crowd(shop: Shop) -> list[Person]:
         tablet = shop.device("tablet")
         one.devices = other.devices = [tablet]
         one.measured = other.measured = True
+        one.role = other.role = "shared"
     for number in range(COUPLES):  # two accounts, one address
         one, other = people[100 + 2 * number], people[101 + 2 * number]
         one.account, other.account = f"c-{10_700 + 14 * number}", f"c-{10_707 + 14 * number}"
         other.email = one.email
         one.measured = other.measured = True
+        one.role = other.role = "shared"
     for number in range(STAFF):
         people.append(Person(shop, PEOPLE + number, email=f"staff{number + 1}@teahouse.example"))
         people[-1].account, people[-1].measured, people[-1].role = None, True, "staff"
@@ -263,12 +267,13 @@ def go(shop: Shop, person: Person) -> None:
             when = shop.rng.uniform(0, seconds(END) - DAY)
             person.hit(when, person.devices[0], "begin_checkout", "/checkout", value=0.0, currency="EUR")
             person.buy(when + 30, person.devices[0], [TEAS[0]], TEAS[0][2])
-    elif person.name <= f"p{COUPLES * 2 + 99:04d}" and person.name >= "p0100":
-        device = person.devices[0]  # each of a couple buys, so that the address meets both accounts
-        person.sign_in(when, device)
+    elif person.role == "shared":  # each of two buys, so that a tablet or an address meets both accounts
+        device = person.devices[0]
+        person.hit(when, device, "view_item", f"/products/{TEAS[1][0]}", value=TEAS[1][2], currency="EUR")
         person.hit(
             when + 60, device, "add_to_cart", f"/products/{TEAS[1][0]}", value=TEAS[1][2], currency="EUR"
         )
+        person.sign_in(when + 80, device)
         person.hit(when + 90, device, "begin_checkout", "/checkout", value=TEAS[1][2], currency="EUR")
         bought = person.buy(when + 200, device, [TEAS[1]], TEAS[1][2])
         shop.orders[-1]["device"] = device["id"]
@@ -461,6 +466,8 @@ def write_truth(shop: Shop, people: list[Person], doubled: int) -> None:
     ordered = {one["person"].name for one in shop.orders if inside(one["when"])}
     asked = {one["person"].name for one in shop.tickets if inside(one["when"])}
     signed = {hit["account"] for hit in shop.hits if inside(hit["when"])}
+    told = {hit["device"] for hit in shop.hits if inside(hit["when"]) and hit["account"]}
+    told |= {one["device"] for one in shop.orders if inside(one["when"])}
     ids = []
     for person in people:
         ids += [(one["id"], person) for one in person.devices if one["id"] in seen]
@@ -468,18 +475,26 @@ def write_truth(shop: Shop, people: list[Person], doubled: int) -> None:
             ids.append((f"email:{person.email}", person))
         if person.account and (person.account in signed or person.name in asked):
             ids.append((person.account, person))
-    rows = [{"id": text, "person": person.name, "role": person.role} for text, person in ids]
-    write_csv(HERE / "truth" / "ids.csv", rows, ["id", "person", "role"])
+    rows = [
+        {
+            "id": text,
+            "person": person.name,
+            "role": person.role,
+            "told": int(text in told or not text[0].isdigit()),
+        }
+        for text, person in ids
+    ]
+    write_csv(HERE / "truth" / "ids.csv", rows, ["id", "person", "role", "told"])
     journeys = [
         {**one, "start": iso(one["start"]), "bought": iso(one["bought"]) if inside(one["bought"]) else ""}
         for one in shop.journeys if inside(one["start"])
     ]  # fmt: skip
     write_csv(HERE / "truth" / "journeys.csv", journeys, ["person", "journey", "start", "bought"])
-    own = [one for one in shop.orders if inside(one["when"]) and one["person"].role == "customer"]
-    told = [hit for hit in shop.hits if inside(hit["when"])]
+    own = [one for one in shop.orders if inside(one["when"]) and one["person"].role != "staff"]
+    hits = [hit for hit in shop.hits if inside(hit["when"])]
     facts = {
         "seed": SEED, "start": START.isoformat(), "end": END.isoformat(), "ga4_rows_twice": doubled,
-        "ga4_rows_without_id": sum(hit["device"] is None for hit in told),
+        "ga4_rows_without_id": sum(hit["device"] is None for hit in hits),
         "orders": len(own), "cancelled": sum(inside(one["cancelled"]) for one in own),
         "staff_orders": sum(inside(one["when"]) for one in shop.orders) - len(own),
         "tickets": sum(inside(one["when"]) for one in shop.tickets), "robots": ROBOTS, "shared_tablets": HOUSEHOLDS,
