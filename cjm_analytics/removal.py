@@ -149,7 +149,7 @@ def _lost_by_sweeps(
 
     n = len(steps.to_goal)
     begin = np.searchsorted(steps.source, np.arange(n + 1)).astype(np.int64)
-    off = max(_OFF / visits, 4 * float(np.finfo(np.float64).eps))
+    off = max(_OFF / max(visits, 1.0), 4 * float(np.finfo(np.float64).eps))
 
     def reached(some: NDArray[np.int64]) -> float:
         is_blocked = np.zeros(n, np.bool_)
