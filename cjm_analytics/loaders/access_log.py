@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import csv
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import is_location
 from cjm_analytics.loaders.mapping import Saying, bot, device, each, told
 from cjm_analytics.loaders.rows import Broken, ColumnRows
-from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import plain
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from cjm_analytics.loaders.files import InputFile
     from cjm_analytics.loaders.mapping import Cells
@@ -42,7 +45,28 @@ _ASSET: Final = (
     r"(?i)\.(?:css|js|mjs|map|png|jpe?g|gif|ico|svg|webp|avif|bmp|woff2?|ttf|otf|eot|mp[34]|webm|ogg|wav"
     r"|txt|xml|json|rss|atom|webmanifest)$"
 )
-_TIME: Final = "%d/%b/%Y:%H:%M:%S %z"
+_COMMON: Final = ("host", "ident", "user", "day", "zone", "request", "status", "bytes")
+_COMBINED: Final = (*_COMMON, "referer", "agent")
+_NAMES: Final = (
+    "vhost",
+    "host",
+    "ident",
+    "user",
+    "time",
+    "request",
+    "status",
+    "bytes",
+    "referer",
+    "agent",
+    "rest",
+)
+_NOTHING: Final = pa.table({name: pa.array([], pa.string()) for name in _NAMES})
+_MONTHS: Final = {
+    name: place
+    for place, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)  # noqa: SIM905
+}
+_DAY: Final = len("10/Oct/2025")
+_DATE: Final = len("2025-10-10")
 _ESCAPED: Final = re.compile(r'\\x([0-9A-Fa-f]{2})|\\(["\\])')
 _BLOCK: Final = 1 << 23
 _RAW: Final = 1_000
@@ -128,12 +152,15 @@ def access_log(
         bare = pc.replace_substring_regex(cells["target"], r"[?#].*$", "")
         return pc.and_(found, pc.invert(pc.fill_null(pc.match_substring_regex(bare, _ASSET), True)))
 
-    def visitor(host: object, agent: object, time: object, user: object) -> str | None:
-        if user is not None:
-            return None
-        day = str(time).partition(":")[0] if daily_ids else ""
-        told_apart = "\n".join((salt, day, str(host), str(agent)))
-        return "weak:" + hashlib.sha256(told_apart.encode()).hexdigest()[:16]
+    def visitor(cells: Cells) -> pa.Array:
+        unknown = cells["user"].is_null()
+        of_whom = [pc.fill_null(cells[name], "None") for name in ("host", "agent")]
+        days = pc.utf8_slice_codeunits(cells["time"], 0, _DATE if daily_ids else 0)
+        told_apart = pc.binary_join_element_wise(salt, days, *of_whom, "\n").filter(unknown)
+        few = pc.dictionary_encode(told_apart)
+        digests = [hashlib.sha256(one.encode()).hexdigest()[:16] for one in few.dictionary.to_pylist()]
+        ids = pa.array([f"weak:{one}" for one in digests], pa.string()).take(few.indices)
+        return pc.replace_with_mask(pa.nulls(len(cells), pa.string()), unknown, ids)
 
     events = Events(
         where=Saying(is_contact, ("status", "method", "target")),
@@ -141,7 +168,7 @@ def access_log(
             "event": told("method", _EVENTS),
             "timestamp": "time",
             "user_id": "user",
-            "anonymous_id": each(visitor, "host", "agent", "time", "user"),
+            "anonymous_id": Saying(visitor, ("host", "agent", "time", "user")),
             "event_id": "_key",
             "path": each(_readable, "target").lifting(),
             "referrer": each(_readable, "referer").lifting(),
@@ -156,7 +183,6 @@ def access_log(
         title="a web server (an access log)",
         kind="clickstream",
         parts={"lines": Part(told_by=("status", "target"), events=(events,))},
-        clock=Clock(formats=(_TIME,)),
         reader=_lines,
     )
     if not is_location(source):
@@ -193,31 +219,132 @@ def _lines(file: InputFile) -> Iterator[ColumnRows]:
 
 
 def _parsed(file: str, block: bytes, first: int) -> tuple[ColumnRows, int]:
-    lines = [line.rstrip("\r") for line in block.decode("utf-8", "replace").split("\n")]
-    texts = pa.array(lines, pa.string())
-    numbers = np.arange(first, first + len(lines), dtype=np.int64)
-    found = pc.extract_regex(texts, _LINE)
-    good = found.is_valid().to_numpy(zero_copy_only=False)
-    blank = pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False)
+    lines = _split(block)
+    left = np.arange(len(lines))
+    places: list[NDArray[np.int64]] = []
+    tables: list[pa.Table] = []
+    for read in (_combined, _common, _by_pattern):
+        if not left.size:
+            break
+        table, good = read(lines if left.size == len(lines) else lines.take(pa.array(left)))
+        tables.append(table)
+        places.append(left[good])
+        left = np.delete(left, good)
     broken = [
-        Broken(int(numbers[row]), "no line of an access log", lines[row][:_RAW])
-        for row in np.flatnonzero(~good & ~blank).tolist()
+        Broken(first + row, "no line of an access log", line[:_RAW])
+        for row, line in zip(left.tolist(), lines.take(pa.array(left)).to_pylist(), strict=True)
+        if line.strip()
     ]
-    kept = found.filter(pa.array(good))
-    columns = {field.name: kept.field(place) for place, field in enumerate(kept.type)}
+    at = np.concatenate(places)
+    order = np.argsort(at, kind="stable")
+    at = at[order]
+    kept = pa.concat_tables(tables, promote_options="default").take(pa.array(order))
+    columns = {name: plain(kept[name]) for name in kept.column_names}
     request = pc.extract_regex(columns.pop("request"), _REQUEST)
     columns |= {part: pc.struct_field(request, part) for part in ("method", "target")}
+    columns["time"] = _instants(columns["time"])
     nothing = pa.array(["", "-"])
     columns = {
         name: pc.if_else(pc.is_in(cells, value_set=nothing), pa.scalar(None, pa.string()), cells)
         for name, cells in columns.items()
     }
-    columns["_key"] = pa.array(
-        [_key(lines[row], int(numbers[row])) for row in np.flatnonzero(good).tolist()], pa.string()
+    numbers = at + first
+    columns["_key"] = _keys(lines.take(pa.array(at)), numbers)
+    return ColumnRows(file, pa.table(columns), numbers, broken=broken), len(lines)
+
+
+def _split(block: bytes) -> pa.Array:
+    """The lines of a block as texts."""
+    text = pa.array([block.decode("utf-8", "replace")])
+    lines = pc.split_pattern(text, "\n").flatten()
+    return pc.ascii_rtrim(lines, "\r") if b"\r" in block else lines
+
+
+def _combined(lines: pa.Array) -> tuple[pa.Table, NDArray[np.int64]]:
+    return _by_columns(lines, _COMBINED, 6)
+
+
+def _common(lines: pa.Array) -> tuple[pa.Table, NDArray[np.int64]]:
+    return _by_columns(lines, _COMMON, 2)
+
+
+def _by_columns(lines: pa.Array, names: Sequence[str], n_quotes: int) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Lines without anything odd, as fields between blanks; which of the lines they are."""
+    is_even = pc.and_(
+        pc.equal(pc.count_substring(lines, '"'), n_quotes), pc.invert(pc.match_substring(lines, "\\"))
     )
-    return ColumnRows(file, pa.table(columns), numbers[good], broken=broken), len(lines)
+    places = np.flatnonzero(is_even.to_numpy(zero_copy_only=False))
+    refused: list[int] = []
+
+    def refuse(row: csv.InvalidRow) -> str:
+        refused.append(row.number - 1)
+        return "skip"
+
+    if not places.size:
+        return _NOTHING, places
+    even = lines if places.size == len(lines) else lines.take(pa.array(places))
+    whole = pa.ListArray.from_arrays(pa.array([0, len(even)], pa.int32()), even)
+    content = pc.binary_join(whole, "\n")[0].as_buffer()
+    table = csv.read_csv(
+        pa.BufferReader(content),
+        read_options=csv.ReadOptions(
+            column_names=list(names), use_threads=False, block_size=content.size + 1
+        ),
+        parse_options=csv.ParseOptions(
+            delimiter=" ", quote_char='"', double_quote=False, invalid_row_handler=refuse,
+            ignore_empty_lines=False,
+        ),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+        ),
+    )  # fmt: skip
+    places = np.delete(places, refused)
+    good = pc.and_(
+        pc.and_(pc.starts_with(table["day"], "["), pc.match_substring_regex(table["zone"], r"^[+-]\d{4}\]$")),
+        pc.and_(
+            pc.match_substring_regex(table["status"], r"^\d{3}$"),
+            pc.match_substring_regex(table["bytes"], r"^(\d+|-)$"),
+        ),
+    )
+    table = table.filter(good)
+    time = pc.binary_join_element_wise(
+        pc.utf8_slice_codeunits(table["day"], 1), pc.utf8_slice_codeunits(table["zone"], 0, 5), " "
+    )
+    table = table.drop_columns(["day", "zone"]).append_column("time", time)
+    return table, places[good.to_numpy()]
 
 
-def _key(line: str, number: int) -> str:
+def _by_pattern(lines: pa.Array) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The same for any line."""
+    found = pc.extract_regex(lines, _LINE)
+    good = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+    kept = found.take(pa.array(good))
+    columns = dict(zip(kept.type.names, kept.flatten(), strict=True))
+    return pa.table(columns), good
+
+
+def _instants(times: pa.Array) -> pa.Array:
+    """`10/Oct/2025:13:55:36 +0200` as `2025-10-10T13:55:36+0200`; what is no such time stays as it is."""
+    days = pc.dictionary_encode(pc.utf8_slice_codeunits(times, 0, _DAY))
+    dates = pa.array([_date(one) for one in days.dictionary.to_pylist()], pa.string()).take(days.indices)
+    clocks = pc.utf8_slice_codeunits(times, _DAY + 1, _DAY + 9)
+    zones = pc.utf8_slice_codeunits(times, _DAY + 10)
+    return pc.coalesce(
+        pc.binary_join_element_wise(pc.binary_join_element_wise(dates, clocks, "T"), zones, ""), times
+    )
+
+
+def _date(text: str) -> str | None:
+    day, _, rest = text.partition("/")
+    month, _, year = rest.partition("/")
+    return f"{year}-{_MONTHS[month]:02}-{day}" if month in _MONTHS else None
+
+
+def _keys(lines: pa.Array, numbers: NDArray[np.int64]) -> pa.Array:
     """What tells a request from others: its line and where it stands, so that equal lines stay two."""
-    return hashlib.blake2b(f"{number} {line}".encode(), digest_size=12).hexdigest()
+    from pandas.util import hash_array
+
+    hashes = pa.array(hash_array(lines.to_numpy(zero_copy_only=False), categorize=False))
+    return pc.binary_join_element_wise(
+        pc.cast(pa.array(numbers), pa.string()), pc.cast(hashes, pa.string()), ":"
+    )
