@@ -3,6 +3,7 @@
 from cjm_analytics.loaders.access_log import access_log
 from cjm_analytics.loaders.adobe import adobe_analytics
 from cjm_analytics.loaders.delighted import delighted
+from cjm_analytics.loaders.describe import describe
 from cjm_analytics.loaders.ga4 import ga4
 from cjm_analytics.loaders.hubspot import hubspot
 from cjm_analytics.loaders.intercom import intercom
@@ -27,6 +28,7 @@ __all__ = [
     "adobe_analytics",
     "amplitude",
     "delighted",
+    "describe",
     "ga4",
     "hubspot",
     "intercom",

@@ -271,7 +271,8 @@ def _common(lines: pa.Array) -> tuple[pa.Table, NDArray[np.int64]]:
 def _by_columns(lines: pa.Array, names: Sequence[str], n_quotes: int) -> tuple[pa.Table, NDArray[np.int64]]:
     """Lines without anything odd, as fields between blanks; which of the lines they are."""
     is_even = pc.and_(
-        pc.equal(pc.count_substring(lines, '"'), n_quotes), pc.invert(pc.match_substring(lines, "\\"))
+        pc.equal(pc.count_substring(lines, '"'), n_quotes),
+        pc.invert(pc.match_substring_regex(lines, r"[\\\r]")),
     )
     places = np.flatnonzero(is_even.to_numpy(zero_copy_only=False))
     refused: list[int] = []
@@ -298,6 +299,8 @@ def _by_columns(lines: pa.Array, names: Sequence[str], n_quotes: int) -> tuple[p
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
         ),
     )  # fmt: skip
+    if table.num_rows + len(refused) != len(even):
+        return _NOTHING, places[:0]  # a quote that joins lines
     places = np.delete(places, refused)
     good = pc.and_(
         pc.and_(pc.starts_with(table["day"], "["), pc.match_substring_regex(table["zone"], r"^[+-]\d{4}\]$")),

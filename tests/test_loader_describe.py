@@ -1,0 +1,137 @@
+"""A look at a file proposes the line of code that reads it, and says what it cannot know."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import cjm_analytics as cjm
+from cjm_analytics.errors import InputError
+from test_loader_matrix import EVERY, write
+
+ALIKE = {"segment": {"rudderstack"}, "rudderstack": {"segment"}}
+"""Layouts in which another vendor's rows look just the same."""
+
+
+def run(code, **names):
+    """What the line of code gives."""
+    return eval(code, {"cjm": cjm, **names})  # noqa: S307 - it is ours
+
+
+def events(code, **names):
+    return cjm.ingest(run(code, **names), progress=False, now="2026-01-01").to_frame()
+
+
+@pytest.mark.parametrize("case", EVERY)
+def test_a_vendors_export_is_known_by_its_loader(case, tmp_path):
+    path = write(tmp_path, case)
+    known = getattr(case.load, "keywords", {})
+    found = cjm.loaders.describe(path, **known)
+    wanted = getattr(case.load, "func", case.load).__name__
+    assert found.loader in {wanted} | ALIKE.get(wanted, set())
+    if found.questions:
+        assert "'?'" in found.code
+    else:
+        assert len(events(found.code)) >= len(case.expected)
+    assert found.to_frame().columns.tolist() == ["becomes", "column", "filled", "example"]
+    assert found.code in repr(found)
+    assert found.loader in found._repr_html_()
+
+
+PLAIN = [
+    (
+        "customer_id,created_at,action\nada,2025-03-01T10:00:00Z,visit\nbob,2025-03-02T10:00:00Z,buy\n",
+        {"customer": "customer_id", "timestamp": "created_at", "event": "action"},
+    ),
+    (
+        "Kunde;Kunden-Nr;answered_at;NPS\nx;7;2025-03-01T10:00:00+01:00;9\ny;8;2025-03-02T10:00:00+01:00;3\n",
+        {"customer": "Kunde", "timestamp": "answered_at", "event": "=log", "score": "NPS"},
+    ),
+    (
+        "id,email,stage,day\n1,ada@x.example,lead,2025-03-01T00:00:00Z\n2,bob@x.example,won,2025-03-02T00:00:00Z\n",
+        {"email": "email", "timestamp": "day", "event": "stage"},
+    ),
+    (
+        "order,customer,ordered_at,paid_at\n1,ada,2025-03-01T10:00:00Z,2025-03-01T11:00:00Z\n",
+        {"customer": "customer", "melt": {"ordered_at": "ordered", "paid_at": "paid"}},
+    ),
+    (
+        "device_id,event,ts\nd1,visit,1740823200\nd2,visit,1740823300\n",
+        {"anonymous_id": "device_id", "timestamp": "ts"},
+    ),
+    (
+        "user_id,timestamp,event\nada,2025-03-01T10:00:00Z,visit\n",
+        {},
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "options"), PLAIN)
+def test_columns_of_any_table_are_told_by_names_and_cells(text, options, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(text)
+    found = cjm.loaders.describe(path)
+    assert (found.loader, dict(found.options), found.questions) == ("table", options, ())
+    assert len(events(found.code)) >= 1
+    assert set(found.to_frame()["column"]) == set(text.partition("\n")[0].replace(";", ",").split(","))
+
+
+def test_a_time_without_a_zone_is_a_question(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user,at,action\nada,2025-03-01 10:00:00,visit\n")
+    found = cjm.loaders.describe(path)
+    assert found.options["tz"] == "?"
+    assert "carry no zone" in found.questions[0]
+    assert "# ? The times" in repr(found)
+    with pytest.raises(cjm.UnknownNameError, match="time zone"):
+        run(found.code)
+    answered = cjm.loaders.describe(path, tz="Europe/Berlin")
+    assert answered.questions == ()
+    assert events(answered.code)["timestamp"][0] == pd.Timestamp("2025-03-01T09:00:00Z")
+
+
+def test_a_vendor_that_finds_no_more_than_a_mapping_is_not_proposed(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("user_id,session_id,event,timestamp\nu1,s1,visit,2025-03-01 10:00:00\n")
+    found = cjm.loaders.describe(path)
+    assert found.loader == "table"
+    assert found.options == {"tz": "?"}
+
+
+@pytest.mark.parametrize(
+    ("dates", "order"), [("01/02/2025 10:00", None), ("17/02/2025 10:00", True), ("02/17/2025 10:00", False)]
+)
+def test_an_ambiguous_date_is_a_question_unless_one_can_only_be_read_so(dates, order, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(f"user,at,action\nada,{dates},visit\nbob,03/04/2025 10:00,visit\n")
+    found = cjm.loaders.describe(path, tz="UTC")
+    assert found.options["dayfirst"] == ("?" if order is None else order)
+    assert len(found.questions) == (order is None)
+    answered = cjm.loaders.describe(path, tz="UTC", dayfirst=True if order is None else order)
+    assert len(events(answered.code)) == 2
+
+
+def test_a_customer_that_no_name_tells_is_a_question(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("x,at,action\n1,2025-03-01T10:00:00Z,visit\n")
+    found = cjm.loaders.describe(path)
+    assert "customer=" in found.questions[0]
+    assert len(events(cjm.loaders.describe(path, customer="x").code)) == 1
+
+
+def test_a_frame_in_memory_is_described_too():
+    frame = pd.DataFrame({"who": ["ada"], "at": pd.to_datetime(["2025-03-01T10:00:00Z"]), "what": ["visit"]})
+    found = cjm.loaders.describe(frame)
+    assert found.code == "cjm.loaders.table(source, customer='who', timestamp='at', event='what')"
+    assert len(events(found.code, source=frame)) == 1
+
+
+def test_what_cannot_be_described_is_said(tmp_path):
+    with pytest.raises(InputError, match="no file or folder"):
+        cjm.loaders.describe(tmp_path / "nothing.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(InputError, match="empty"):
+        cjm.loaders.describe(tmp_path / "empty.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="No column holds times"):
+        cjm.loaders.describe(tmp_path / "other.csv")
