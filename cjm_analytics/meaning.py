@@ -70,7 +70,7 @@ class Meaning:
         The survey that an answer or invite belongs to, −1 none.
     attach : int64
         For an answer, how long after a closed journey's last event it still belongs to it; else −1.
-    event, source, channel, instrument : object
+    event, source, source_kind, channel, instrument : object
         Names; None where missing.
     """
 
@@ -86,6 +86,7 @@ class Meaning:
     attach: NDArray[np.int64]
     event: NDArray[np.object_]
     source: NDArray[np.object_]
+    source_kind: NDArray[np.object_]
     channel: NDArray[np.object_]
     instrument: NDArray[np.object_]
 
@@ -208,6 +209,7 @@ def _meaning(kinds: pa.Table, model: JourneyModel | None, *, include_bots: bool)
         attach=np.where(answer, look_backs[survey], -1),
         event=event,
         source=source,
+        source_kind=source_kind,
         channel=channel,
         instrument=_scale_names(instrument, survey, model),
     )

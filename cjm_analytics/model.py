@@ -43,7 +43,7 @@ class Marker:
     """A named moment; state comes only from markers.
 
     `role`: goal, reversal or None. `of`: the marker that a reversal takes back. `dedupe_on`: column whose
-    equal values inside `within` (µs) mean one moment; `prefer`: sources, best first.
+    equal values inside `within` (µs) mean one moment; `prefer`: sources or kinds of source, best first.
     """
 
     id: str

@@ -85,7 +85,8 @@ def sessionize(
 
     1. An event that the model excludes is skipped. Bots and tests (`is_bot`, `is_test`) always are, unless
        `include_bots=True`. Of several rows that tell one marked moment (equal `dedupe_on`, at most `within`
-       after the first), the row of the most preferred source stays, the earliest of equals. Survey invites
+       after the first), the row of the most preferred source stays (`prefer`: names of sources, or kinds of
+       them), the earliest of equals. Survey invites
        are no contacts: they leave the journey and are listed with the answers (for `exclude`, the customer
        is their actor, so that leaving out what the company does leaves them in).
     2. After more than `inactivity` without an event the journey is closed, `inactive` since its last event
@@ -433,7 +434,7 @@ def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
                 {
                     "customer": np.searchsorted(offsets, rows, side="right"),
                     "time": time[rows],
-                    "source": meaning.source[kind[rows]],
+                    "rank": _ranks(marker, meaning)[kind[rows]],
                     "key": columns.read([marker.dedupe_on]).column(0).take(pa.array(rows)).to_pandas(),
                 }
             )
@@ -463,6 +464,13 @@ def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
     )
 
 
+def _ranks(marker: Marker, meaning: Meaning) -> NDArray[np.int32]:
+    """Per kind of event the place of its source among the preferred ones; a name counts before a kind."""
+    place = {name: rank for rank, name in enumerate(marker.prefer)}
+    pairs = zip(meaning.source, meaning.source_kind, strict=True)
+    return np.array([place.get(name, place.get(kind, len(place))) for name, kind in pairs], dtype=np.int32)
+
+
 def _told_again(moments: pd.DataFrame, marker: Marker) -> NDArray[np.bool_]:
     """Which rows of a marker tell a moment that another row tells better."""
     from cjm_analytics.kernels.state_machine import surplus
@@ -472,13 +480,11 @@ def _told_again(moments: pd.DataFrame, marker: Marker) -> NDArray[np.bool_]:
     n_keys = int(keys.max(initial=0)) + 1
     group = moments["customer"].to_numpy(np.int64)[keyed] * n_keys + keys[keyed]
     order = keyed[np.argsort(group, kind="stable")]
-    ranks = {source: rank for rank, source in enumerate(marker.prefer)}
-    rank = np.array([ranks.get(source, len(ranks)) for source in moments["source"]], dtype=np.int32)
     again = np.zeros(len(moments), dtype=bool)
     again[order] = surplus(
         np.sort(group, kind="stable"),
         moments["time"].to_numpy(np.int64)[order],
-        rank[order],
+        moments["rank"].to_numpy(np.int32)[order],
         -1 if marker.within is None else marker.within,
     )
     return again

@@ -57,8 +57,10 @@ def told_again(events, model):
                 groups.append([place])
 
         def rank(place, marker=marker):
-            source = events[place]["source"]
-            return marker.prefer.index(source) if source in marker.prefer else len(marker.prefer)
+            for name in (events[place]["source"], events[place]["source_kind"]):
+                if name in marker.prefer:
+                    return marker.prefer.index(name)
+            return len(marker.prefer)
 
         for groups in moments.values():
             for group in groups:
@@ -214,7 +216,7 @@ def random_model(rng):
     markers = (
         Marker("buy", compile_match({"event": some(list("gh"))}), role="goal",
                dedupe_on="order_id" if rng.random() < 0.7 else None, within=int(rng.integers(0, 15)) * MINUTE,
-               prefer=tuple(some(["shop", "pay", "log"], 0, 3))),
+               prefer=tuple(some(["shop", "pay", "log", "order", "clickstream"], 0, 4))),
         Marker("undo", compile_match({"event": ["u"]}), role="reversal", of="buy"),
         Marker("note", compile_match({"event": some(list("abg"))})),
     )  # fmt: skip
@@ -256,7 +258,8 @@ def random_rows(rng, n_customers):
             event = str(rng.choice(list("abcdefghuszq")))
             rows.append({
                 "customer_id": f"c{customer}", "timestamp": time, "event": event,
-                "source": str(rng.choice(["shop", "pay", "log"])),
+                "source": (source := str(rng.choice(["shop", "pay", "log"]))),
+                "source_kind": "clickstream" if source == "log" else "order",
                 "order_id": str(rng.choice(["1", "2"])) if event in "gh" and rng.random() < 0.8 else None,
                 "instrument": "nps" if event == "s" else None, "score": 5.0 if event == "s" else None,
             })  # fmt: skip
