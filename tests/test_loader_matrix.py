@@ -11,6 +11,8 @@ import json
 import sys
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import cjm_analytics as cjm
@@ -43,7 +45,13 @@ def write(folder, case, rows=None, *, end="\n", before=b"", packed=False):
     folder.mkdir(parents=True, exist_ok=True)
     for name, beside in case.beside.items():
         (folder / name).write_text(text_of(beside, name))
-    content = before + text_of(case.rows if rows is None else rows, case.file, end=end).encode()
+    told = case.rows if rows is None else rows
+    if case.file.endswith(".parquet"):
+        held = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(told), held)
+        content = held.getvalue().to_pybytes()
+    else:
+        content = before + text_of(told, case.file, end=end).encode()
     path = folder / (case.file + (".gz" if packed else ""))
     path.write_bytes(gzip.compress(content) if packed else content)
     return folder if case.beside else path

@@ -7,11 +7,13 @@ orders, answers) tell what they have.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cjm_analytics import loaders
+from cjm_analytics.loaders.snowplow import _FIELDS as ENRICHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,6 +135,39 @@ def _snowplow(time, number, event, user, **fields):
         "mkt_medium": fields.get("utm_medium", ""), "mkt_campaign": fields.get("utm_campaign", ""),
         "tr_orderid": fields.get("order_id", ""), "tr_total": fields.get("value", ""),
         "tr_currency": fields.get("currency", ""),
+    }  # fmt: skip
+
+
+def _stream_line(time, number, event, user, **fields):
+    """The same as the pipeline writes it: 131 fields, no header."""
+    row = _snowplow(time, number, event, user, **fields)
+    return "\t".join(str(row.get(name, "")) for name in ENRICHED)
+
+
+def _posthog_row(time, number, event, user, **properties):
+    row = _posthog(time, number, event, user, **properties)
+    return row | {"properties": json.dumps(row["properties"])}
+
+
+def _mixpanel_copy(time, number, event, user, **properties):
+    return {
+        "event_id": number, "name": event, "time": time.replace("T", " "), "insert_id": f"i{number}",
+        "distinct_id": user or "$device:d1", "device_id": "d1", "mp_lib": "web",
+        "properties": json.dumps(properties),
+    }  # fmt: skip
+
+
+def _tracks(time, number, event, user, **fields):
+    return {
+        "id": f"m{number}", "anonymous_id": "d1", "user_id": user or "", "event": event, "event_text": event,
+        "timestamp": time + ".250Z", "received_at": time + ".500Z",
+        "context_page_url": fields.get("url", ""), "context_page_path": "/lamp" if "url" in fields else "",
+        "context_page_search": "?size=1" if "url" in fields else "",
+        "context_campaign_source": fields.get("utm_source", ""),
+        "context_campaign_medium": fields.get("utm_medium", ""),
+        "context_campaign_name": fields.get("utm_campaign", ""), "order_id": fields.get("order_id", ""),
+        "value": fields.get("value", ""), "currency": fields.get("currency", ""),
+        "context_library_name": "analytics.js",
     }  # fmt: skip
 
 
