@@ -79,6 +79,7 @@ class TestOrder:
         rows = random_log(rng, 400)
         whole = frame_of(Rows(rows))
         monkeypatch.setattr("cjm_analytics.events.scatter._MORSEL", 16)
+        monkeypatch.setattr("cjm_analytics.events.scatter._SPILLED", 32)
         monkeypatch.setattr("cjm_analytics.events.gather._IN_MEMORY", 1_000)
         stored = ingest(Rows(rows, size=11), to=tmp_path / "store", now=NOW, n_partitions=5)
         pd.testing.assert_frame_equal(whole, stored.to_frame())

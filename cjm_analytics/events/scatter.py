@@ -31,6 +31,10 @@ BINS = 1024
 
 _BINS_PER_BATCH = 8
 _MORSEL = 100_000
+_SPILLED = 1_000_000
+"""Rows that go into bins together: few while they stay in memory, for they need not be gathered first; many
+when they go to a file, for each bucket opens every file."""
+
 _MORSEL_BYTES = 128 * 2**20
 _CODE = 32
 _UPPER_BITS = np.uint64(54)
@@ -66,7 +70,7 @@ class _Morsel:
         if self.table is not None:
             return self.table.slice(start, end - start)
         groups = range(bins.start // _BINS_PER_BATCH, -(-bins.stop // _BINS_PER_BATCH))
-        with pa.OSFile(str(self.path)) as file, pa.ipc.open_file(file) as reader:
+        with pa.memory_map(str(self.path)) as file, pa.ipc.open_file(file) as reader:
             table = pa.Table.from_batches([reader.get_batch(group) for group in groups], reader.schema)
         return table.slice(start - self.bounds[groups.start * _BINS_PER_BATCH], end - start)
 
@@ -110,6 +114,11 @@ class Scatter:
     def n_rows(self) -> int:
         return int(self.rows.sum()) + self._n_waiting
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more rows may stay in memory."""
+        return self._folder is not None and self.n_bytes > self._limit
+
     def add(self, table: pa.Table) -> None:
         """Take rows in; the columns may differ from those before."""
         if not table.num_rows:
@@ -120,7 +129,8 @@ class Scatter:
         self._waiting.append(table)
         self._n_waiting += table.num_rows
         self._bytes_waiting += table.nbytes
-        if self._n_waiting >= _MORSEL or self._bytes_waiting >= _MORSEL_BYTES:
+        enough = _SPILLED if self._is_full else _MORSEL
+        if self._n_waiting >= enough or self._bytes_waiting >= _MORSEL_BYTES:
             self._put_into_bins()
 
     def close(self) -> None:
@@ -151,7 +161,7 @@ class Scatter:
         self.rows += np.diff(bounds)
         self.n_bytes += table.nbytes
         morsel = _Morsel(table, None, bounds)
-        if self._folder is not None and self.n_bytes > self._limit:
+        if self._folder is not None and self._is_full:
             self._folder.mkdir(parents=True, exist_ok=True)
             morsel = morsel.written(self._folder / f"{len(self._morsels):06d}.arrow")
         self._morsels.append(morsel)
