@@ -6,7 +6,7 @@ SCALE ?= 20M
 CRASHES ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash-test lint notebooks bench samples docs clean
+.PHONY: help demo test crash-test lint notebooks bench scale samples docs clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ $(VENV)/.bench: $(BIN)/cjm
 bench: $(VENV)/.bench ## every work against its peers, then the whole road (SCALE=100M for the big one), into benchmarks/
 	$(BIN)/python benchmarks/run.py $(SCALE)
 	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
+
+scale: $(BIN)/cjm ## the whole road at 1M, 100M and 500M events (SIZES="1M 100M"), into benchmarks/SCALE.md
+	$(BIN)/python benchmarks/scale.py $(SIZES)
 
 samples: $(BIN)/cjm ## make data/samples again from its seed
 	$(BIN)/python data/samples/generate.py

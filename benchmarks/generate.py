@@ -112,7 +112,9 @@ def generate(n_events: int, folder: Path, seed: int = 1) -> None:
     n_slices = max(1, -(-n_events // SLICE))
     scatter(n_events, seed, raw, n_slices)
     for number in range(n_slices):
-        packed = np.fromfile(raw / f"{number:05d}.raw", dtype=ROW)
+        path = raw / f"{number:05d}.raw"
+        packed = np.fromfile(path, dtype=ROW)
+        path.unlink()
         pq.write_table(written_out(packed), folder / f"part-{number:05d}.parquet", compression="zstd")
     shutil.rmtree(raw)
 

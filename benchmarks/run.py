@@ -23,6 +23,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+import costs
+
 HERE = Path(__file__).resolve().parent
 WORKS = (
     "funnel", "paths", "transitions", "sessions", "journey_map", "threads", "ingest_parquet", "ingest_csv",
@@ -89,6 +91,11 @@ def timed(work: str, folder: Path, rounds: int, peers: str | None) -> list[Way]:
     module = importlib.import_module(f"works.{work}")
     names = [name for name in module.WAYS if name not in ELSEWHERE or peers]
     ways = [Way(work, name, folder, peers if name in ELSEWHERE else sys.executable) for name in names]
+    return in_turns(work, ways, min(rounds, getattr(module, "ROUNDS", rounds)))
+
+
+def in_turns(work: str, ways: list[Way], rounds: int) -> list[Way]:
+    """Let the ways of a work take turns; SystemExit unless their answers are equal."""
     answers = {way.name: way.run() for way in ways}
     for way in ways:
         way.seconds.clear()
@@ -98,7 +105,7 @@ def timed(work: str, folder: Path, rounds: int, peers: str | None) -> list[Way]:
                 f"{work}: {way.name} answers {str(answers[way.name])[:300]}, "
                 f"{ways[0].name} {str(answers[ways[0].name])[:300]}"
             )
-    for _ in range(min(rounds, getattr(module, "ROUNDS", rounds))):
+    for _ in range(rounds):
         for way in ways:
             way.run()
     for way in ways:
@@ -134,39 +141,27 @@ def told(work: str, ways: list[Way], size: str) -> tuple[list[str], list[str]]:
     return rows, goals
 
 
-def costs(folder: Path) -> list[str]:
-    """What costs are measured besides times: importing, and bytes on disk."""
-    import pyarrow.parquet as pq
-
-    code = (
-        "import time; start = time.perf_counter(); import cjm_analytics, sys; "
-        "print(time.perf_counter() - start, "
-        "[name for name in ('plotly', 'numba', 'scipy') if name in sys.modules])"
-    )
-    imports = [
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split(
-            " ", 1
-        )
-        for _ in range(7)
+def cost_rows(folder: Path, size: str, ways: dict[str, list[Way]], small: Path) -> list[str]:
+    """What is measured besides the times of the works."""
+    mine = {work: [way for way in of_work if way.name.startswith("cjm")] for work, of_work in ways.items()}
+    peaks: dict[str, float] = {}
+    for work, own in mine.items():
+        kind = "ingest" if work.startswith("ingest") else "any single analysis"
+        if work != "threads" and not work.startswith("small"):
+            peaks[kind] = max(peaks.get(kind, 0), *(way.peak for way in own))
+    rows = [
+        costs.importing(),
+        costs.compiling(),
+        costs.store_size(folder),
+        *costs.memory(peaks, size),
     ]
-    seconds, loaded = median(float(one) for one, _ in imports), imports[0][1].strip()
-    sizes = dict.fromkeys(("customer_id", "timestamp", "event", "channel"), 0)
-    rows = 0
-    for path in (folder / "events").rglob("*.parquet"):
-        footer = pq.read_metadata(path)
-        rows += footer.num_rows
-        for group in range(footer.num_row_groups):
-            for number in range(footer.num_columns):
-                column = footer.row_group(group).column(number)
-                if column.path_in_schema in sizes:
-                    sizes[column.path_in_schema] += column.total_compressed_size
-    each = sum(sizes.values()) / rows
-    quick, small = seconds <= 0.6 and loaded == "[]", each <= 9
-    measured = f"{seconds:.2f} s, of plotly, Numba and SciPy loaded: {loaded}"
-    return [
-        f"| `import cjm_analytics` | {measured} | ≤ 0.6 s, none | {MET[quick]} |",
-        f"| event store, four core columns | {each:.1f} bytes per event | ≤ 9 | {MET[small]} |",
-    ]
+    large, little = {}, {}
+    for work, name in costs.REPEATED.items():
+        if work in mine and size != SMALL:
+            large[work] = next(median(way.seconds) for way in mine[work] if way.name == name)
+            (again,) = in_turns(work, [Way(work, name, small, sys.executable)], 5)
+            little[work] = median(again.seconds)
+    return rows + costs.per_event(large, little, (size, SMALL))
 
 
 def version(package: str) -> str:
@@ -194,19 +189,18 @@ def main(
 ) -> None:
     from place import make
 
-    places = {False: (make(folder / size, size), size)}
-    if any(work.startswith("small") for work in works):
-        places[True] = (make(folder / SMALL, SMALL), SMALL)
-    times, goals = [], []
+    places = {False: (make(folder / size, size), size), True: (make(folder / SMALL, SMALL), SMALL)}
+    times, goals, ways = [], [], {}
     for work in works:
         module = importlib.import_module(f"works.{work}")
         place, n = places[getattr(module, "SMALL", False)]
         start = time.perf_counter()
-        rows, reached = told(work, timed(work, place.folder, rounds, peers), n)
+        ways[work] = timed(work, place.folder, rounds, peers)
+        rows, reached = told(work, ways[work], n)
         print("\n".join([*rows, *reached, f"({time.perf_counter() - start:.0f} s)"]), flush=True)
         times += rows
         goals += reached
-    spent = costs(places[False][0].folder)
+    spent = cost_rows(places[False][0].folder, size, ways, places[True][0].folder)
     print("\n".join(spent))
     foreign = "Retentioneering and PM4Py are not installed (`--peers`), and left out."
     if peers:

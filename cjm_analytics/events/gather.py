@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering", "wider"]
 
-_IN_MEMORY = 1024 * 2**20
+_IN_MEMORY = 1280 * 2**20
 """With a folder to spill to, so many bytes of rows stay in memory before the others go to disk."""
 
 _BINS_AT_ONCE = 16

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -58,21 +58,39 @@ def bin_of(texts: pa.Array) -> NDArray[np.uint16]:
 
 @dataclass(frozen=True)
 class _Morsel:
-    """Rows sorted by bin, in memory or in a file: bin b is the rows `bounds[b]:bounds[b + 1]`."""
+    """Rows sorted by bin, in memory or in a file: bin b is the rows `bounds[b]:bounds[b + 1]`.
+
+    Attributes
+    ----------
+    table : pyarrow.Table or None
+        Without the columns that are implied.
+    path : Path or None
+    bounds : int64
+    implied : mapping of str to Scalar or str
+        Columns that need no room: what all their rows say, or the column that they equal.
+    """
 
     table: pa.Table | None
     path: Path | None
     bounds: NDArray[np.int64]
+    implied: Mapping[str, pa.Scalar | str]
 
     def rows(self, bins: range) -> pa.Table:
         """The rows of consecutive bins; of a file only what holds them is read."""
         start, end = self.bounds[bins.start], self.bounds[bins.stop]
         if self.table is not None:
-            return self.table.slice(start, end - start)
+            return self._whole(self.table.slice(start, end - start))
         groups = range(bins.start // _BINS_PER_BATCH, -(-bins.stop // _BINS_PER_BATCH))
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_file(file) as reader:
             table = pa.Table.from_batches([reader.get_batch(group) for group in groups], reader.schema)
-        return table.slice(start - self.bounds[groups.start * _BINS_PER_BATCH], end - start)
+        return self._whole(table.slice(start - self.bounds[groups.start * _BINS_PER_BATCH], end - start))
+
+    def _whole(self, table: pa.Table) -> pa.Table:
+        """The rows with the columns that were implied."""
+        for name, said in self.implied.items():
+            column = table.column(said) if isinstance(said, str) else pa.repeat(said, table.num_rows)
+            table = table.append_column(name, column)
+        return table
 
     def written(self, path: Path) -> _Morsel:
         """The same rows in a file, one record batch after the other, so that a part of it can be read."""
@@ -82,7 +100,7 @@ class _Morsel:
             for first in range(0, BINS, _BINS_PER_BATCH):
                 start, end = self.bounds[first], self.bounds[first + _BINS_PER_BATCH]
                 writer.write_batch(_one_batch(table.slice(start, end - start)))
-        return _Morsel(None, path, self.bounds)
+        return _Morsel(None, path, self.bounds, self.implied)
 
 
 class Scatter:
@@ -157,10 +175,11 @@ class Scatter:
         table = gathered(self._waiting)
         self._waiting, self._n_waiting, self._bytes_waiting, self._types = [], 0, 0, {}
         order, bounds = order_by_bin(bin_of(self._key(table)), BINS)
-        table = reordered(table, order)
+        implied = _implied(table)
+        table = reordered(table.drop_columns(list(implied)), order)
         self.rows += np.diff(bounds)
         self.n_bytes += table.nbytes
-        morsel = _Morsel(table, None, bounds)
+        morsel = _Morsel(table, None, bounds, implied)
         if self._folder is not None and self._is_full:
             self._folder.mkdir(parents=True, exist_ok=True)
             morsel = morsel.written(self._folder / f"{len(self._morsels):06d}.arrow")
@@ -178,18 +197,30 @@ def reordered(table: pa.Table, order: NDArray[np.int32]) -> pa.Table:
     `order` must hold places of rows only: it is not checked.
     """
     places = pa.array(order)
-    whole = len(order) == table.num_rows
+    implied = _implied(table) if len(order) == table.num_rows else {}
     columns: dict[str, pa.Array] = {}
     for name in table.column_names:
         column = one_array(table.column(name))
-        if whole and is_constant(column):
-            columns[name] = column
-        elif name == "src_row" and "seq" in columns and column.equals(one_array(table.column("seq"))):
-            # A source without an order of its own has the numbers of its rows there.
-            columns[name] = columns["seq"]
-        else:
-            columns[name] = pc.take(column, places, boundscheck=False)
+        columns[name] = column if name in implied else pc.take(column, places, boundscheck=False)
+    for name, said in implied.items():
+        if isinstance(said, str):
+            columns[name] = columns[said]
     return pa.table(columns)
+
+
+def _implied(table: pa.Table) -> dict[str, pa.Scalar | str]:
+    """Columns of codes that say the same everywhere, and `src_row` where it is `seq`.
+
+    A source without an order of its own has the numbers of its rows there.
+    """
+    found: dict[str, pa.Scalar | str] = {}
+    for name in table.column_names:
+        column = one_array(table.column(name))
+        if len(column) and is_constant(column):
+            found[name] = column[0]
+    if {"seq", "src_row"} <= set(table.column_names) and table["seq"].equals(table["src_row"]):
+        found["src_row"] = "seq"
+    return found
 
 
 def is_constant(codes: pa.Array) -> bool:
