@@ -342,6 +342,13 @@ def _part(time, number, kind, author):
     }  # fmt: skip
 
 
+def _ticket(time, number, submitter, channel):
+    return {
+        "id": number, "created_at": time + "Z", "updated_at": "2025-04-01T08:00:00Z", "requester_id": 1,
+        "submitter_id": submitter, "via": {"channel": channel}, "subject": "lamp",
+    }  # fmt: skip
+
+
 MAIL = {"utm_source": "newsletter", "utm_medium": "email", "utm_campaign": "spring"}
 
 
@@ -788,5 +795,37 @@ CASES = [
         time="created_at",
         other_unit=lambda seconds: seconds * 1_000,
         unknown="metadata.a_new_column",
+    ),
+    Case(
+        "zendesk",
+        loaders.zendesk,
+        "tickets.json",
+        twice([_ticket(SEEN, 1, 1, "chat"), _ticket(LOGIN, 2, 9, "email"), _ticket(BOUGHT, 3, 9, "voice")]),
+        [
+            {
+                "timestamp": time,
+                "event": "ticket_created",
+                "user_id": "u1",
+                "anonymous_id": None,
+                "actor": actor,
+                "channel": channel,
+                "ticket_id": number,
+                "source_kind": "support",
+                "time_quality": "second",
+            }
+            for time, number, actor, channel in (
+                (SEEN, "1", "customer", "chat"),
+                (LOGIN, "2", "company", "email"),
+                (BOUGHT, "3", "customer", "phone"),
+            )
+        ],
+        time="created_at",
+        repeated=0,
+        beside={
+            "users.json": [
+                {"id": 1, "external_id": "u1", "email": "ada@example.com", "role": "end-user"},
+                {"id": 9, "external_id": "s9", "email": "agent@shop.example", "role": "agent"},
+            ]
+        },
     ),
 ]

@@ -71,7 +71,7 @@ def changes(
             row = rows[place]
             after = one_text(row.get(value))
             told = one_text(row.get(before)) if before else None
-            if told is not None or last is None:
+            if last is None or (told is not None and after != last):
                 last = told
             if after != last:
                 yield Change(place, row, last, after)

@@ -140,11 +140,14 @@ class Part:
     newest : str, optional
         Of several rows of one key the one with the greatest value here counts; default the last. What only
         the others say is kept.
+    missed : str, optional
+        Of a side table: what is lost where the export has none.
     unfold : callable, optional
         A row as an object → the rows that it stands for.
     together : callable, optional
         (all rows as objects, side tables) → (place of the row it comes from, row), for what only follows from
-        rows next to one another. The part is then held in memory, unless there is a `run`.
+        rows next to one another. The part is then held in memory, unless there is a `run`. A row that has
+        `_wrong` is a reject for that reason.
     run : str, optional
         Rows that follow one another with the same value of this column are looked at `together`, and no
         others.
@@ -162,6 +165,7 @@ class Part:
     key: Where | None = None
     holds: tuple[str, ...] = ()
     newest: str | None = None
+    missed: str | None = None
     unfold: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
     together: Callable[[list[dict[str, Any]], Sides], Iterable[tuple[int, dict[str, Any]]]] | None = None
     run: str | None = None
@@ -346,6 +350,13 @@ class Vendor:
                 columns = columns or tidy.names()
             if is_blank and not columns:
                 return  # an empty file is an empty export
+        if self.required and any(told.values()):
+            there = ", ".join(PurePosixPath(file.shown).name for file in files[:12])
+            raise InputError(
+                f"{files[0].shown!r} and what lies beside it holds no {' or '.join(self.required)} of "
+                f"{self.title}: expected a file such as {self.required[0]}.json or {self.required[0]}.csv. "
+                f"There are: {there}."
+            )
         raise self._stranger(files[0].shown, columns)
 
     def _check_columns(self, source: object) -> None:
@@ -385,6 +396,7 @@ class _Reading:
         if any(part.key for part in self.vendor.parts.values()):
             for name, rows in self._blocks(files, told, held):
                 self._remember(name, rows)
+            self._miss()
         waiting: dict[str, list[Rows]] = defaultdict(list)
         for name, rows in self._blocks(files, told, held):
             part = self.vendor.parts.get(name) if name else None
@@ -397,7 +409,8 @@ class _Reading:
                     yield from self._together(part, closed)
             else:
                 waiting[name or ""].append(rows)
-        for name, several in [*self.open_runs.items(), *waiting.items()]:
+        last = [(name, waiting[name]) for name in self.vendor.parts if name in waiting]
+        for name, several in [*self.open_runs.items(), *last]:
             yield from self._together(self.vendor.parts[name], several)
 
     def _blocks(
@@ -435,6 +448,12 @@ class _Reading:
                 one_text(row.get(part.newest)) or ""
             )
             table[key] = older | held if is_late else held | older
+
+    def _miss(self) -> None:
+        """Warn of side tables that are not there and without which much is lost."""
+        for name, part in self.vendor.parts.items():
+            if part.missed and not self.sides.get(name):
+                warnings.warn(f"{self.source} has no {name}: {part.missed}", stacklevel=2)
 
     def _strange(self, rows: Rows) -> Batch:
         """Rows of a table that this vendor's loader does not read."""
@@ -485,7 +504,32 @@ class _Reading:
             block = int(np.searchsorted(starts, place, "right")) - 1
             made[block].append((place - int(starts[block]), row))
         for rows, mine in zip(several, made, strict=True):
-            yield self._unfolded(part, rows, mine)
+            good = [one for one in mine if "_wrong" not in one[1]]
+            batch = self._unfolded(part, rows, good)
+            yield self._refused(batch, rows, mine, {place for place, _ in good})
+
+    def _refused(
+        self,
+        batch: Batch,
+        rows: Rows,
+        made: Sequence[tuple[int, dict[str, Any]]],
+        used: Collection[int],
+    ) -> Batch:
+        """The batch with the rows that are wrong as rejects."""
+        wrong: dict[int, str] = {}
+        for place, row in made:
+            if "_wrong" in row:
+                wrong.setdefault(place, row["_wrong"])
+        if not wrong:
+            return batch
+        refused = [(int(rows.numbers[place]), why, rows.raw(place)) for place, why in wrong.items()]
+        unused = len(wrong.keys() - set(used))
+        return replace(
+            batch,
+            n_read=batch.n_read + len(wrong) - unused,
+            n_excluded=batch.n_excluded - unused,
+            rejects=pa.concat_tables([batch.rejects, rejects_of(self.source, rows.file, refused)]),
+        )
 
     def _unfolded(self, part: Part, rows: Rows, made: Sequence[tuple[int, dict[str, Any]]]) -> Batch:
         origin = np.array([place for place, _ in made], np.int64)

@@ -3,52 +3,40 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.errors import InputError, hint
-from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
-from cjm_analytics.loaders.prepared import Prepared, events_of, links_of
-from cjm_analytics.loaders.rows import (
-    BLOCK_ROWS,
-    Broken,
-    ColumnRows,
-    CsvFormat,
-    ObjectRows,
-    Rows,
-    read_rows,
+from cjm_analytics.loaders.mapping import (
+    Saying,
+    column,
+    each,
+    filled,
+    first,
+    joined,
+    key_text,
+    looked_up,
+    unless,
+    whenever,
 )
-from cjm_analytics.loaders.source import EventStream, rejects_of
-from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
+from cjm_analytics.loaders.opened import as_object
+from cjm_analytics.loaders.people import People
+from cjm_analytics.loaders.states import changes, closings, in_order
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import flags, object_text, one_text, plain, strings
-from cjm_analytics.schema import INVITE, LOADED, Batch
+from cjm_analytics.loaders.values import one_text, strings
+from cjm_analytics.loaders.vendor import Events, Part, Vendor
+from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from cjm_analytics.loaders.mapping import Sides, Where
+    from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["zendesk"]
-
-_TABLES: Final = {
-    "ticket": "tickets", "tickets": "tickets",
-    "user": "users", "users": "users",
-    "ticket_comment": "comments", "ticket_comments": "comments",
-    "comment": "comments", "comments": "comments",
-    "ticket_field_history": "history",
-    "ticket_event": "audits", "ticket_events": "audits", "ticket_audit": "audits", "ticket_audits": "audits",
-    "audits": "audits",
-    "satisfaction_rating": "ratings", "satisfaction_ratings": "ratings",
-    "ticket_tag": "tags", "ticket_tags": "tags",
-}  # fmt: skip
-"""Names of files and of members of API pages → what they hold."""
 
 _CHANNELS: Final = {
     "email": "email", "mail": "email",
@@ -62,128 +50,471 @@ _CHANNELS: Final = {
     "facebook_post": "social", "facebook_message": "social", "instagram_dm": "social",
     "any_channel": "social",
 }  # fmt: skip
-_EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
-_MAY_LACK: Final = {"account_id", "channel", "comment"}
 _STAFF: Final = {"agent", "admin"}
-_SYSTEM: Final = "-1"
 _OPEN: Final = {"new", "open", "pending", "hold", "on-hold"}
 _DONE: Final = {"solved", "closed"}
 _GOOD: Final = {"good", "good_with_comment"}
 _BAD: Final = {"bad", "bad_with_comment"}
-_LIFTED: Final = {
+_UNKNOWN: Final = "is not in the export: its requester is unknown"
+_Row: TypeAlias = dict[str, Any]
+
+
+# What must be known of tickets and users
+
+
+def _listed(value: object) -> list[Any]:
+    """A list, or the JSON or comma-separated text of one."""
+    found = as_object(value)
+    if isinstance(found, str):
+        return [one for one in re.split(r"[,\s]+", found) if one]
+    return found if isinstance(found, list) else []
+
+
+def _object(value: object) -> _Row:
+    found = as_object(value)
+    return found if isinstance(found, dict) else {}
+
+
+def _gone(sides: Sides) -> set[str]:
+    """Tickets that were merged into others, or deleted."""
+    gone = set(sides.get("ticket_tags", {}))
+    for number, row in sides.get("tickets", {}).items():
+        gone.update(filter(None, map(key_text, _listed(row.get("merged_ticket_ids")))))
+        if row.get("status") == "deleted" or "closed_by_merge" in _listed(row.get("tags")):
+            gone.add(number)
+    return gone
+
+
+def _is_staff(number: str | None, sides: Sides) -> bool:
+    return sides.get("users", {}).get(number or "", {}).get("role") in _STAFF
+
+
+def _via(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Canonical channel of a ticket, and the direction of a call."""
+    via, inside = row.get("via"), _object(row.get("via"))
+    said = inside.get("channel", row.get("via_channel")) or (
+        via if isinstance(via, str) and not inside else ""
+    )
+    rel = _object(inside.get("source")).get("rel") or row.get("via_source_rel")
+    return _CHANNELS.get(str(said).strip().lower().replace(" ", "_")), one_text(rel)
+
+
+def _about(ticket: Mapping[str, Any], number: str) -> _Row:
+    """What every event of a ticket says of it."""
+    return {
+        "_ticket": number,
+        "_requester": key_text(ticket.get("requester_id")),
+        "_account": key_text(ticket.get("organization_id")),
+        "_channel": _via(ticket)[0],
+    }
+
+
+def _instants(cells: Iterable[object]) -> list[int | None]:
+    """Microseconds, as far as times can be read."""
+    values = strings(list(cells))
+    read = Clock(tz="UTC").read(values, np.arange(len(values)), column="time", file="zendesk")
+    return pc.cast(read.values, pa.int64()).to_pylist()  # type: ignore[no-any-return]
+
+
+def _of(row: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell
+    return next((row[name] for name in names if row.get(name) not in (None, "")), None)
+
+
+# What becomes what
+
+
+def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """Tickets, of several copies the last updated; and ratings that stand nowhere else."""
+    gone = _gone(sides)
+    begun = [_of(row, "created_at", "created") for row in rows]
+    times = _instants(begun)
+    newest = _newest(rows, times)
+    rated = {key_text(row.get("ticket_id")) for row in sides.get("satisfaction_ratings", {}).values()}
+    for place, row in enumerate(rows):
+        number = key_text(row.get("id"))
+        if number is None:
+            yield place, {"_wrong": "a ticket without id"}
+        elif number not in gone and (times[place] is None or newest[number] == place):
+            about = _about(row, number)
+            made = {"_event": "ticket_created", "_id": f"ticket:{number}", "_time": begun[place]}
+            yield place, row | about | made | {"_actor": _opener(row, sides)}
+            inline = _object(row.get("satisfaction_rating"))
+            score = _score(inline)
+            if number not in rated and times[place] and score in {*_GOOD, *_BAD, "offered"}:
+                when = _of(row, "updated_at", "created_at")
+                for said in _survey(inline, about, score, (when, when), is_inferred=True):
+                    yield place, said
+
+
+def _newest(rows: Sequence[_Row], begun: Sequence[int | None]) -> dict[str, int]:
+    """The place of the last updated copy of each ticket, among those whose time can be read."""
+    best: dict[str, tuple[str, int]] = {}
+    for place, row in enumerate(rows):
+        number = key_text(row.get("id"))
+        if number is not None and begun[place] is not None:
+            found = (in_order(_of(row, "updated_at", "created_at")), place)
+            best[number] = max(best.get(number, found), found)
+    return {number: place for number, (_, place) in best.items()}
+
+
+def _opener(row: Mapping[str, Any], sides: Sides) -> str:
+    """Who acted when a ticket was opened."""
+    submitter = key_text(row.get("submitter_id"))
+    if submitter in {None, key_text(row.get("requester_id"))}:
+        return "customer"
+    channel, rel = _via(row)
+    has_called = channel == "phone" and rel != "outbound"
+    return "company" if _is_staff(submitter, sides) and not has_called else "customer"
+
+
+def _comments(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    gone = _gone(sides)
+    for place, row in enumerate(rows):
+        found = _comment(row, sides, gone)
+        if found is not None:
+            yield place, found
+
+
+def _comment(row: _Row, sides: Sides, gone: set[str]) -> _Row | None:
+    """A comment as an event; None for a private one, and for that which repeats the ticket's opening."""
+    number, author = key_text(row.get("ticket_id")), key_text(_of(row, "author_id", "user_id"))
+    if number is None:
+        return {"_wrong": "a comment without ticket_id"}
+    if str(row.get("public")).lower() in {"false", "0"} or number in gone:
+        return None
+    ticket = sides.get("tickets", {}).get(number)
+    time = _of(row, "created_at", "created")
+    if ticket is None:
+        if author not in sides.get("users", {}) or _is_staff(author, sides):
+            return {"_wrong": f"the ticket {number} of this comment {_UNKNOWN}"}
+        about: _Row = {"_ticket": number, "_requester": author}
+    else:
+        about = _about(ticket, number)
+        opened = in_order(_of(ticket, "created_at", "created"))[:19]
+        if in_order(time)[:19] == opened and author in {
+            None,
+            about["_requester"],
+            key_text(ticket.get("submitter_id")),
+        }:
+            return None
+    text = row.get("plain_body") or row.get("body")
+    number = key_text(row.get("id")) or f"{number}:{time}"
+    event = {"_event": "ticket_comment", "_id": f"comment:{number}", "_time": time, "body": text}
+    return row | about | event | {"_actor": _speaker(author, about["_requester"], sides)}
+
+
+def _speaker(author: str | None, requester: str | None, sides: Sides) -> str:
+    if author == "-1" or (author or "").startswith("__"):
+        return "system"
+    if author is not None and author == requester:
+        return "customer"
+    is_known = author in sides.get("users", {})
+    return "customer" if is_known and not _is_staff(author, sides) else "company"
+
+
+def _audits(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """Comments and changes of status among what an audit tells; a history of its own goes before it."""
+    gone, history = _gone(sides), sides.get("ticket_field_history", {})
+    times = _instants(_of(row, "created_at", "timestamp") for row in rows)
+    places: list[int] = []
+    changed: list[_Row] = []
+    for place, (row, at) in enumerate(zip(rows, times, strict=True)):
+        number = key_text(row.get("ticket_id"))
+        if number is None or at is None:
+            yield place, {"_wrong": "an audit without ticket_id or a time that can be read"}
+            continue
+        author, time = _of(row, "updater_id", "author_id"), _of(row, "created_at", "timestamp")
+        for child in _listed(_of(row, "child_events", "events")):
+            if child.get("event_type", child.get("type")) == "Comment":
+                public = child.get("public", child.get("comment_public"))
+                said = {
+                    "author_id": author,
+                    **child,
+                    "ticket_id": number,
+                    "created_at": time,
+                    "public": public,
+                }
+                found = _comment(said, sides, gone)
+                if found is not None:
+                    yield place, found
+            status = child.get("value") if child.get("field_name") == "status" else child.get("status")
+            if isinstance(status, str) and number not in history:
+                places.append(place)
+                before = child.get("previous_value")
+                changed.append({"_ticket": number, "_at": at, "_time": time, "_author": author,
+                                "status": status.lower(), "before": before})  # fmt: skip
+    yield from ((places[at], row) for at, row in _solved(changed, sides))
+
+
+def _history(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """The table of changed fields, as far as they are the status."""
+    places = [place for place, row in enumerate(rows) if row.get("field_name") == "status"]
+    times = _instants(_of(rows[place], "updated", "updated_at", "created_at") for place in places)
+    changed = []
+    for place, at in zip(places, times, strict=True):
+        row = rows[place]
+        number, status = key_text(row.get("ticket_id")), one_text(row.get("value"))
+        if at is None or number is None or status is None:
+            said = "a change of status without ticket_id, value or a time that can be read"
+            yield place, {"_wrong": said}
+            continue
+        changed.append({"_ticket": number, "_at": at, "_author": row.get("user_id"), "status": status.lower(),
+                        "_time": _of(row, "updated", "updated_at", "created_at"),
+                        "_place": place})  # fmt: skip
+    yield from ((changed[at]["_place"], row) for at, row in _solved(changed, sides))
+
+
+def _solved(changed: Sequence[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """Solved and reopened, from what each ticket's status was before."""
+    gone = _gone(sides)
+    kept = [row if row["status"] in _OPEN | _DONE else {} for row in changed]
+    found = changes(kept, "_ticket", time="_at", value="status", before="before")
+    names = ("ticket_solved", "ticket_reopened")
+    for place, row in closings(
+        found, "_ticket", time="_time", names=names, is_closed=lambda status, _: status in _DONE
+    ):
+        number = row["_ticket"]
+        ticket = sides.get("tickets", {}).get(number)
+        if number in gone:
+            continue
+        if ticket is None:
+            yield place, {"_wrong": f"the ticket {number} of this change {_UNKNOWN}"}
+            continue
+        about = _about(ticket, number)
+        author = key_text(row["_author"])
+        actor = "customer" if author is not None and author == about["_requester"] else "company"
+        event = {name: row[name] for name in ("_event", "_time")}
+        yield place, about | event | {"_actor": actor, "_id": f"{row['_event']}:{number}:{row['_at']}"}
+
+
+def _ratings(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """Ratings: of a ticket's several rows the last answer counts, and it was offered when the first was."""
+    gone = _gone(sides)
+    created = _instants(row.get("created_at") for row in rows)
+    updated = _instants(_of(row, "updated_at", "created_at") for row in rows)
+    of_ticket: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        number, score = key_text(row.get("ticket_id")), one_text(row.get("score"))
+        if number is None or score is None or created[place] is None or updated[place] is None:
+            said = "a rating without ticket_id, score or a time that can be read"
+            yield place, {"_wrong": said}
+        elif _score(row) not in {*_GOOD, *_BAD, "offered", "unoffered"}:
+            yield place, {"_wrong": f"a rating of unknown score {score!r}"}
+        elif _score(row) != "unoffered":
+            of_ticket.setdefault(number, []).append(place)
+    for number, places in sorted(of_ticket.items()):
+        if number in gone:
+            continue
+        offered = min(places, key=lambda place: created[place] or 0)
+        last = max(
+            places,
+            key=lambda one: (str(rows[one]["score"]).strip().lower() != "offered", updated[one] or 0, one),
+        )
+        row = rows[last]
+        about = _about(sides.get("tickets", {}).get(number, {}), number)
+        about["_requester"] = key_text(row.get("requester_id")) or about["_requester"]
+        times = (rows[offered].get("created_at"), _of(row, "updated_at", "created_at"))
+        yield from ((last, one) for one in _survey(row, about, _score(row), times))
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    return str(row.get("score")).strip().lower()
+
+
+def _survey(
+    row: Mapping[str, Any],
+    about: _Row,
+    score: str,
+    times: tuple[object, object],
+    *,
+    is_inferred: bool = False,
+) -> Iterator[_Row]:
+    """An invite, and the answer if one was given."""
+    number = about["_ticket"]
+    scale = {"_is_survey": True, "_low": 0, "_high": 1}
+    told_by = {**about, **scale, "_channel": None, "_is_inferred": is_inferred}
+    yield told_by | {"_event": INVITE, "_id": f"csat_invite:{number}", "_time": times[0], "_actor": "company"}
+    if score != "offered":
+        answer = {
+            "_event": "survey_response",
+            "_id": f"csat:{number}",
+            "_time": times[1],
+            "_actor": "customer",
+        }
+        yield {**row, **told_by, **answer, "_score": float(score in _GOOD)}
+
+
+def _responses(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """Answers to the newer surveys: a rating on a scale, and what was written beside it."""
+    gone = _gone(sides)
+    for place, outer in enumerate(rows):
+        row = _object(outer.get("survey_response")) or outer
+        answers = [one for one in _listed(row.get("answers")) if isinstance(one, dict)]
+        rating = next((one for one in answers if one.get("type") == "rating_scale"), None)
+        subjects = [one for one in _listed(row.get("subjects")) if isinstance(one, dict)]
+        number = next(
+            (key_text(one.get("id")) or str(one.get("zrn")).rpartition(":")[2] for one in subjects), None
+        )
+        if rating is None or number is None or number in gone or rating.get("rating") is None:
+            continue
+        ratings = [
+            one["rating"]
+            for one in _listed(_object(rating.get("question")).get("options"))
+            if "rating" in one
+        ]
+        ends = (min(ratings), max(ratings)) if ratings else (1, 5)
+        said = next((one.get("value") for one in answers if one.get("type") == "open_ended"), None)
+        about = _about(sides.get("tickets", {}).get(number, {}), number)
+        about |= {"_requester": key_text(row.get("responder_id")) or about["_requester"], "_channel": None}
+        about |= {
+            "_is_survey": True,
+            "_low": ends[0],
+            "_high": ends[1],
+            "survey_id": _of(_object(row.get("survey")), "id") or row.get("survey_id"),
+        }
+        begun, changed = rating.get("created_at"), _of(rating, "updated_at", "created_at")
+        invite = {"_event": INVITE, "_id": f"csat_invite:{number}", "_time": begun, "_actor": "company"}
+        answer = {
+            "_event": "survey_response",
+            "_id": f"csat:{number}",
+            "_time": changed,
+            "_actor": "customer",
+        }
+        yield place, about | invite
+        yield place, about | answer | {"_score": rating["rating"], "comment": said}
+
+
+def _messages(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """What was said in chats."""
+    gone = _gone(sides)
+    for place, row in enumerate(rows):
+        if row.get("type") != "ChatMessage":
+            continue
+        chat = sides.get("ticket_chat", {}).get(str(row.get("chat_id")))
+        if chat is None:
+            yield place, {"_wrong": f"the chat {row.get('chat_id')} of this message {_UNKNOWN}"}
+            continue
+        number = key_text(chat.get("ticket_id"))
+        if number in gone:
+            continue
+        ticket = sides.get("tickets", {}).get(number or "", {})
+        about = _about(ticket, number or "") | {"_ticket": number, "_channel": "chat"}
+        about["_requester"] = about["_requester"] or key_text(chat.get("user_id"))
+        speaker = _speaker(one_text(row.get("actor_id")), key_text(chat.get("user_id")), sides)
+        said = {
+            "_event": "chat_message",
+            "_time": row.get("created_at"),
+            "_actor": speaker,
+            "body": row.get("message"),
+        }
+        number = f"chat:{row.get('chat_id')}:{row.get('chat_index')}:{row.get('created_at')}"
+        yield place, about | said | {"_id": number}
+
+
+# Who it was
+
+_PEOPLE: Final = People("zendesk", "users", "external_id")
+_ADDRESS: Final = joined("=email", looked_up("users", "_requester", "email"))
+_WHO: Final[dict[str, Where]] = {
+    "user_id": _PEOPLE.user("_requester"),
+    "anonymous_id": whenever(
+        unless(filled(_PEOPLE.user("_requester"))), first(_ADDRESS, _PEOPLE.number("_requester"))
+    ),
+    "account_id": "_account",
+    "event": "_event",
+    "timestamp": "_time",
+    "event_id": "_id",
+    "actor": "_actor",
+    "ticket_id": "_ticket",
+}
+_ASIDE: Final = (
     "id", "created_at", "created", "updated_at", "requester_id", "submitter_id", "organization_id", "status",
-    "via", "via_channel", "satisfaction_rating", "url", "ticket_id",
-    "generated_timestamp", "merged_ticket_ids",
-}  # fmt: skip
-"""Fields of a ticket with a place of their own, or that tell the ticket's end and not its beginning."""
+    "via", "via_channel", "satisfaction_rating", "url", "ticket_id", "generated_timestamp",
+    "merged_ticket_ids", "public", "author_id", "user_id", "plain_body", "html_body", "type", "event_type",
+    "previous_value", "score", "_requester", "_is_survey", "_is_inferred", "_score", "_low", "_high",
+)  # fmt: skip
+"""Fields with a place of their own, or that tell the ticket's end and not its beginning."""
+
+_TALK: Final = Events(
+    where=unless("_is_survey"),
+    columns={**_WHO, "channel": "_channel"},
+    aside=_ASIDE,
+)
+_RATED: Final = Events(
+    where=column("_is_survey"),
+    columns={
+        **_WHO,
+        "instrument": "=csat",
+        "survey_id": "survey_id",
+        "score": "_score",
+        "score_min": "_low",
+        "score_max": "_high",
+        "comment": "comment",
+    },
+    aside=(*_ASIDE, "_channel"),
+    kind="survey",
+    inferred=each(bool, "_is_inferred"),
+)
+_SAID: Final = replace(_TALK, where=None)
+_MERGED: Final = whenever(
+    each(lambda tags: "closed_by_merge" in _listed(tags), first("tag", "tags")), "ticket_id"
+)
+_IS_PERSON: Final = unless(each(lambda role: role in _STAFF, "role"))
 
 
-class _Place(NamedTuple):
-    """Where a row stands; a page of the API may hold several tables."""
-
-    table: str
-    file: str
-    number: int
+def _person(where: Where) -> Saying:
+    """Of a user who is no member of the staff."""
+    return whenever(_IS_PERSON, where)
 
 
-@dataclass(frozen=True)
-class _User:
-    user_id: str | None
-    email: str | None
-    role: str | None
-
-
-@dataclass
-class _Ticket:
-    """What other tables need to know of a ticket."""
-
-    requester: str | None
-    submitter: str | None
-    account: str | None
-    channel: str | None
-    created: int | None
-    updated: int
-    place: _Place
-    inline: tuple[str, Mapping[str, Any]] | None = None
-    is_gone: bool = False
-
-
-@dataclass(frozen=True)
-class _Change:
-    """A status that a ticket was given."""
-
-    ticket: str
-    time: int
-    order: int
-    status: str
-    before: str | None
-    author: str | None
-    place: _Place
-
-
-@dataclass(frozen=True)
-class _Rating:
-    ticket: str
-    requester: str | None
-    score: str
-    offered: int
-    answered: int
-    comment: str | None
-    details: Mapping[str, Any]
-    place: _Place
-    is_inferred: bool = False
-
-
-@dataclass
-class _Event:
-    """An event under way; `time` as it was written, or microseconds; `record` the row that it comes from."""
-
-    place: _Place
-    name: str
-    time: object
-    ticket: str
-    requester: str | None
-    actor: str
-    event_id: str
-    details: dict[str, Any] = field(default_factory=dict)
-    score: float | None = None
-    comment: str | None = None
-    is_inferred: bool = False
-    record: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class _Desk:
-    """What is known of users, tickets, changes and ratings: in memory, small beside what was said.
-
-    Attributes
-    ----------
-    n_aside : int
-        Rows of tables that are no events by themselves.
-    used : set of _Place
-        Those among them that gave an event or a reject after all.
-    """
-
-    users: dict[str, _User] = field(default_factory=dict)
-    user_times: dict[str, int] = field(default_factory=dict)
-    tickets: dict[str, _Ticket] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-    changes: list[_Change] = field(default_factory=list)
-    ratings: dict[str, _Rating] = field(default_factory=dict)
-    links: list[tuple[str | None, str | None, object]] = field(default_factory=list)
-    n_aside: int = 0
-    used: set[_Place] = field(default_factory=set)
-    refused: list[tuple[_Place, str, str]] = field(default_factory=list)
-
-    def is_gone(self, number: str) -> bool:
-        """Whether a ticket was merged into another, or deleted."""
-        ticket = self.tickets.get(number)
-        return number in self.gone or (ticket is not None and ticket.is_gone)
-
-    def refuse(self, place: _Place, reason: str, raw: str) -> None:
-        """Turn a row of a side table away."""
-        self.refused.append((place, reason, raw))
-        self.used.add(place)
+_ZENDESK: Final = Vendor(
+    name="zendesk",
+    title="Zendesk",
+    kind="support",
+    required=("tickets",),
+    parts={
+        "tickets": Part(
+            names=("ticket",), told_by=("requester_id", "subject"), key="id", newest="updated_at",
+            together=_tickets, events=(_TALK, _RATED),
+        ),
+        "ticket_comments": Part(
+            names=("ticket_comment", "comment", "comments"), told_by=("ticket_id", "public", "body"),
+            together=_comments, events=(_SAID,),
+        ),
+        "ticket_audits": Part(
+            names=("ticket_audit", "ticket_event", "ticket_events", "audits"),
+            told_by=("ticket_id", "child_events"), together=_audits, events=(_SAID,),
+        ),
+        "ticket_field_history": Part(
+            told_by=("ticket_id", "field_name", "value"), together=_history, events=(_SAID,),
+            key=whenever(each(lambda one: one == "status", "field_name"), "ticket_id"),
+        ),
+        "ticket_chat_event": Part(
+            names=("ticket_chat_events", "chat_event"), told_by=("chat_id", "chat_index"), together=_messages,
+            events=(_SAID,),
+        ),
+        "satisfaction_ratings": Part(
+            names=("satisfaction_rating",), told_by=("ticket_id", "score", "requester_id"), key="ticket_id",
+            together=_ratings, events=(_RATED,),
+        ),
+        "survey_responses": Part(
+            names=("survey_response",), told_by=("answers", "subjects"), together=_responses,
+            events=(_RATED,),
+        ),
+        "ticket_chat": Part(names=("ticket_chats",), told_by=("chat_id", "visitor_id"), key="chat_id"),
+        "ticket_tags": Part(names=("ticket_tag",), told_by=("ticket_id", "tag"), key=_MERGED),
+        "users": Part(
+            names=("user",), told_by=("email", "role"), key="id", newest="updated_at",
+            missed="its customers are known only by the ids of Zendesk, and nobody can be recognised in "
+            "other sources. Export the table users, too.",
+            links=((_person(_PEOPLE.number("id")), "external_id"),
+                   (_person(joined("=email", "email")), "external_id")),
+            traits={one: _person(one) for one in ("locale", "time_zone", "organization_id", "tags")},
+            customer=first("external_id", joined("=email", "email"), _PEOPLE.number("id")),
+            time=first("updated_at", "created_at"),
+        ),
+    },
+)  # fmt: skip
 
 
 def zendesk(
@@ -192,6 +523,7 @@ def zendesk(
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "zendesk",
     tz: str = "UTC",
+    format: str | None = None,  # noqa: A002 - the user's word
 ) -> EventStream:
     """Read a Zendesk export: tickets, comments, changes of status, satisfaction ratings.
 
@@ -199,9 +531,10 @@ def zendesk(
     […]}`; any number of pages, also several kinds in one file), or with tables of a warehouse copy as CSV,
     JSON lines or Parquet. The name of a member or file says what it holds: `tickets`, `users`,
     `ticket_comments`, `ticket_field_history`, `ticket_events` (the incremental feed), `ticket_audits`,
-    `satisfaction_ratings`, `ticket_tags`, also in the singular, with a number (`tickets_0002.json`), with
-    `zendesk_` before or `_data` behind. `tickets` must be there; without `users`, nobody can be recognised in
-    other sources, and a warning says so. Other tables (organisations, chats, metrics) are not opened.
+    `satisfaction_ratings`, `survey_responses`, `ticket_chat` and `ticket_chat_event`, `ticket_tags`, also in
+    the singular, with a number (`tickets_0002.json`), with `zendesk_` before or `_data` behind. `tickets`
+    must be there; without `users`, nobody can be recognised in other sources, and a warning says so. The
+    rows of other tables (organisations, metrics) are counted as excluded.
 
     **What becomes what.**
 
@@ -210,7 +543,9 @@ def zendesk(
     `ticket_comment`     a public comment
     `ticket_solved`      a change of status to solved (or straight to closed)
     `ticket_reopened`    a change from solved back to an open status
-    `survey_response`    a rating: instrument `csat`, score 1 (good) or 0 (bad) on the scale 0…1
+    `chat_message`       a message of a chat
+    `survey_response`    a rating: instrument `csat`, score 1 (good) or 0 (bad) on the scale 0…1; an answer to
+                         the newer surveys, on the scale of its question (1…5 where it does not say)
     `survey_invite`      a rating that was offered; one that was given was offered, too: one invite per ticket
     ==================== ==================================================================================
 
@@ -237,7 +572,7 @@ def zendesk(
 
     Parameters
     ----------
-    source : path or list of paths
+    source : path, glob, folder, list of paths, URL, or table
         The export.
     keep : sequence of str, or mapping of str to type
         Fields of tickets, comments and ratings that become typed columns, for example `["priority"]`.
@@ -245,6 +580,8 @@ def zendesk(
         The `source` column.
     tz : str
         Zone of times that carry none; warehouse copies write UTC.
+    format : str, optional
+        csv, json or parquet, where a file's ending does not tell.
 
     Returns
     -------
@@ -268,701 +605,4 @@ def zendesk(
     >>> batch.events.select(["user_id", "event", "ticket_id", "channel"]).to_pylist()
     [{'user_id': 'u1', 'event': 'ticket_created', 'ticket_id': '7', 'channel': 'email'}]
     """
-    wanted = checked_keep(keep)
-    Clock(tz=tz)
-    if not is_location(source):
-        raise InputError(
-            f"An export of Zendesk is a folder or a list of files, not a {type(source).__name__}."
-        )
-    parts = _parts(find_files(source, mixed=True), str(source))
-
-    def read(_: frozenset[str]) -> Iterator[Batch]:
-        reading = _Reading(parts, Promoted(wanted), name, Clock(tz=tz))
-        yield from reading.batches()
-        for column in reading.promoted.unseen:
-            said = hint(column, reading.promoted.members)
-            warnings.warn(f"keep={column!r} is in no row of {name}.{said}", stacklevel=2)
-
-    return EventStream(
-        name=name,
-        dedupe=("event_id",),
-        keep=tuple(promoted_name(one) for one in wanted),
-        files=tuple(file.shown for file, _ in parts),
-        read=read,
-    )
-
-
-def _parts(files: Sequence[InputFile], shown: str) -> list[tuple[InputFile, str | None]]:
-    """The files that hold something of use, and what their names say that it is."""
-    parts = [(file, _told(file.shown)) for file in files]
-    used = [(file, table) for file, table in parts if table is not None or _may_be_page(file)]
-    if not any(table == "tickets" or (table is None and file.format == "json") for file, table in used):
-        there = ", ".join(PurePosixPath(file.shown).name for file in files[:12])
-        raise InputError(
-            f"{shown!r} holds no tickets of Zendesk: expected a file tickets.json, ticket.csv or the like. "
-            f"There are: {there}."
-        )
-    return sorted(used, key=lambda one: one[1] != "tickets")
-
-
-def _may_be_page(file: InputFile) -> bool:
-    """A JSON file of any name may be a page of the API; its members tell."""
-    return file.format == "json" and _first_page(file) is not None
-
-
-def _told(path: str) -> str | None:
-    """What a file's name, or its folder's, says that it holds."""
-    folder = PurePosixPath(path.replace("\\", "/")).parent.name
-    for word in (stem(path), folder):
-        bare = re.sub(r"([-_. ]?\d+)+$", "", word.lower().replace("-", "_"))
-        bare = bare.removeprefix("zendesk_").removesuffix("_data").strip("_")
-        if bare in _TABLES:
-            return _TABLES[bare]
-    return None
-
-
-def _first_page(file: InputFile) -> dict[str, Any] | None:
-    """The first object of a JSON file if it is a page of the API; a page may stand on one line or on many."""
-    with file.open() as stream:
-        start = bytes(stream.read(1 << 20))
-        line, _, rest = start.lstrip(b"\xef\xbb\xbf \r\n\t").partition(b"\n")
-        if not line.startswith(b"{"):
-            return None
-        try:
-            found = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            if rest and line.strip() != b"{" and b'"id"' in line:
-                return None  # a broken line of JSON lines
-            while block := stream.read(1 << 22):
-                start += block
-            try:
-                found = orjson.loads(start.lstrip(b"\xef\xbb\xbf"))
-            except orjson.JSONDecodeError:
-                return None
-    return found if isinstance(found, dict) and any(_is_member(*one) for one in found.items()) else None
-
-
-def _is_member(name: str, value: object) -> bool:
-    return name in _TABLES and isinstance(value, list)
-
-
-def _tables_of(file: InputFile, table: str | None) -> Iterator[tuple[str, Rows]]:
-    """(what it holds, rows) of one file."""
-    page = _first_page(file) if file.format == "json" else None
-    if page is None:
-        if table is not None:
-            for rows in read_rows(file, CsvFormat()):
-                yield table, rows
-        return
-    lines = (
-        [page]
-        if _is_one_object(file)
-        else [one for rows in read_rows(file, CsvFormat()) for one in _objects(rows)]
-    )
-    counted: dict[str, int] = defaultdict(int)
-    for one in lines:
-        for name, members in one.items():
-            if _is_member(name, members):
-                yield _TABLES[name], _page_rows(file.shown, members, counted[name])
-                counted[name] += len(members)
-
-
-def _is_one_object(file: InputFile) -> bool:
-    with file.open() as stream:
-        start = bytes(stream.read(1 << 20)).strip(b"\xef\xbb\xbf \r\n\t")
-    line, _, rest = start.partition(b"\n")
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return True
-    return not rest.strip()
-
-
-def _page_rows(file: str, members: Sequence[object], before: int) -> ObjectRows:
-    good = [(place, one) for place, one in enumerate(members, start=before + 1) if isinstance(one, dict)]
-    broken = [
-        Broken(place, "no JSON object", str(one)[:1_000])
-        for place, one in enumerate(members, start=before + 1)
-        if not isinstance(one, dict)
-    ]
-    return ObjectRows(
-        file, [one for _, one in good], np.array([place for place, _ in good], np.int64), None, broken
-    )
-
-
-def _objects(rows: Rows) -> list[dict[str, Any]]:
-    if isinstance(rows, ObjectRows):
-        return rows.objects
-    if isinstance(rows, ColumnRows):
-        columns = {name: plain(rows.table[name]).to_pylist() for name in rows.table.column_names}
-        return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    return []
-
-
-def _key(value: object) -> str | None:
-    """An id as text; `17.0`, as frames write it, is `17`."""
-    text = one_text(value)
-    if text is None:
-        return None
-    text = text.strip().removesuffix(".0")
-    return text or None
-
-
-def _listed(value: object) -> list[Any]:
-    """A list, or the JSON or comma-separated text of one."""
-    found = value
-    if isinstance(value, str):
-        try:
-            found = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return [one for one in re.split(r"[,\s]+", value) if one]
-    return found if isinstance(found, list) else []
-
-
-def _object(value: object) -> dict[str, Any]:
-    """An object, or the JSON text of one."""
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _via(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Canonical channel of a ticket, and the direction of a call."""
-    via = record.get("via")
-    inside = _object(via)
-    said = inside.get("channel", record.get("via_channel")) or (
-        via if isinstance(via, str) and not inside else None
-    )
-    source = inside.get("source")
-    rel = source.get("rel") if isinstance(source, dict) else record.get("via_source_rel")
-    word = str(said).strip().lower().replace(" ", "_") if said is not None else ""
-    return _CHANNELS.get(word), (str(rel) if rel else None)
-
-
-class _Reading:
-    """One reading of an export: first the side tables, then the events."""
-
-    def __init__(
-        self, parts: Sequence[tuple[InputFile, str | None]], promoted: Promoted, source: str, clock: Clock
-    ) -> None:
-        self.parts = parts
-        self.promoted = promoted
-        self.source = source
-        self.clock = clock
-        self.desk = _Desk()
-
-    def batches(self) -> Iterator[Batch]:
-        """Everything, table by table."""
-        for table, rows in self._rows():
-            self._note(table, rows)
-        if not self.desk.users:
-            warnings.warn(
-                f"{self.source} has no users: its customers are known only by the ids of Zendesk, and nobody "
-                "can be recognised in other sources. Export the table users, too.",
-                stacklevel=2,
-            )
-        yield Batch(LOADED.empty_table(), n_read=0, links=links_of(self.desk.links))
-        for table, rows in self._rows():
-            if table == "tickets":
-                yield self._tickets(rows)
-            elif table == "comments":
-                yield self._comments(rows)
-            elif table == "audits":
-                yield from self._from_memory(self._said_in_audits(rows), "support")
-        yield from self._from_memory(self._status_changes(), "support")
-        yield from self._from_memory(self._surveys(), "survey")
-        yield from self._remainder()
-
-    def _rows(self) -> Iterator[tuple[str, Rows]]:
-        for file, told in self.parts:
-            yield from _tables_of(file, told)
-
-    def _times(self, rows: Rows, records: Sequence[Mapping[str, Any]], *names: str) -> list[int | None]:
-        """Microseconds of the first of some fields that is there."""
-        values = [next((one[name] for name in names if one.get(name)), None) for one in records]
-        read = self.clock.read(strings(values), rows.numbers, column=names[0], file=rows.file)
-        return pc.cast(read.values, pa.int64()).to_pylist()  # type: ignore[no-any-return]
-
-    # What must be known first
-
-    def _note(self, table: str, rows: Rows) -> None:
-        note = {
-            "users": self._note_users,
-            "tickets": self._note_tickets,
-            "tags": self._note_tags,
-            "history": self._note_history,
-            "audits": self._note_audits,
-            "ratings": self._note_ratings,
-        }.get(table)
-        if note is None:
-            return
-        if table != "tickets":
-            self.desk.n_aside += len(rows) + len(rows.broken)
-            for one in rows.broken:
-                self.desk.refuse(_Place(table, rows.file, one.number), one.reason, one.raw)
-        note(_objects(rows), rows)
-
-    def _note_users(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
-        desk = self.desk
-        times = self._times(rows, records, "updated_at", "created_at")
-        for record, time in zip(records, times, strict=True):
-            number = _key(record.get("id"))
-            if number is None or desk.user_times.get(number, -1) > (time or 0):
-                continue
-            desk.user_times[number] = time or 0
-            email = one_text(record.get("email"))
-            user = _User(
-                _key(record.get("external_id")),
-                email.strip().lower() if email and "@" in email else None,
-                one_text(record.get("role")),
-            )
-            desk.users[number] = user
-            if user.role not in _STAFF:
-                when = None if time is None else pa.scalar(time, pa.timestamp("us", "UTC")).as_py()
-                desk.links.append((f"zendesk:{number}", user.user_id, when))
-                if user.email:
-                    desk.links.append((f"email:{user.email}", user.user_id, when))
-
-    def _note_tickets(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
-        created = self._times(rows, records, "created_at", "created")
-        updated = self._times(rows, records, "updated_at", "created_at")
-        desk = self.desk
-        for row, record in enumerate(records):
-            number = _key(record.get("id"))
-            if number is None:
-                continue
-            known = desk.tickets.get(number)
-            when = updated[row] or 0
-            merged = (_key(one) for one in _listed(record.get("merged_ticket_ids")))
-            desk.gone.update(one for one in merged if one is not None)
-            if known is not None and known.updated >= when:
-                continue
-            rating = _object(record.get("satisfaction_rating"))
-            score = one_text(rating.get("score"))
-            desk.tickets[number] = _Ticket(
-                requester=_key(record.get("requester_id")),
-                submitter=_key(record.get("submitter_id")),
-                account=_key(record.get("organization_id")),
-                channel=_via(record)[0],
-                created=created[row],
-                updated=when,
-                place=_Place("tickets", rows.file, int(rows.numbers[row])),
-                inline=(score.lower(), rating) if score else None,
-                is_gone="closed_by_merge" in _listed(record.get("tags")) or record.get("status") == "deleted",
-            )
-
-    def _note_tags(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
-        del rows
-        for record in records:
-            number = _key(record.get("ticket_id"))
-            if number and "closed_by_merge" in _listed(record.get("tag", record.get("tags"))):
-                self.desk.gone.add(number)
-
-    def _note_history(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
-        desk = self.desk
-        kept = [row for row, record in enumerate(records) if record.get("field_name") == "status"]
-        picked = ObjectRows(rows.file, [], rows.numbers[kept])
-        changes = [records[row] for row in kept]
-        times = self._times(picked, changes, "updated", "updated_at", "created_at")
-        for row, record, time in zip(kept, changes, times, strict=True):
-            place = _Place("history", rows.file, int(rows.numbers[row]))
-            status, number = one_text(record.get("value")), _key(record.get("ticket_id"))
-            author = _key(record.get("user_id"))
-            if time is None or status is None or number is None:
-                desk.refuse(
-                    place,
-                    "a change of status without ticket_id, value or a time that can be read",
-                    rows.raw(row),
-                )
-            else:
-                desk.changes.append(
-                    _Change(number, time, len(desk.changes), status.lower(), None, author, place)
-                )
-
-    def _note_audits(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
-        desk = self.desk
-        times = self._times(rows, records, "created_at", "timestamp")
-        for row, (record, time) in enumerate(zip(records, times, strict=True)):
-            place = _Place("audits", rows.file, int(rows.numbers[row]))
-            number = _key(record.get("ticket_id"))
-            if time is None or number is None:
-                desk.refuse(place, "an audit without ticket_id or a time that can be read", rows.raw(row))
-                continue
-            author = _key(record.get("updater_id", record.get("author_id")))
-            for child in _children(record):
-                is_status = child.get("field_name") == "status"
-                status = child.get("value") if is_status else child.get("status")
-                before = one_text(child.get("previous_value"))
-                if isinstance(status, str):
-                    desk.changes.append(
-                        _Change(number, time, len(desk.changes), status.lower(), before, author, place)
-                    )
-
-    def _note_ratings(self, records: Sequence[Mapping[str, Any]], rows: Rows) -> None:
-        desk = self.desk
-        created = self._times(rows, records, "created_at")
-        updated = self._times(rows, records, "updated_at", "created_at")
-        for row, record in enumerate(records):
-            place = _Place("ratings", rows.file, int(rows.numbers[row]))
-            ticket, score = _key(record.get("ticket_id")), one_text(record.get("score"))
-            first, last = created[row], updated[row]
-            if ticket is None or score is None or first is None or last is None:
-                desk.refuse(
-                    place, "a rating without ticket_id, score or a time that can be read", rows.raw(row)
-                )
-                continue
-            said = score.strip().lower()
-            if said not in {*_GOOD, *_BAD, "offered", "unoffered"}:
-                desk.refuse(place, f"a rating of unknown score {score!r}", rows.raw(row))
-                continue
-            found = _Rating(
-                ticket,
-                _key(record.get("requester_id")),
-                said,
-                first,
-                last,
-                one_text(record.get("comment")),
-                _details(record, _LIFTED | {"score", "comment"}),
-                place,
-            )
-            if said != "unoffered":
-                desk.ratings[ticket] = _later(desk.ratings.get(ticket), found)
-
-    # Events
-
-    def _tickets(self, rows: Rows) -> Batch:
-        records = _objects(rows)
-        events: list[_Event] = []
-        refused: list[tuple[int, str, str]] = []
-        for row, record in enumerate(records):
-            number = _key(record.get("id"))
-            place = _Place("tickets", rows.file, int(rows.numbers[row]))
-            if number is None:
-                refused.append((place.number, "a ticket without id", rows.raw(row)))
-                continue
-            ticket = self.desk.tickets[number]
-            if self.desk.is_gone(number) or ticket.place != place:
-                continue
-            events.append(
-                _Event(
-                    place,
-                    "ticket_created",
-                    record.get("created_at", record.get("created")),
-                    number,
-                    ticket.requester,
-                    self._opener(ticket, record),
-                    f"ticket:{number}",
-                    _details(record, _LIFTED),
-                    record=record,
-                )
-            )
-        return self._batch(rows, events, refused, n_rows=len(records), kind="support")
-
-    def _opener(self, ticket: _Ticket, record: Mapping[str, Any]) -> str:
-        """Who acted when the ticket was opened."""
-        if ticket.submitter in {None, ticket.requester}:
-            return "customer"
-        channel, rel = _via(record)
-        has_called = channel == "phone" and rel != "outbound"
-        return "company" if self._is_staff(ticket.submitter) and not has_called else "customer"
-
-    def _is_staff(self, number: str | None) -> bool:
-        user = self.desk.users.get(number or "")
-        return user is not None and user.role in _STAFF
-
-    def _comments(self, rows: Rows) -> Batch:
-        records = _objects(rows)
-        times = self._times(rows, records, "created_at", "created")
-        public = flags(strings([one.get("public") for one in records]), column="public").values.to_pylist()
-        events: list[_Event] = []
-        refused: list[tuple[int, str, str]] = []
-        for row, record in enumerate(records):
-            place = _Place("comments", rows.file, int(rows.numbers[row]))
-            found = self._comment(record, times[row], place, is_public=public[row])
-            if isinstance(found, str):
-                refused.append((place.number, found, rows.raw(row)))
-            elif found is not None:
-                events.append(found)
-        return self._batch(rows, events, refused, n_rows=len(records), kind="support")
-
-    def _comment(
-        self, record: Mapping[str, Any], time: int | None, place: _Place, *, is_public: bool | None
-    ) -> _Event | str | None:
-        """A comment as an event; a text: why it cannot be one; None: it is none."""
-        number = _key(record.get("ticket_id"))
-        author = _key(record.get("author_id", record.get("user_id")))
-        if number is None:
-            return "a comment without ticket_id"
-        if is_public is False or self.desk.is_gone(number):
-            return None
-        ticket = self.desk.tickets.get(number)
-        if ticket is None:
-            if author not in self.desk.users or self._is_staff(author):
-                return f"the ticket {number} of this comment is not in the export: its requester is unknown"
-            requester: str | None = author
-        else:
-            requester = ticket.requester
-            is_opening = time is not None and time == ticket.created
-            if is_opening and author in {ticket.submitter, ticket.requester, None}:
-                return None
-        text = one_text(record.get("plain_body")) or one_text(record.get("body"))
-        return _Event(
-            place,
-            "ticket_comment",
-            record.get("created_at", record.get("created")),
-            number,
-            requester,
-            self._speaker(author, requester),
-            f"comment:{_key(record.get('id')) or f'{number}:{time}'}",
-            {"body": text} if text else {},
-            record=record,
-        )
-
-    def _speaker(self, author: str | None, requester: str | None) -> str:
-        if author == _SYSTEM:
-            return "system"
-        if author is not None and author == requester:
-            return "customer"
-        user = self.desk.users.get(author or "")
-        return "customer" if user is not None and user.role not in _STAFF else "company"
-
-    def _said_in_audits(self, rows: Rows) -> Iterator[_Event]:
-        """Comments that stand in audits."""
-        records = _objects(rows)
-        times = self._times(rows, records, "created_at", "timestamp")
-        for row, record in enumerate(records):
-            place = _Place("audits", rows.file, int(rows.numbers[row]))
-            for child in _children(record):
-                if place in self.desk.used or child.get("event_type", child.get("type")) != "Comment":
-                    continue
-                said = {
-                    "author_id": record.get("updater_id", record.get("author_id")),
-                    **child,
-                    "ticket_id": record["ticket_id"],
-                }
-                is_public = child.get("public", child.get("comment_public"))
-                found = self._comment(said, times[row], place, is_public=is_public)
-                if isinstance(found, str):
-                    self.desk.refuse(place, found, rows.raw(row))
-                elif found is not None:
-                    found.time = times[row]
-                    yield found
-
-    def _status_changes(self) -> Iterator[_Event]:
-        """Solved and reopened, from what each ticket's status was before."""
-        desk = self.desk
-        status: dict[str, str] = {}
-        for change in sorted(desk.changes, key=lambda one: (one.ticket, one.time, one.order)):
-            before = status.get(change.ticket, change.before)
-            status[change.ticket] = change.status
-            name = _what_changed(before, change.status)
-            if name is None or desk.is_gone(change.ticket):
-                continue
-            ticket = desk.tickets.get(change.ticket)
-            if ticket is None:
-                said = "of this change is not in the export: its requester is unknown"
-                reason = f"the ticket {change.ticket} {said}"
-                desk.refuse(change.place, reason, f"{name}: {before} → {change.status}")
-                continue
-            yield _Event(
-                change.place,
-                name,
-                change.time,
-                change.ticket,
-                ticket.requester,
-                "customer" if change.author is not None and change.author == ticket.requester else "company",
-                f"{name}:{change.ticket}:{change.time}",
-            )
-
-    def _surveys(self) -> Iterator[_Event]:
-        """Ratings and their invites."""
-        desk = self.desk
-        ratings = dict(desk.ratings)
-        for number, ticket in desk.tickets.items():
-            if number not in ratings and ticket.inline and ticket.inline[0] in {*_GOOD, *_BAD, "offered"}:
-                score, said = ticket.inline
-                ratings[number] = _Rating(
-                    number,
-                    ticket.requester,
-                    score,
-                    ticket.updated,
-                    ticket.updated,
-                    one_text(said.get("comment")),
-                    _details(said, _LIFTED | {"score", "comment"}),
-                    ticket.place,
-                    is_inferred=True,
-                )
-        for number, rating in sorted(ratings.items()):
-            if desk.is_gone(number):
-                continue
-            known = desk.tickets.get(number)
-            requester = rating.requester or (known.requester if known else None)
-            yield _Event(
-                rating.place,
-                INVITE,
-                rating.offered,
-                number,
-                requester,
-                "company",
-                f"csat_invite:{number}",
-                is_inferred=rating.is_inferred,
-            )
-            if rating.score != "offered":
-                yield _Event(
-                    rating.place,
-                    "survey_response",
-                    rating.answered,
-                    number,
-                    requester,
-                    "customer",
-                    f"csat:{number}",
-                    dict(rating.details),
-                    score=float(rating.score in _GOOD),
-                    comment=rating.comment,
-                    is_inferred=rating.is_inferred,
-                )
-
-    # Batches
-
-    def _from_memory(self, events: Iterable[_Event], kind: str) -> Iterator[Batch]:
-        """Events that come from side tables: each is counted as a row, and its own row no more."""
-        by_file: dict[str, list[_Event]] = defaultdict(list)
-        for event in events:
-            by_file[event.place.file].append(event)
-        for file, found in by_file.items():
-            self.desk.used.update(event.place for event in found if event.place.table != "tickets")
-            rows = ObjectRows(file, [], np.zeros(0, np.int64))
-            for start in range(0, len(found), BLOCK_ROWS):
-                piece = found[start : start + BLOCK_ROWS]
-                yield self._batch(rows, piece, [], n_rows=len(piece), kind=kind)
-
-    def _remainder(self) -> Iterator[Batch]:
-        """Rows of side tables that gave no event: rejects, and what is excluded."""
-        desk = self.desk
-        n_excluded = desk.n_aside - len(desk.used)
-        by_file: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
-        seen: set[_Place] = set()
-        for place, reason, raw in desk.refused:
-            if place not in seen:
-                seen.add(place)
-                by_file[place.file].append((place.number, reason, raw))
-        for file, refused in by_file.items():
-            yield Batch(
-                LOADED.empty_table(), n_read=len(refused), rejects=rejects_of(self.source, file, refused)
-            )
-        yield Batch(LOADED.empty_table(), n_read=n_excluded, n_excluded=n_excluded)
-
-    def _batch(
-        self,
-        rows: Rows,
-        events: Sequence[_Event],
-        refused: Sequence[tuple[int, str, str]],
-        *,
-        n_rows: int,
-        kind: str,
-    ) -> Batch:
-        """Some events as a batch; the rows that are neither they nor refused are excluded."""
-        tickets = [self.desk.tickets.get(event.ticket) for event in events]
-        people = [self._who(event.requester) for event in events]
-        columns = {
-            "user_id": pa.array([user for user, _ in people], pa.string()),
-            "anonymous_id": pa.array([alias for _, alias in people], pa.string()),
-            "account_id": pa.array([one.account if one else None for one in tickets], pa.string()),
-            "timestamp": _time_column([event.time for event in events]),
-            "event": pa.array([event.name for event in events], pa.string()),
-            "event_id": pa.array([event.event_id for event in events], pa.string()),
-            "actor": pa.array([event.actor for event in events], pa.string()),
-            "ticket_id": pa.array([event.ticket for event in events], pa.string()),
-        }
-        if kind == "survey":
-            columns |= {
-                "instrument": pa.array(["csat"] * len(events), pa.string()),
-                "score": pa.array([event.score for event in events], pa.float64()),
-                "score_min": pa.array([0.0] * len(events), pa.float64()),
-                "score_max": pa.array([1.0] * len(events), pa.float64()),
-                "comment": pa.array([event.comment for event in events], pa.string()),
-            }
-        else:
-            columns["channel"] = pa.array([one.channel if one else None for one in tickets], pa.string())
-        columns = {
-            name: one for name, one in columns.items() if name not in _MAY_LACK or one.null_count < len(one)
-        }
-        self.promoted.notice(name for event in events for name in event.details)
-        found = self.promoted.looked_up(
-            [event.record for event in events], [event.details for event in events]
-        )
-        left = [object_text(event.details) for event in events]
-        prepared = Prepared(
-            rows.file,
-            np.array([event.place.number for event in events], np.int64),
-            columns | found,
-            pa.array(left, pa.binary()).cast(pa.string()),
-            lambda row: (object_text(events[row].record or events[row].details) or b"").decode(),
-            rows.broken,
-            np.array([event.is_inferred for event in events], bool),
-        )
-        batch = events_of(prepared, self.promoted, source=self.source, kind=kind, clock=self.clock)
-        n_excluded = n_rows - len(events) - len(refused)
-        return replace(
-            batch,
-            n_read=batch.n_read + len(refused) + n_excluded,
-            rejects=pa.concat_tables([batch.rejects, rejects_of(self.source, rows.file, refused)]),
-            n_excluded=n_excluded,
-        )
-
-    def _who(self, requester: str | None) -> tuple[str | None, str | None]:
-        """User id, or else the best alias, of a requester."""
-        if requester is None:
-            return None, None
-        user = self.desk.users.get(requester)
-        if user is not None and user.user_id:
-            return user.user_id, None
-        return None, f"email:{user.email}" if user is not None and user.email else f"zendesk:{requester}"
-
-
-def _children(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What happened in one audit."""
-    inside = _listed(record.get("child_events", record.get("events")))
-    return [one for one in inside if isinstance(one, dict)]
-
-
-def _what_changed(before: str | None, status: str) -> str | None:
-    """The event that a change of status is."""
-    if status in _DONE and before not in _DONE:
-        return "ticket_solved"
-    return "ticket_reopened" if status in _OPEN and before in _DONE else None
-
-
-def _later(known: _Rating | None, found: _Rating) -> _Rating:
-    """Of two rows of one ticket's rating the later answer, offered when the first was."""
-    if known is None:
-        return found
-    offered = min(known.offered, found.offered)
-    known_answers, found_answers = known.score != "offered", found.score != "offered"
-    if found_answers and (not known_answers or found.answered >= known.answered):
-        return replace(found, offered=offered)
-    return replace(known, offered=offered)
-
-
-def _details(record: Mapping[str, Any], lifted: Collection[str]) -> dict[str, Any]:
-    """The fields that have no canonical place, as far as they hold anything."""
-    return {
-        name: value
-        for name, value in record.items()
-        if name not in lifted
-        and not name.startswith(("_fivetran", "_airbyte", "_sdc"))
-        and value not in _EMPTY
-    }
-
-
-def _time_column(times: Sequence[object]) -> pa.Array:
-    """Times as they were written, or microseconds that were read already."""
-    if any(isinstance(time, str) for time in times) or not times:
-        return strings(times)
-    values = pa.array(times, pa.int64())
-    if all(isinstance(time, int) and time % 1_000_000 == 0 for time in times):
-        return pc.cast(pc.cast(values, pa.timestamp("us", tz="UTC")), pa.timestamp("s", tz="UTC"))
-    return pc.cast(values, pa.timestamp("us", tz="UTC"))
+    return replace(_ZENDESK, clock=Clock(tz=tz)).stream(source, keep=keep, name=name, format=format)
