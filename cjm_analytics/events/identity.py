@@ -14,12 +14,11 @@ import pyarrow.compute as pc
 
 from cjm_analytics.durations import Duration, microseconds
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.events.scatter import text_buffers
 from cjm_analytics.events.stitching import ANONYMOUS, Rules, Stitching, default_names, stitched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = ["ACCOUNT", "ANONYMOUS", "Identity"]
 
@@ -297,14 +296,6 @@ def _without(ids: pa.Array, gone: pa.Array) -> pa.Array:
 def _placeholders(ids: pa.Array) -> pa.Array:
     from cjm_analytics.kernels.stitching import is_placeholder
 
-    offsets, data = _buffers(ids)
-    word_offsets, words = _buffers(pa.array(PLACEHOLDERS))
+    offsets, data = text_buffers(ids)
+    word_offsets, words = text_buffers(pa.array(PLACEHOLDERS))
     return pa.array(is_placeholder(offsets, data, word_offsets, words))
-
-
-def _buffers(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    if not len(texts):
-        return np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.uint8)
-    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = texts.buffers()[2]
-    return offsets, np.frombuffer(data if data is not None else b"", dtype=np.uint8)

@@ -46,9 +46,16 @@ def text_hashes(texts: pa.Array) -> NDArray[np.uint64]:
 
     if not len(texts):
         return np.zeros(0, dtype=np.uint64)
-    _, offsets, data = texts.buffers()
-    places = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return hash_texts(places, np.frombuffer(data if data is not None else b"", dtype=np.uint8))
+    return hash_texts(*text_buffers(texts))
+
+
+def text_buffers(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Where each text begins and ends, and the bytes of all."""
+    if not len(texts):
+        return np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+    offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = texts.buffers()[2]
+    return offsets, np.frombuffer(data if data is not None else b"", dtype=np.uint8)
 
 
 def bin_of(texts: pa.Array) -> NDArray[np.uint16]:

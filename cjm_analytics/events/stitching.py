@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cjm_analytics.events.scatter import one_array, text_buffers, text_hashes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -54,9 +56,6 @@ CONFLICTS = pa.schema(
 
 HUBS = pa.schema([("id", pa.string()), ("partners", pa.int64())])
 """Ids that link nobody: with how many known ids of one system each was seen."""
-
-_PLAIN = "\0"
-"""Stands before a user id among ids of all kinds; ids hold no NUL byte."""
 
 _LATE = np.iinfo(np.int64).max
 _TOP_HUBS = 20
@@ -174,11 +173,9 @@ def stitched(pairs: pa.Table, logins: Callable[[pa.Array], pa.Table], rules: Rul
     names = _Names(graph)
     owners, persons = names.owners(shared)
     spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
-    owners = pa.concat_tables([owners, spans]).sort_by([("alias", "ascending"), ("since", "ascending")])
-    return Stitching(
-        owners.combine_chunks(), persons, names.conflicts(pairs), hubs, n_hubs, int(shared.sum()), sizes,
-        largest,
-    )  # fmt: skip
+    owners = pa.concat_tables([_in_order(owners), spans]).combine_chunks()
+    conflicts = names.conflicts(pairs)
+    return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), sizes, largest)
 
 
 class _Graph:
@@ -187,7 +184,7 @@ class _Graph:
     Attributes
     ----------
     texts : pyarrow.Array
-        The ids; user ids with `_PLAIN` before them.
+        The ids; a user id and an alias may have the same text.
     type : int8
         Place in `rules.types` of each id's type.
     one, other : int64
@@ -199,10 +196,11 @@ class _Graph:
     """
 
     def __init__(
-        self, pairs: pa.Table, rules: Rules, texts: pa.Array, ends: Sequence[NDArray[np.int64]]
+        self, pairs: pa.Table, rules: Rules, ids: tuple[pa.Array, NDArray[np.bool_]], ends: NDArray[np.int64]
     ) -> None:
-        self.rules, self.texts = rules, texts
-        self.type = _types(texts, rules)
+        self.rules = rules
+        self.texts, is_user = ids
+        self.type = _types(self.texts, is_user, rules)
         self.one, self.other = ends
         self.rows = pairs.column("rows").to_numpy()
         self.first = _micros(pairs.column("first"))
@@ -210,27 +208,34 @@ class _Graph:
         self.usable = (self.type[self.one] != self.place_of(WEAK)) & (
             self.type[self.other] != self.place_of(WEAK)
         )
-        self.label = np.arange(len(texts))
+        self.label = np.arange(len(self.texts))
         self.refused = np.zeros(len(self.one), dtype=bool)
+        self._has_kinds = pc.count_distinct(pairs.column("kind"), mode="all").as_py() > 1
         self._holder, self._held = self.label, self.type.astype(np.int64)
 
     @classmethod
     def of(cls, pairs: pa.Table, rules: Rules) -> _Graph:
         """Number the ids; an alias and a user id of the same text are two, unless it names a system."""
+        from cjm_analytics.kernels.stitching import number_texts
+
         kind = pairs.column("kind").combine_chunks()
-        is_merge = pc.fill_null(pc.equal(kind, "merge"), False)
-        is_alias = pc.fill_null(pc.equal(kind, "alias"), False)
-        alias = _distinct(pairs.column("alias"), is_merge, rules)
-        user = _distinct(pairs.column("user_id"), pc.invert(is_alias), rules)
-        texts = pa.concat_arrays([alias[0], user[0]]).unique()
-        ends = [
-            pc.index_in(one, value_set=texts).to_numpy().astype(np.int64)[codes]
-            for one, codes in (alias, user)
-        ]
-        return cls(pairs, rules, texts, ends)
+        is_merge = pc.fill_null(pc.equal(kind, "merge"), False).to_numpy(zero_copy_only=False)
+        is_alias = pc.fill_null(pc.equal(kind, "alias"), False).to_numpy(zero_copy_only=False)
+        texts = pa.concat_arrays([one_array(pairs.column(name)) for name in ("alias", "user_id")])
+        is_user = np.concatenate([is_merge, ~is_alias])
+        if rules.systems and pc.any(pc.match_substring(texts, ":")).as_py():
+            is_user &= ~_is_strong(texts, rules.systems).to_numpy(zero_copy_only=False)
+        numbers, firsts = number_texts(text_hashes(texts), *text_buffers(texts), is_user)
+        return cls(pairs, rules, (texts.take(pa.array(firsts)), is_user[firsts]), numbers.reshape(2, -1))
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def marked(self, nodes: NDArray[np.int64] | None = None) -> pa.Array:
+        """Some ids, user ids with a NUL byte before them."""
+        texts = self.texts if nodes is None else self.texts.take(pa.array(nodes))
+        is_user = self.type == 0 if nodes is None else self.type[nodes] == 0
+        return pc.if_else(pa.array(is_user), pc.binary_join_element_wise("\0", texts, ""), texts)
 
     def place_of(self, name: str) -> int:
         return self.rules.types.index(name)
@@ -250,10 +255,10 @@ class _Graph:
         seen = self.usable & ~self.is_merge & (strong[self.one] != strong[self.other])
         known = np.where(strong[self.one], self.one, self.other)[seen]
         value = np.where(strong[self.one], self.other, self.one)[seen]
-        if len(value) and self._may_repeat():
+        if self._has_kinds and len(value):  # the same two ids may stand in pairs of several kinds
             value, known = np.unique(np.stack([value, known]), axis=1)
         system = self.type[known]
-        for one in np.unique(system):
+        for one in np.flatnonzero(np.bincount(system)):
             of_system = np.bincount(value[system == one], minlength=len(self))
             np.maximum(partners, of_system, out=partners)
         is_hub = partners > self.rules.max_partners
@@ -264,11 +269,6 @@ class _Graph:
         )
         return table.slice(0, _TOP_HUBS), len(hubs)
 
-    def _may_repeat(self) -> bool:
-        """Whether two ids may stand in several pairs: seen together, and also in a record of another kind."""
-        low, high = np.minimum(self.one, self.other), np.maximum(self.one, self.other)
-        return len(np.unique(low * len(self) + high)) < len(low)
-
     def join_persons(self) -> None:
         """Join what a vendor merged, whatever the limits say; then known ids and addresses."""
         from cjm_analytics.kernels.stitching import components
@@ -276,9 +276,9 @@ class _Graph:
         merged = np.flatnonzero(self.is_merge & self.usable)
         self.label = components(len(self), self.one[merged], self.other[merged])
         device = self.is_device
-        # A merged id is the same id under another name: it counts once.
-        key = np.unique(self.label * len(self.rules.types) + self.type)
-        self._holder, self._held = np.divmod(key, len(self.rules.types))
+        if len(merged):  # a merged id is the same id under another name: it counts once
+            key = np.unique(self.label * len(self.rules.types) + self.type)
+            self._holder, self._held = np.divmod(key, len(self.rules.types))
         self._join(np.flatnonzero(self.usable & ~(device[self.one] | device[self.other])))
 
     def join_devices(self) -> NDArray[np.bool_]:
@@ -317,7 +317,7 @@ class _Graph:
             return
         contested = edges[crowded[label[self.one[edges]]]]
         contested = contested[self._order(contested)]
-        inside = np.unique(before[crowded[label]])
+        inside = self._distinct(before[crowded[label]])
         place = np.full(len(self), -1, dtype=np.int64)
         place[inside] = np.arange(len(inside))
         parent, refused = self._limited(contested, before, inside, place)
@@ -325,6 +325,11 @@ class _Graph:
         again = crowded[label]
         label[again] = inside[parent][place[before[again]]]
         self.label = label
+
+    def _distinct(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        found = np.zeros(len(self), dtype=bool)
+        found[nodes] = True
+        return np.flatnonzero(found)
 
     def _crowded(self, label: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which labels hold more ids of a type than they may."""
@@ -371,7 +376,7 @@ class _Graph:
         high = np.maximum(self.type[self.one[edges]], self.type[self.other[edges]])
         tier = np.digitize(low, [self.place_of(EMAIL), self.place_of(DEVICE)])
         tier_of_other = np.digitize(high, [self.place_of(EMAIL), self.place_of(DEVICE)])
-        ranks = self._text_ranks(np.unique(np.concatenate([self.one[edges], self.other[edges]])))
+        ranks = self._text_ranks(self._distinct(np.concatenate([self.one[edges], self.other[edges]])))
         ends = np.sort(np.stack([ranks[self.one[edges]], ranks[self.other[edges]]]), axis=0)
         return np.lexsort([ends[1], ends[0], self.first[edges], -self.rows[edges], tier, tier_of_other])
 
@@ -410,26 +415,24 @@ class _Graph:
         counts = np.bincount(self.label, minlength=len(self))
         largest = np.flatnonzero(self.label == np.argmax(counts))
         some = self.texts.take(pa.array(largest)).sort().slice(0, _TOP_HUBS)
-        return np.sort(counts[counts > 0]), _without_mark(some)
+        return np.sort(counts[counts > 0]), some
 
 
 class _Names:
-    """The customers of a graph.
-
-    Attributes
-    ----------
-    of : pyarrow.Array
-        The customer of each id.
-    """
+    """The customers of a graph."""
 
     def __init__(self, graph: _Graph) -> None:
         self._graph = graph
         self._node = graph.smallest()[graph.label]
-        plain = _without_mark(graph.texts)
-        self._own = pc.if_else(
-            pa.array(graph.is_strong), plain, pc.binary_join_element_wise(ANONYMOUS, plain, "")
-        )
-        self.of = self._own.take(pa.array(self._node))
+
+    def of(self, nodes: NDArray[np.int64]) -> pa.Array:
+        """The customer of each id."""
+        named = self._node[nodes]
+        texts = self._graph.texts.take(pa.array(named))
+        strong = self._graph.is_strong[named]
+        if strong.all():
+            return texts
+        return pc.if_else(pa.array(strong), texts, pc.binary_join_element_wise(ANONYMOUS, texts, ""))
 
     def owners(self, shared: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table]:
         """Aliases of others (without shared devices), and user ids whose customer has another name."""
@@ -437,9 +440,7 @@ class _Names:
         elsewhere = self._node != np.arange(len(graph))
         is_user = graph.type == graph.place_of(USER)
         named = np.flatnonzero(elsewhere & graph.is_strong)
-        persons = pa.table(
-            [_without_mark(graph.texts.take(pa.array(named))), self.of.take(pa.array(named))], schema=PERSONS
-        )
+        persons = pa.table([graph.texts.take(pa.array(named)), self.of(named)], schema=PERSONS)
         nodes = np.flatnonzero(elsewhere & ~is_user & ~shared)
         since = self._since(nodes)
         nodes, since = nodes[since != _LATE], since[since != _LATE]
@@ -447,7 +448,7 @@ class _Names:
             [
                 graph.texts.take(pa.array(nodes)),
                 pa.array(since, mask=since < 0).cast(_TIME),
-                self.of.take(pa.array(nodes)),
+                self.of(nodes),
             ],
             schema=OWNERS,
         )
@@ -472,8 +473,8 @@ class _Names:
         refused = np.flatnonzero(graph.refused & (graph.label[graph.one] != graph.label[graph.other]))
         rows = pa.array(refused)
         table = pairs.take(rows)
-        table = table.append_column("customer_id", self.of.take(pa.array(graph.one[refused])))
-        table = table.append_column("other_customer_id", self.of.take(pa.array(graph.other[refused])))
+        table = table.append_column("customer_id", self.of(graph.one[refused]))
+        table = table.append_column("other_customer_id", self.of(graph.other[refused]))
         table = table.select(CONFLICTS.names).cast(CONFLICTS)
         return table.sort_by([(name, "ascending") for name in ("alias", "user_id", "kind")]).combine_chunks()
 
@@ -485,7 +486,7 @@ def _spans(
     nodes = np.flatnonzero(shared)
     aliases = graph.texts.take(pa.array(nodes))
     seen = logins(aliases)
-    device, time, person = _points(graph, names, aliases, seen)
+    device, time, person = _points(graph, names, nodes, seen)
     rank = _ranks(person)
     order = np.lexsort([rank, time, device])
     device, time, rank = device[order], time[order], rank[order]
@@ -498,7 +499,7 @@ def _spans(
     if graph.rules.back_fill == "session":  # each login may claim a session of its own
         again[:] = False
     kept = np.flatnonzero(~again)
-    return pa.table(
+    spans = pa.table(
         [
             aliases.take(pa.array(device[kept])),
             pa.array(since[kept]).cast(_TIME),
@@ -506,16 +507,21 @@ def _spans(
         ],
         schema=OWNERS,
     )
+    return spans.sort_by([("alias", "ascending"), ("since", "ascending")])
 
 
 def _points(
-    graph: _Graph, names: _Names, aliases: pa.Array, seen: pa.Table
+    graph: _Graph, names: _Names, nodes: NDArray[np.int64], seen: pa.Table
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
     """Device, time and customer of each login of a known person on a shared device."""
     inner = _Graph.of(seen, graph.rules)
-    place = pc.index_in(inner.texts, value_set=graph.texts).to_numpy().astype(np.int64)
+    split = np.zeros(len(graph), dtype=bool)
+    split[nodes] = True
+    near = np.flatnonzero(split[graph.one] | split[graph.other])
+    there = np.unique(np.concatenate([graph.one[near], graph.other[near]]))
+    place = there[pc.index_in(inner.marked(), value_set=graph.marked(there)).to_numpy()]
     rank = np.full(len(graph), -1, dtype=np.int64)
-    rank[pc.index_in(aliases, value_set=graph.texts).to_numpy()] = np.arange(len(aliases))
+    rank[nodes] = np.arange(len(nodes))
     known = graph.known_labels()
     found = []
     for one, other in ((inner.one, inner.other), (inner.other, inner.one)):
@@ -526,7 +532,7 @@ def _points(
             dated = rows[time != _LATE]
             found.append((device[dated], time[time != _LATE], partner[dated]))
     device, time, partner = (np.concatenate(part) for part in zip(*found, strict=True))
-    return device, time, names.of.take(pa.array(partner))
+    return device, time, names.of(partner)
 
 
 def _ranks(texts: pa.Array) -> NDArray[np.int64]:
@@ -538,28 +544,20 @@ def _ranks(texts: pa.Array) -> NDArray[np.int64]:
     return ranks
 
 
-def _distinct(
-    column: pa.ChunkedArray, is_user: pa.ChunkedArray | pa.Array, rules: Rules
-) -> tuple[pa.Array, NDArray[np.int64]]:
-    """The ids of a column, marked where they are user ids, and the code of each row."""
-    encoded = column.combine_chunks().dictionary_encode()
-    codes = encoded.indices.to_numpy().astype(np.int64)
-    texts, n = encoded.dictionary, len(encoded.dictionary)
-    user = is_user.to_numpy(zero_copy_only=False) if isinstance(is_user, pa.Array) else is_user.to_numpy()
-    if not user.any():
-        return texts, codes
-    marked = pc.binary_join_element_wise(_PLAIN, texts, "")
-    if rules.systems:
-        marked = pc.if_else(_is_strong(texts, rules.systems), texts, marked)
-    if user.all():
-        return marked, codes
-    return pa.concat_arrays([texts, marked]), codes + n * user
+def _in_order(owners: pa.Table) -> pa.Table:
+    """Sorted by a hash of the alias: quicker than by the alias, and it depends on nothing else either."""
+    hashes = text_hashes(one_array(owners.column("alias")))
+    order = np.argsort(hashes, kind="stable")
+    ranked = hashes[order]
+    if (ranked[1:] == ranked[:-1]).any():
+        return owners.sort_by("alias")
+    return owners.take(pa.array(order))
 
 
-def _types(texts: pa.Array, rules: Rules) -> NDArray[np.int8]:
+def _types(texts: pa.Array, is_user: NDArray[np.bool_], rules: Rules) -> NDArray[np.int8]:
     """The type of each id, as a place in `rules.types`."""
     types = np.full(len(texts), rules.types.index(DEVICE), dtype=np.int8)
-    types[pc.starts_with(texts, _PLAIN).to_numpy(zero_copy_only=False)] = 0
+    types[is_user] = 0
     prefixed = np.flatnonzero(pc.match_substring(texts, ":").to_numpy(zero_copy_only=False) & (types != 0))
     if len(prefixed):
         prefix = pc.list_element(pc.split_pattern(texts.take(pa.array(prefixed)), ":", max_splits=1), 0)
@@ -568,10 +566,6 @@ def _types(texts: pa.Array, rules: Rules) -> NDArray[np.int8]:
         places = np.array([rules.types.index(name) for name in named] + [rules.types.index(DEVICE)])
         types[prefixed] = places[found]
     return types
-
-
-def _without_mark(texts: pa.Array) -> pa.Array:
-    return pc.utf8_ltrim(texts, _PLAIN)
 
 
 def _micros(times: pa.ChunkedArray) -> NDArray[np.int64]:

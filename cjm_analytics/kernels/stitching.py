@@ -10,7 +10,14 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["components", "first_partners", "is_placeholder", "limited_unions", "session_starts"]
+__all__ = [
+    "components",
+    "first_partners",
+    "is_placeholder",
+    "limited_unions",
+    "number_texts",
+    "session_starts",
+]
 
 
 @njit(nogil=True, cache=True)
@@ -161,3 +168,49 @@ def session_starts(
             starts[login] = at[back]
             back -= 1
     return starts
+
+
+@njit(nogil=True, cache=True)
+def number_texts(
+    hashes: NDArray[np.uint64],
+    offsets: NDArray[np.int32],
+    data: NDArray[np.uint8],
+    marked: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the distinct texts in the order of their appearance; a marked one is not an unmarked one.
+
+    Returns the number of each text, and where each number appears first.
+    """
+    n = len(hashes)
+    size = 16
+    while size < n + n // 2:
+        size *= 2
+    slots = np.full(size, -1, dtype=np.int32)
+    last = np.uint64(size - 1)
+    numbers = np.empty(n, dtype=np.int64)
+    firsts = np.empty(n, dtype=np.int64)
+    found = 0
+    for text in range(n):
+        start, length = offsets[text], offsets[text + 1] - offsets[text]
+        slot = hashes[text] & last
+        while True:
+            number = slots[slot]
+            if number < 0:
+                slots[slot] = found
+                firsts[found] = text
+                numbers[text] = found
+                found += 1
+                break
+            first = firsts[number]
+            if hashes[first] == hashes[text] and marked[first] == marked[text]:
+                begin = offsets[first]
+                same = offsets[first + 1] - begin == length
+                place = 0
+                while same and place < length:
+                    same = data[begin + place] == data[start + place]
+                    place += 1
+                if same:
+                    numbers[text] = number
+                    break
+            slot = (slot + np.uint64(1)) & last
+    return numbers, firsts[:found].copy()
