@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from cjm_analytics._html import card
 from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+from cjm_analytics.events.identity import kinds_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,9 @@ __all__ = [
 
 NEVER = np.iinfo(np.int64).max
 """The time of what did not happen: later than everything."""
+
+_DERIVED = ("touchpoint", "channel", "phase", "stage", "session", "journey", "person")
+"""Names of columns that the rows of a store have not got."""
 
 NONE = "(none)"
 """The label of a missing value."""
@@ -295,7 +299,8 @@ class Partition:
 
         Canonical columns, promoted properties and `customer.<attribute>` come as the event store has them,
         `touchpoint`, `channel`, `phase` and `stage` as names, `session` and `journey` as numbers within the
-        customer, `properties.<dotted>` as text read from JSON.
+        customer, `properties.<dotted>` as text read from JSON. `person` says of the customer whether a strong
+        id is known (`known`), none but a device or an address (`anonymous`), or an account only (`account`).
 
         Raises
         ------
@@ -322,10 +327,13 @@ class Partition:
             return dotted(
                 self.rows.read(["properties"]).column("properties"), name.removeprefix("properties.")
             )
+        if name == "person":
+            of_event = np.repeat(self.journey("customer"), np.diff(self.offsets))
+            return kinds_of(self.customer_ids).take(pa.array(of_event))
         raise UnknownNameError(
             "column",
             name,
-            sorted({*self.rows.names, "touchpoint", "channel", "phase", "stage", "session", "journey"}),
+            sorted({*self.rows.names, *_DERIVED}),
         )
 
     def labels(self, name: str) -> Labels:

@@ -15,6 +15,7 @@ from cjm_analytics.events.folder import Folder
 from cjm_analytics.events.identity import Identity
 from cjm_analytics.events.ingest import ingest
 from eventlogs import NOW, Rows, click
+from households import pairwise, simulated
 from oracles.identity import stitched
 
 START = pd.Timestamp("2026-03-01")
@@ -436,6 +437,29 @@ def bytes_of(path):
     return {part: [(path / file.path).read_bytes() for file in getattr(manifest, part)] for part in parts}
 
 
+class TestHouseholds:
+    """Shared tablets, deleted cookies, junk addresses: how far the customers are the true persons."""
+
+    def found(self, world, **options):
+        frame = ingest(world.sources, now=NOW, **options).to_frame(["event_id", "customer_id"])
+        return pairwise(dict(frame.itertuples(index=False)), world.truth)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_customers_are_persons(self, seed):
+        precision, recall = self.found(simulated(seed))
+        assert precision >= 0.98
+        assert recall >= 0.95
+
+    def test_without_any_protection_strangers_become_one(self):
+        world = simulated(0)
+        everybody = dict.fromkeys(["user", "email", "zendesk"], 10_000)
+        blind = Identity(limits=everybody, max_partners=10_000, placeholders=False, largest=None)
+        merged, _ = self.found(world, identity=blind)
+        apart, recall = self.found(world, identity=Identity(stitch=False))
+        assert merged < self.found(world)[0] < apart
+        assert recall < 0.5
+
+
 class TestAppending:
     def test_a_customer_that_becomes_another_one_is_in_the_history(self, tmp_path):
         ingest(Rows([anonymous("d", 0), click("u2", 1)]), to=tmp_path, now=NOW)
@@ -471,6 +495,16 @@ class TestAppending:
         assert counts == [1, 2, 3, 1, 2]
 
 
+def test_known_people_and_others_stand_side_by_side():
+    rows = [anonymous("d1", 0), both("ann", "d2", 1), anonymous("d2", 2), click(None, 3, account_id="acme")]
+    journeys = cjm.sessionize(ingest(Rows(rows), now=NOW))
+    assert journeys.select(where={"person": "known"}).n_events == 2
+    table = cjm.paths(journeys, by="person").to_frame()
+    assert set(table["person"]) == {"known", "anonymous", "account"}
+    with pytest.raises(UnknownNameError, match="person"):
+        cjm.paths(journeys, by="persons")
+
+
 def test_the_report_tells_what_was_stitched():
     rows = [
         both("ann", "tablet", 0),
@@ -500,4 +534,4 @@ def test_evidence_adds_up_however_it_is_cut(monkeypatch):
     ]
     details = [row for part in evidence.details() for row in part.to_pylist()]
     assert sum(row["rows"] for row in details) == 24
-    assert all(row["first"].hour == row["last"].hour for row in details)
+    assert all(row["first"].minute + row["lasted"] / 60e6 < 60 for row in details)

@@ -301,6 +301,21 @@ def test_an_email_is_an_alias_of_the_user_or_stands_for_one():
     assert link["timestamp"] == dt.datetime(2025, 3, 1, 10, tzinfo=UTC)
 
 
+def test_an_email_beside_a_device_is_the_devices():
+    rows = [
+        ("u1", "d1", "ada@x.org"),
+        (None, "d2", "Bob@x.org"),
+        (None, None, "eve@x.org"),
+        (None, "d3", None),
+    ]
+    columns = dict(zip(("who", "device", "mail"), zip(*rows, strict=True), strict=True))
+    rest = {"when": ["2026-03-01"] * 4, "what": ["view"] * 4}
+    batch = read({**columns, **rest}, **WHO_WHEN_WHAT, email="mail", anonymous_id="device")
+    links = [(one["alias"], one["user_id"], one["kind"]) for one in batch.links.to_pylist()]
+    assert sorted(links) == [("d2", "email:bob@x.org", "alias"), ("email:ada@x.org", "u1", None)]
+    assert batch.events["anonymous_id"].to_pylist() == ["d1", "d2", "email:eve@x.org", "d3"]
+
+
 def test_the_path_follows_from_the_url():
     urls = ["https://shop.example/a/b?q=1#top", "https://shop.example", "//cdn.example/x", "/already", None]
     batch = read(frame(url=urls), **WHO_WHEN_WHAT)

@@ -241,7 +241,7 @@ def check_by(journeys: Journeys, by: str | None) -> None:
     if by is None:
         return
     rows = journeys.partitions[0].rows.names
-    available = {*rows, *CODED, "session", "journey"}
+    available = {*rows, *CODED, "session", "journey", "person"}
     if by not in available and not (by.startswith("properties.") and "properties" in rows):
         raise UnknownNameError("column", by, sorted(available))
 

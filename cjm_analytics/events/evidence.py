@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.events.scatter import BINS, Scatter, bin_of, one_array
+from cjm_analytics.events.scatter import BINS, Scatter, bin_of, one_array, text_buffers, text_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from cjm_analytics.events.identity import Identity
     from cjm_analytics.events.stitching import Rules
 
-__all__ = ["EVIDENCE", "Evidence"]
+__all__ = ["EVIDENCE", "STORED", "Evidence"]
 
 _TIME = pa.timestamp("us", tz="UTC")
 EVIDENCE = pa.schema(
@@ -35,7 +37,11 @@ EVIDENCE = pa.schema(
 `kind` is null where the events say so, or as in `schema.LINKS`; times are null where none is known.
 """
 
-_PAIR = ("alias", "user_id", "kind")
+STORED = EVIDENCE.remove(EVIDENCE.get_field_index("last")).append(pa.field("lasted", pa.int64()))
+"""Evidence as a store keeps it: most hours have one time only, so that the length of it takes no room."""
+
+_KINDS = pa.array([None, "merge", "alias"], pa.string())
+_LATE = np.iinfo(np.int64).max
 _HOUR = 3_600_000_000
 _COMPACT_FROM = 1_000_000
 _BINS_AT_ONCE = 64
@@ -62,12 +68,12 @@ class Evidence:
         """Take in what former ingests saw; `read` gives it anew each time."""
         self._stored.append(read)
         for table in read():
-            self._sum_up(table)
+            self._sum_up(_restored(table))
 
     def take_over(self, tables: Iterable[pa.Table]) -> None:
         """Take in what former ingests saw, to be written anew."""
         for table in tables:
-            self._note(table)
+            self._note(_restored(table))
 
     def rows(self, events: pa.Table) -> None:
         """Note the rows that carry both an anonymous id and a user id."""
@@ -77,7 +83,8 @@ class Evidence:
         both = both.filter(pc.and_(pc.is_valid(both["anonymous_id"]), pc.is_valid(both["user_id"])))
         if both.num_rows:
             kind = pa.nulls(both.num_rows, pa.string())
-            self._note(_counted(both["anonymous_id"], both["user_id"], kind, both["timestamp"]))
+            alias, user, times = (one_array(column) for column in both.columns)
+            self._note(_counted(alias, user, kind, times))
 
     def links(self, links: pa.Table, identity: Identity, source: str) -> None:
         """Note pairs that a source reports without an event."""
@@ -107,16 +114,17 @@ class Evidence:
         for place in places:
             found += self._about(self._details.tables(range(place, place + 1)), aliases)
         for read in self._stored:
-            found += self._about(read(), aliases)
-        return _per_hour(pa.concat_tables(found))
+            found += self._about(map(_restored, read()), aliases)
+        return _summed(pa.concat_tables(found), by_hour=True)
 
     def details(self) -> Iterator[pa.Table]:
-        """What is new, one row per pair, kind and hour, sorted by bin; not what is remembered."""
+        """What is new, schema `STORED`, in an order that depends on nothing else; not what is remembered."""
         for first in range(0, BINS, _BINS_AT_ONCE):
             tables = self._details.tables(range(first, first + _BINS_AT_ONCE))
             if tables:
-                table = _per_hour(pa.concat_tables(tables))
-                yield table.sort_by([(name, "ascending") for name in (*_PAIR, "first")]).combine_chunks()
+                table = _summed(pa.concat_tables(tables), by_hour=True)
+                begin, end = (table.column(name).cast(pa.int64()) for name in ("first", "last"))
+                yield table.drop_columns(["last"]).append_column("lasted", pc.subtract(end, begin))
 
     def close(self) -> None:
         """All evidence is in."""
@@ -130,19 +138,19 @@ class Evidence:
 
     def _note(self, seen: pa.Table) -> None:
         if seen.num_rows:
-            seen = _per_hour(seen)
+            seen = _summed(seen, by_hour=True)
             self._details.add(seen)
             self._sum_up(seen)
 
     def _sum_up(self, seen: pa.Table) -> None:
-        self._pairs.append(_summed(seen, _PAIR))
-        self._fresh += self._pairs[-1].num_rows
+        self._pairs.append(seen)
+        self._fresh += seen.num_rows
         if self._fresh > max(_COMPACT_FROM, self._pairs[0].num_rows):
             self._compact()
 
     def _compact(self) -> None:
         if len(self._pairs) > 1:
-            self._pairs = [_summed(pa.concat_tables(self._pairs), _PAIR)]
+            self._pairs = [_summed(pa.concat_tables(self._pairs))]
         self._fresh = 0
 
 
@@ -152,17 +160,61 @@ def _counted(alias: pa.Array, user: pa.Array, kind: pa.Array, times: pa.Array) -
     return pa.table([alias, user, kind, ones, times, times], names=EVIDENCE.names)
 
 
-def _per_hour(seen: pa.Table) -> pa.Table:
-    hour = pc.divide(seen.column("first").cast(pa.int64()), _HOUR)
-    return _summed(seen.append_column("hour", hour), (*_PAIR, "hour"))
-
-
-def _summed(seen: pa.Table, keys: tuple[str, ...]) -> pa.Table:
-    grouped = seen.group_by(list(keys)).aggregate([("rows", "sum"), ("first", "min"), ("last", "max")])
-    renamed = {"rows_sum": "rows", "first_min": "first", "last_max": "last"}
-    return grouped.rename_columns([renamed.get(name, name) for name in grouped.column_names]).select(
-        EVIDENCE.names
+def _summed(seen: pa.Table, *, by_hour: bool = False) -> pa.Table:
+    """One row per pair and kind, and perhaps hour, in an order that depends on nothing else."""
+    if not seen.num_rows:
+        return EVIDENCE.empty_table()
+    alias, aliases = _ranked(one_array(seen.column("alias")))
+    user, users = _ranked(one_array(seen.column("user_id")))
+    kind = pc.fill_null(pc.index_in(seen.column("kind"), value_set=_KINDS), 0).to_numpy()
+    pair = (alias * len(users) + user) * len(_KINDS) + kind
+    first, last = (
+        pc.fill_null(seen.column(name).cast(pa.int64()), _LATE).to_numpy() for name in ("first", "last")
     )
+    order = np.lexsort([first, pair])
+    pair, first = pair[order], first[order]
+    begins = np.ones(len(order), dtype=bool)
+    begins[1:] = pair[1:] != pair[:-1]
+    if by_hour:
+        hour = first // _HOUR
+        begins[1:] |= hour[1:] != hour[:-1]
+    starts = np.flatnonzero(begins)
+    pair, kind = np.divmod(pair[starts], len(_KINDS))
+    alias, user = np.divmod(pair, len(users))
+    first = first[starts]
+    never = first == _LATE
+    # Unknown times stand behind the known ones of a pair, and are the latest: they are no last time.
+    known = np.where(last == _LATE, np.iinfo(np.int64).min, last)[order]
+    return pa.table(
+        [
+            aliases.take(pa.array(alias)),
+            users.take(pa.array(user)),
+            _KINDS.take(pa.array(kind)),
+            pa.array(np.add.reduceat(seen.column("rows").to_numpy()[order], starts)),
+            pa.array(first, mask=never).cast(_TIME),
+            pa.array(np.maximum.reduceat(known, starts), mask=never).cast(_TIME),
+        ],
+        schema=EVIDENCE,
+    )
+
+
+def _ranked(texts: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
+    """Each text as a place among the distinct ones, which are sorted by a hash."""
+    from cjm_analytics.kernels.stitching import number_texts
+
+    hashes = text_hashes(texts)
+    numbers, firsts = number_texts(hashes, *text_buffers(texts), np.zeros(len(texts), dtype=bool))
+    order = np.argsort(hashes[firsts], kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[numbers], texts.take(pa.array(firsts[order]))
+
+
+def _restored(stored: pa.Table) -> pa.Table:
+    """Evidence of a store with the last times written out."""
+    first = stored.column("first").cast(pa.int64())
+    last = pc.add(first, stored.column("lasted")).cast(_TIME)
+    return stored.append_column("last", last).select(EVIDENCE.names)
 
 
 def _stands_behind(alias: pa.Array, user: pa.Array, rules: Rules) -> pa.Array:

@@ -20,7 +20,7 @@ from cjm_analytics.events.stitching import ANONYMOUS, Rules, Stitching, default_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["ACCOUNT", "ANONYMOUS", "Identity"]
+__all__ = ["ACCOUNT", "ANONYMOUS", "Identity", "kinds_of"]
 
 ACCOUNT = "account:"
 
@@ -272,6 +272,12 @@ class Identity:
             pattern = f"^(?:[a-z0-9_]+:)?(?:{'|'.join(self.blocked)})$"
             ids = _without(ids, pc.match_substring_regex(ids, pattern))
         return ids
+
+
+def kinds_of(customers: pa.Array) -> pa.Array:
+    """What is known of each customer: `known`, `anonymous` or `account`."""
+    is_account, is_anonymous = (pc.starts_with(customers, one) for one in (ACCOUNT, ANONYMOUS))
+    return pc.if_else(is_account, "account", pc.if_else(is_anonymous, "anonymous", "known"))
 
 
 def _tidy(ids: pa.Array) -> pa.Array:

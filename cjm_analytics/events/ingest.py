@@ -18,7 +18,7 @@ import pyarrow as pa
 from cjm_analytics.columns import FileColumns, MemoryColumns
 from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
-from cjm_analytics.events.evidence import EVIDENCE
+from cjm_analytics.events.evidence import STORED
 from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.folder import File, Manifest
 from cjm_analytics.events.gather import Gathering, wider
@@ -452,7 +452,7 @@ class _Writing:
         if first is None:
             return ()
         path = f"identity/{self._run}.parquet"
-        return (self._folder.write(path, itertools.chain([first], tables), EVIDENCE, **_PARQUET),)
+        return (self._folder.write(path, itertools.chain([first], tables), STORED, **_PARQUET),)
 
     def _write_one(self, part: str, table: pa.Table) -> tuple[File, ...]:
         if not table.num_rows:

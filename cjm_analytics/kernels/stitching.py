@@ -185,31 +185,38 @@ def number_texts(
     size = 16
     while size < n + n // 2:
         size *= 2
-    slots = np.full(size, -1, dtype=np.int32)
-    last = np.uint64(size - 1)
-    numbers = np.empty(n, dtype=np.int64)
+    # Hash and number of a text stand side by side, and what it is compared with is kept close together:
+    # what costs time here is waiting for memory.
+    slots = np.zeros((size, 2), dtype=np.uint64)
+    begins = np.empty(n, dtype=np.int64)
+    ends = np.empty(n, dtype=np.int64)
     firsts = np.empty(n, dtype=np.int64)
+    numbers = np.empty(n, dtype=np.int64)
+    last = np.uint64(size - 1)
+    mark = np.uint64(0x9E3779B97F4A7C15)
     found = 0
     for text in range(n):
-        start, length = offsets[text], offsets[text + 1] - offsets[text]
-        slot = hashes[text] & last
+        key = hashes[text] ^ mark if marked[text] else hashes[text]
+        start, end = offsets[text], offsets[text + 1]
+        slot = key & last
         while True:
-            number = slots[slot]
+            number = np.int64(slots[slot, 1]) - 1
             if number < 0:
-                slots[slot] = found
-                firsts[found] = text
+                slots[slot, 0] = key
+                slots[slot, 1] = found + 1
+                begins[found], ends[found], firsts[found] = start, end, text
                 numbers[text] = found
                 found += 1
                 break
-            first = firsts[number]
-            if hashes[first] == hashes[text] and marked[first] == marked[text]:
-                begin = offsets[first]
-                same = offsets[first + 1] - begin == length
-                place = 0
-                while same and place < length:
-                    same = data[begin + place] == data[start + place]
+            if slots[slot, 0] == key:
+                begin = begins[number]
+                same = ends[number] - begin == end - start
+                place = start
+                while same and place < end:
+                    same = data[begin + place - start] == data[place]
                     place += 1
-                if same:
+                # A mark changes the hash; two texts whose hashes differ by just that are told apart here.
+                if same and marked[firsts[number]] == marked[text]:
                     numbers[text] = number
                     break
             slot = (slot + np.uint64(1)) & last

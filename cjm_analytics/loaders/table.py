@@ -214,7 +214,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     email : str, optional
         Column of e-mail addresses: where there is no `user_id`, `email:<address>` is the `anonymous_id`;
         where there is one, a link between both, so that other sources that know the address meet the same
-        customer.
+        customer. Beside an `anonymous_id` alone, the address is linked with that.
     melt : mapping, optional
         For wide tables with one column per milestone: column → event name. Each filled cell is an event at
         its time; the other columns repeat. Equal times follow the order of the mapping (`seq`); a mapped
@@ -491,8 +491,9 @@ def _identify(draft: Draft, rows: Rows, layout: Layout) -> None:
         cells = ids(rows.column(layout.email), column=layout.email)
         draft.refuse(cells.wrong)
         aliases = pc.binary_join_element_wise("email:", pc.utf8_lower(cells.values), "")
-        if "user_id" in filled:
+        if "user_id" in filled or "anonymous_id" in filled:
             filled[_ALIAS] = aliases
+        if "user_id" in filled:
             aliases = pc.if_else(pc.is_null(filled["user_id"]), aliases, pa.scalar(None, pa.string()))
         given = filled.get("anonymous_id")
         filled["anonymous_id"] = aliases if given is None else pc.coalesce(given, aliases)
@@ -507,12 +508,31 @@ def _with_links(batch: Batch) -> Batch:
     events = batch.events
     if _ALIAS not in events.column_names:
         return batch
-    both = events.select([_ALIAS, "user_id", "timestamp"]).rename_columns(["alias", "user_id", "timestamp"])
-    known = pc.and_(pc.is_valid(both["alias"]), pc.is_valid(both["user_id"]))
-    links = both.filter(known).group_by(["alias", "user_id"]).aggregate([("timestamp", "min")])
-    links = links.rename_columns(["alias", "user_id", "timestamp"])
-    links = links.append_column("kind", pa.nulls(links.num_rows, pa.string())).cast(LINKS)
+    links = pa.concat_tables(
+        [
+            _seen_together(events, _ALIAS, "user_id", None),
+            # Where there is no user id, the address is the device's.
+            _seen_together(_without_user(events), "anonymous_id", _ALIAS, "alias"),
+        ]
+    )
     return replace(batch, events=events.drop_columns([_ALIAS]), links=links)
+
+
+def _without_user(events: pa.Table) -> pa.Table:
+    if "user_id" not in events.column_names:
+        return events
+    return events.filter(events.column("user_id").is_null())
+
+
+def _seen_together(events: pa.Table, alias: str, user: str, kind: str | None) -> pa.Table:
+    """Pairs of two columns that differ, each with its first time."""
+    if not {alias, user} <= set(events.column_names):
+        return LINKS.empty_table()
+    both = events.select([alias, user, "timestamp"]).rename_columns(["alias", "user_id", "timestamp"])
+    both = both.filter(pc.fill_null(pc.not_equal(both["alias"], both["user_id"]), False))
+    links = both.group_by(["alias", "user_id"]).aggregate([("timestamp", "min")])
+    links = links.rename_columns(["alias", "user_id", "timestamp"])
+    return links.append_column("kind", pa.array([kind] * links.num_rows, pa.string())).cast(LINKS)
 
 
 def _finish(draft: Draft, rows: Rows, layout: Layout, promoted: Promoted) -> None:
