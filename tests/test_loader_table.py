@@ -302,15 +302,12 @@ def test_an_email_is_an_alias_of_the_user_or_stands_for_one():
 
 
 def test_an_email_beside_a_device_is_the_devices():
-    rows = [
-        ("u1", "d1", "ada@x.org"),
-        (None, "d2", "Bob@x.org"),
-        (None, None, "eve@x.org"),
-        (None, "d3", None),
-    ]
-    columns = dict(zip(("who", "device", "mail"), zip(*rows, strict=True), strict=True))
-    rest = {"when": ["2026-03-01"] * 4, "what": ["view"] * 4}
-    batch = read({**columns, **rest}, **WHO_WHEN_WHAT, email="mail", anonymous_id="device")
+    rows = frame(
+        who=["u1", None, None, None],
+        device=["d1", "d2", None, "d3"],
+        mail=["ada@x.org", "Bob@x.org", "eve@x.org", None],
+    )
+    batch = read(rows, **WHO_WHEN_WHAT, email="mail", anonymous_id="device")
     links = [(one["alias"], one["user_id"], one["kind"]) for one in batch.links.to_pylist()]
     assert sorted(links) == [("d2", "email:bob@x.org", "alias"), ("email:ada@x.org", "u1", None)]
     assert batch.events["anonymous_id"].to_pylist() == ["d1", "d2", "email:eve@x.org", "d3"]

@@ -23,6 +23,7 @@ __all__ = [
     "is_constant",
     "one_array",
     "reordered",
+    "text_buffers",
     "text_hashes",
 ]
 
