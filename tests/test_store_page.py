@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import warnings
 
 import pandas as pd
 import pytest
@@ -62,4 +64,33 @@ def test_a_frame_library_reads_the_store_as_the_page_says(title, root, expected)
     names: dict = {}
     exec(block(root, title, "python"), names)  # noqa: S102 - the page's own words
     counts = pd.DataFrame(names["counts"].to_dict() if title == "pandas" else names["counts"].to_dicts())
+    pd.testing.assert_frame_equal(counts, expected, check_dtype=False)
+
+
+@pytest.fixture(scope="module")
+def spark():
+    sql = pytest.importorskip(
+        "pyspark.sql", reason="pyspark is not installed: pip install cjm_analytics[spark]"
+    )
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, and there is none")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        session = (
+            sql.SparkSession.builder.master("local[1]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.shuffle.partitions", "2")
+            .config("spark.driver.host", "127.0.0.1")
+            .getOrCreate()
+        )
+    yield session
+    session.stop()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_spark_reads_the_store_as_the_page_says(spark, root, store, expected):
+    code = block(root, "Spark", "python").replace('"store/', f'"{store}/')  # the JVM has a folder of its own
+    names: dict = {"spark": spark}
+    exec(code, names)  # noqa: S102 - the page's own words
+    counts = pd.DataFrame([row.asDict() for row in names["counts"].collect()])
     pd.testing.assert_frame_equal(counts, expected, check_dtype=False)
