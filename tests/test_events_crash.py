@@ -23,6 +23,7 @@ import cjm_analytics as cjm
 from cjm_analytics.errors import StoreError
 from cjm_analytics.events.folder import Folder
 from cjm_analytics.events.ingest import ingest
+from cjm_analytics.events.scatter import _Morsel
 from eventlogs import NOW, Rows, click
 
 INSTANTS = int(os.environ.get("CJM_CRASHES", "4"))
@@ -174,6 +175,23 @@ class TestFullDisk:
         with pytest.raises(StoreError, match="no room left"):
             ingest(Rows(big), to=small_disk / "store", now=NOW)
         assert not (small_disk / "store").exists()
+
+    def test_rows_that_wait_on_a_disk_that_fills_up_are_told_of_too(self, small_disk, monkeypatch):
+        store = small_disk / "store"
+        before = ingest(Rows([click("a", 0)]), to=store, now=NOW).to_frame()
+        monkeypatch.setattr("cjm_analytics.events.gather._IN_MEMORY", 1_000)
+        for name in ("_MORSEL", "_SPILLED"):
+            monkeypatch.setattr(f"cjm_analytics.events.scatter.{name}", 500)
+        written = []
+        really = _Morsel.written
+        monkeypatch.setattr(_Morsel, "written", lambda self, path: written.append(path) or really(self, path))
+        rng = np.random.default_rng(3)
+        big = [click(f"u{one}", one, url=rng.bytes(400).hex()) for one in range(9_000)]
+        with pytest.raises(StoreError, match="no room left"):
+            ingest(Rows(big), to=store, now=NOW)
+        assert written
+        pd.testing.assert_frame_equal(cjm.open_events(store).to_frame(), before)
+        assert not list((store / "spill").glob("*"))
 
 
 class TestUnreadable:
