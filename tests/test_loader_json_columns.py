@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pyarrow as pa
 import pytest
@@ -75,7 +76,7 @@ def write(path, rows):
     return path
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(rows=ROWS | st.lists(ALIKE, min_size=1, max_size=8))
 @pytest.mark.filterwarnings("ignore:keep='p' is in no row")
 def test_columns_tell_what_objects_tell(rows, tmp_path_factory):
@@ -130,3 +131,91 @@ def test_nested_cells_become_json_as_a_whole():
         '{"cell":{"x":[]}}',
         None,
     ]
+
+
+# Vendors whose rows are laid out column by column
+
+
+def told(batches):
+    """Events with their properties as objects."""
+    rows = whole(batches).events.to_pylist()
+    return [row | {"properties": without_nothing(json.loads(row.get("properties") or "{}"))} for row in rows]
+
+
+IGLU = "iglu:com.snowplowanalytics.snowplow"
+ENTITIES = st.lists(
+    st.sampled_from(
+        [
+            ("web_page", {"id": "p1"}),
+            ("web_page", {"id": "p2", "deep": {"x": None, "y": [1, 2]}}),
+            ("client_session", {"userId": "d9", "sessionId": "s9"}),
+            ("transaction", {"transaction_id": "t1", "revenue": 5.5, "currency": "EUR"}),
+            ("odd", {"id": 7}),
+        ]
+    ),
+    max_size=3,
+)
+SAID = st.none() | st.sampled_from([("link_click", {"targetUrl": "u"}), ("add", {"sku": "a", "n": 2})])
+
+
+def described(name, data):
+    return {"schema": f"{IGLU}/{name}/jsonschema/1-0-0", "data": data}
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(st.tuples(ENTITIES, SAID), min_size=1, max_size=6))
+def test_entities_of_snowplow_by_column_are_those_by_row(rows):
+    held = {
+        "event_id": [f"e{place}" for place in range(len(rows))],
+        "event": ["unstruct"] * len(rows),
+        "event_name": ["seen"] * len(rows),
+        "collector_tstamp": ["2025-03-01 10:00:00.5"] * len(rows),
+        "domain_userid": ["d1"] * len(rows),
+        "contexts": [
+            json.dumps(described("contexts", [described(*one) for one in entities])) if entities else None
+            for entities, _ in rows
+        ],
+        "unstruct_event": [
+            json.dumps(described("unstruct_event", described(*one))) if one else None for _, one in rows
+        ],
+    }
+    fast = told(loaders.snowplow(held).batches())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["cjm_analytics.loaders.snowplow"], "_by_columns", lambda *_: None)
+        assert told(loaders.snowplow(held).batches()) == fast
+
+
+VALUES = st.sampled_from(["x", "(not set)", 3, 2.5]) | st.integers(0, 3)
+PARAMS = st.dictionaries(st.sampled_from(["page_title", "value", "session_engaged", "ga_session_id"]), VALUES)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(PARAMS, min_size=1, max_size=6))
+def test_parameters_of_ga4_are_the_same_from_json_by_column_and_by_row(rows, tmp_path_factory):
+    kinds = {int: "int_value", float: "double_value", str: "string_value"}
+    # Within one parameter all rows write one kind, but for `session_engaged`.
+    kept = {}
+    rows = [
+        {
+            name: value
+            for name, value in row.items()
+            if name == "session_engaged" or kept.setdefault(name, type(value)) is type(value)
+        }
+        for row in rows
+    ]
+    lines = [
+        {
+            "event_name": "seen", "event_timestamp": str(1740823200000000 + place), "user_pseudo_id": "d1",
+            "event_params": [
+                {"key": name, "value": {kinds[type(one)]: str(one) if type(one) is int else one}}
+                for name, one in row.items()
+            ],
+        }
+        for place, row in enumerate(rows)
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("log") / "events_20250301.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fast = told(loaders.ga4(path).batches())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JsonColumns, "read", lambda *_: None)
+        assert told(loaders.ga4(path).batches()) == fast

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["as_object", "left_over", "objects_of", "opened", "promoted_cells", "respelt"]
+__all__ = ["as_object", "left_over", "objects_of", "opened", "promoted_cells", "respelt", "structs"]
 
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
@@ -127,7 +127,7 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
     for head in sorted(heads):
         cells = rows.column(head)
         is_plain = pa.types.is_struct(cells.type) or cells.null_count == len(cells)
-        made = cells if is_plain else _struct(cells)
+        made = cells if is_plain else structs(cells)
         if made is not None:
             heads.remove(head)
             if made is not cells and isinstance(rows, ColumnRows):
@@ -142,7 +142,7 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
     )
 
 
-def _struct(cells: pa.Array) -> pa.Array | None:
+def structs(cells: pa.Array) -> pa.Array | None:
     """JSON texts of objects as structs; None if they are something else, or must be read one by one."""
     if not pa.types.is_string(cells.type):
         return None

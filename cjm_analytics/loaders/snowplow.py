@@ -7,12 +7,16 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.loaders.files import find_files, is_location
-from cjm_analytics.loaders.mapping import bot, device, each, first, joined, told, without
+from cjm_analytics.loaders.mapping import bot, device, each, first, joined, told, truths, without
+from cjm_analytics.loaders.opened import structs
 from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows, inferred
+from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -59,12 +63,120 @@ def _tidied(rows: Rows) -> Rows:
     if not isinstance(rows, ColumnRows):
         return rows
     told = [name for name in rows.names() if _holds_entities(name)]
-    cells = [[_parsed(cell) for cell in rows.column(name).to_pylist()] for name in told]
-    made = [_entities(zip(told, row, strict=True)) for row in zip(*cells, strict=True)]
     columns = {name: rows.table.column(place) for place, name in enumerate(rows.names()) if name not in told}
-    if made:
-        columns |= {name: _column([one[name] for one in made]) for name in made[0]}
-    return replace(rows, table=pa.table(columns))
+    found = _by_columns({name: rows.column(name) for name in told}, len(rows))
+    if found is None:
+        cells = [[_parsed(cell) for cell in rows.column(name).to_pylist()] for name in told]
+        made = [_entities(zip(told, row, strict=True)) for row in zip(*cells, strict=True)]
+        found = {name: _column([one[name] for one in made]) for name in made[0]} if made else {}
+    return replace(rows, table=pa.table({**columns, **found}))
+
+
+# Column by column
+
+
+def _by_columns(told: Mapping[str, pa.Array], size: int) -> dict[str, pa.Array] | None:
+    """What self-describing columns say, as columns; None where rows must be looked at one by one."""
+    about: dict[str, pa.Array] = {}
+    said: dict[str, pa.Array] = {}
+    for column, cells in told.items():
+        if cells.null_count == size:
+            continue
+        kind, name = _entity(column)
+        found = {name: _single(cells)} if name else _by_schema(cells)
+        if found is None or None in found.values() or not about.keys().isdisjoint(found):
+            return None
+        if kind == "contexts" or column in {"contexts", "derived_contexts"}:
+            about |= found
+            continue
+        for data in found.values():
+            members = dict(zip(data.type.names, data.flatten(), strict=True)) if _is_struct(data) else None
+            if members is None or not said.keys().isdisjoint(members):
+                return None
+            said |= members
+    return {**_derived(about, size), "data": _together(said, size), "contexts": _together(about, size)}
+
+
+def _together(members: Mapping[str, pa.Array], size: int) -> pa.Array:
+    if not members:
+        return pa.nulls(size)
+    return pa.StructArray.from_arrays(list(members.values()), names=list(members))
+
+
+def _derived(about: Mapping[str, pa.Array], size: int) -> dict[str, pa.Array]:
+    def member(entity: str, name: str) -> pa.Array:
+        cells = about.get(entity)
+        names = cells.type.names if cells is not None and _is_struct(cells) else ()
+        there = next((one for one in (name, _spelt(name)) if one in names), None)
+        return pa.nulls(size, pa.string()) if there is None else pc.struct_field(cells, there)
+
+    robot = truths(member("com_iab_snowplow_spiders_and_robots", "spiderOrRobot"))
+    agent = pc.starts_with(texts(member("nl_basjes_yauaa_context", "agentClass")), "Robot")
+    return {
+        "_device": member("client_session", "userId"),
+        "_session": member("client_session", "sessionId"),
+        "_robot": pc.or_(pa.array(robot), pc.fill_null(agent, False)),
+        "_order": member("transaction", "transaction_id"),
+        "_revenue": member("transaction", "revenue"),
+        "_currency": member("transaction", "currency"),
+    }
+
+
+def _is_struct(cells: pa.Array) -> bool:
+    return bool(pa.types.is_struct(cells.type))
+
+
+def _single(cells: pa.Array) -> pa.Array | None:
+    """An entity of a warehouse, which stands in a list, alone."""
+    if _is_struct(cells):
+        return cells
+    if not pa.types.is_list(cells.type) or not pa.types.is_struct(cells.type.value_type):
+        return None
+    lengths = pc.fill_null(pc.list_value_length(cells), 0)
+    if pc.max(lengths).as_py() > 1:
+        return None
+    flat = cells.flatten()
+    at = pc.if_else(pc.equal(lengths, 1), pc.subtract(pc.cumulative_sum(lengths), 1), None)
+    return flat.take(at)
+
+
+def _by_schema(cells: pa.Array) -> dict[str, pa.Array] | None:
+    """`{schema, data}`, or a list of such under `data`, as a column for each schema's name."""
+    outer = cells if _is_struct(cells) else structs(cells)
+    if outer is None or outer.type.names != ["schema", "data"]:
+        return None
+    items = pc.struct_field(outer, "data")
+    parents = np.arange(len(items))
+    if pa.types.is_list(items.type):
+        parents = pc.list_parent_indices(items).to_numpy()
+        items = items.flatten()
+    if not _is_struct(items) or items.type.names != ["schema", "data"]:
+        return None
+    schemas = pc.dictionary_encode(pc.struct_field(items, "schema"))
+    names = [_called(one) for one in schemas.dictionary.to_pylist()]
+    codes = pc.fill_null(schemas.indices, -1).to_numpy()
+    data = pc.struct_field(items, "data")
+    if not _is_struct(data) or None in names or len(set(names)) < len(names):
+        return None
+    found: dict[str, pa.Array] = {}
+    for code, name in enumerate(names):
+        mine = np.flatnonzero(codes == code)
+        at = np.full(len(cells), -1, np.int64)
+        at[parents[mine]] = mine
+        one = data.take(pa.array(at, mask=at < 0))
+        filled = {
+            inner: values
+            for inner, values in zip(one.type.names, one.flatten(), strict=True)
+            if values.null_count < len(values)
+        }
+        if filled and name:
+            found[name] = pa.StructArray.from_arrays(
+                list(filled.values()), names=list(filled), mask=one.is_null()
+            )
+    return found
+
+
+# Row by row
 
 
 def _column(values: list[Any]) -> pa.Array:

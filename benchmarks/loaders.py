@@ -1,0 +1,123 @@
+"""Rows a second of every loader: `python benchmarks/loaders.py 200k --to benchmarks/LOADERS.md`.
+
+Each loader reads the whole export of a made-up shop (`exports.py`) into canonical batches: ids cleaned, times
+in UTC, everything else as JSON in `properties`, bad rows with their reasons. Beside it DuckDB reads the same
+file into a table of its own, as it stands: the least that any reader must do. Both are warm, and the better of
+two readings counts.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from exports import ADOBE, EXPORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LINE = (
+    r"^(\S+) (\S+) (\S+) \[([^\]]+)\] \"((?:[^\"\\]|\\.)*)\" (\d{3}) (\d+|-)"
+    r" \"((?:[^\"\\]|\\.)*)\" \"((?:[^\"\\]|\\.)*)\""
+)
+NAMES = ["host", "ident", "user", "time", "request", "status", "bytes", "referer", "agent"]
+OPTIONS: dict[str, dict[str, Any]] = {"ocel": {"customer_object_type": "customer"}}
+
+
+def ours(name: str, path: Path) -> int:
+    """Events of the export."""
+    import cjm_analytics as cjm
+
+    loader = name.partition(" ")[0]
+    stream = getattr(cjm.loaders, loader)(path, **OPTIONS.get(loader, {}))
+    return sum(batch.events.num_rows for batch in stream.batches())
+
+
+def question(name: str, path: Path) -> str | None:
+    """How DuckDB reads the same rows; None where it cannot read the format."""
+    if name == "access_log":
+        lines = f"read_csv('{path}', columns={{'line': 'varchar'}}, delim='\\x01', quote='', header=false)"
+        return f"SELECT unnest(regexp_extract(line, '{LINE}', {NAMES})) FROM {lines}"
+    if name == "adobe_analytics":
+        hits = path / "01-suite_2025-03-01.tsv"
+        return f"SELECT * FROM read_csv('{hits}', delim='\\t', quote='', all_varchar=true, names={ADOBE})"
+    if path.suffix == ".tsv":
+        return f"SELECT * FROM read_csv('{path}', delim='\\t', quote='', all_varchar=true, header=false)"
+    if path.suffix == ".parquet":
+        return f"SELECT * FROM read_parquet('{path}')"
+    if name == "ocel":
+        return f"SELECT unnest(events) FROM read_json('{path}', maximum_object_size=1000000000)"
+    return f"SELECT * FROM read_json('{path}')" if path.suffix in {".json", ".jsonl"} else None
+
+
+def duckdb(asked: str) -> int:
+    """Rows of the table that DuckDB makes of them."""
+    import duckdb as peer
+
+    with peer.connect() as connection:
+        connection.execute(f"CREATE TABLE log AS {asked}")
+        (found,) = connection.execute("SELECT count(*) FROM log").fetchone() or (0,)
+    return int(found)
+
+
+def best(ask: Callable[[], int]) -> tuple[int, float]:
+    """The answer, and the seconds of the better of two readings."""
+    taken = []
+    for _ in range(2):
+        start = time.perf_counter()
+        answer = ask()
+        taken.append(time.perf_counter() - start)
+    return answer, min(taken)
+
+
+@click.command()
+@click.argument("size", default="200k")
+@click.option("--to", type=click.Path(path_type=Path), help="Write the table into this file too.")
+@click.option("--only", multiple=True, help="These loaders only.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep the exports here.")
+def main(size: str, to: Path | None, only: tuple[str, ...], folder: Path | None) -> None:
+    """Time every loader on an export of SIZE contacts (200k, 1M, …)."""
+    n = int(float(size.lower().replace("k", "e3").replace("m", "e6")))
+    place = folder or Path(tempfile.mkdtemp(prefix="cjm-loaders-"))
+    lines = [
+        f"{n:,} contacts, {multiprocessing.cpu_count()} processors, Python {platform.python_version()}",
+        "",
+        "| loader | MB | events | seconds | events a second | DuckDB, seconds | DuckDB, rows a second |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, write in EXPORTS.items():
+        if only and name not in only:
+            continue
+        own = place / name.replace(" ", "_")
+        marker = own / "path"
+        if not marker.exists():
+            own.mkdir(parents=True, exist_ok=True)
+            marker.write_text(str(write(own, n)))
+        path = Path(marker.read_text())
+        weight = sum(one.stat().st_size for one in own.rglob("*") if one.is_file()) / 1e6
+        events, seconds = best(lambda name=name, path=path: ours(name, path))
+        row = f"| {name} | {weight:.0f} | {events:,} | {seconds:.2f} | {events / seconds:,.0f} |"
+        asked = question(name, path)
+        if asked is None:
+            row += " – | – |"
+        else:
+            rows, taken = best(lambda asked=asked: duckdb(asked))
+            row += f" {taken:.2f} | {rows / taken:,.0f} |"
+        lines.append(row)
+        click.echo(row)
+    text = "\n".join(lines) + "\n"
+    click.echo(text)
+    if to:
+        to.write_text(text)
+    if folder is None:
+        shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()
