@@ -149,8 +149,8 @@ def _snowplow(one: Contact) -> dict[str, Any]:
     clock = "%Y-%m-%d %H:%M:%S.%f"
     path, _, query = one.path.partition("?")
     told = {
-        "app_id": "shop", "platform": "web", "etl_tstamp": one.time(clock), "collector_tstamp": one.time(clock),
-        "dvce_created_tstamp": one.time(clock), "event_id": one.id,
+        "app_id": "shop", "platform": "web", "etl_tstamp": one.time(clock),
+        "collector_tstamp": one.time(clock), "dvce_created_tstamp": one.time(clock), "event_id": one.id,
         "event": "page_view" if one.event == "page_view" else "struct", "name_tracker": "sp",
         "v_tracker": "js-3.5.0", "v_collector": "ssc-2.4.5", "v_etl": "enrich-3.1.5", "user_id": one.user,
         "user_ipaddress": one.address, "domain_userid": one.device, "domain_sessionidx": 1,

@@ -2,8 +2,8 @@
 
 Each loader reads the whole export of a made-up shop (`exports.py`) into canonical batches: ids cleaned, times
 in UTC, everything else as JSON in `properties`, bad rows with their reasons. Beside it DuckDB reads the same
-file into a table of its own, as it stands: the least that any reader must do. Both are warm, and the better of
-two readings counts.
+file into a table of its own, as it stands: the least that any reader must do. Both are warm, and the better
+of two readings counts.
 """
 
 from __future__ import annotations

@@ -90,8 +90,10 @@ def _by_columns(told: Mapping[str, pa.Array], size: int) -> dict[str, pa.Array] 
             about |= found
             continue
         for data in found.values():
-            members = dict(zip(data.type.names, data.flatten(), strict=True)) if _is_struct(data) else None
-            if members is None or not said.keys().isdisjoint(members):
+            if data is None or not _is_struct(data):
+                return None
+            members = dict(zip(data.type.names, data.flatten(), strict=True))
+            if not said.keys().isdisjoint(members):
                 return None
             said |= members
     return {**_derived(about, size), "data": _together(said, size), "contexts": _together(about, size)}
