@@ -98,6 +98,30 @@ def test_repeats_are_one_position_unless_told_otherwise():
     assert links(flow(journeys, collapse=False, positions=3)) == [[0, "x", "x", 1], [1, "x", "y", 1]]
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("unit", ["session", "customer"])
+def test_other_units_flow_like_journeys_of_the_same_events(seed, unit):
+    rng = np.random.default_rng(seed)
+    rows = random_log(rng)
+    rows["session"] = rng.integers(-1, 3, len(rows))
+    options = [{}, {"start": "A"}, {"end": "B"}, {"around": "A -> .", "every": True}][seed % 4]
+    result = flow(built(rows), unit=unit, top=None, **options)
+    alone = rows[rows["session"] >= 0] if unit == "session" else rows
+    key = alone["session"] if unit == "session" else 0
+    # The sessions of one customer may lie in each other; each is a journey of its own here.
+    alone = alone.assign(
+        customer=alone["customer"] + "/" + key.astype(str) if unit == "session" else alone["customer"]
+    )
+    expected = flow(built(alone.assign(journey=0, session=0)), top=None, **options)
+    pd.testing.assert_frame_equal(
+        result.to_frame().drop(columns=["source_phase", "target_phase"]),
+        expected.to_frame().drop(columns=["source_phase", "target_phase"]),
+    )
+    assert (result.units, result.left_out, result.passes) == (
+        expected.units, expected.left_out, expected.passes,
+    )  # fmt: skip
+
+
 def test_from_a_start_the_first_occurrence_is_position_zero():
     result = flow(journeys_of(rows_of("axbxc", "ab")), start="x", positions=3)
     assert links(result) == [[0, "x", "b", 1], [1, "b", "x", 1]]

@@ -50,7 +50,7 @@ PLANS = {
         journeys, of="stage", horizon="1 hour", by="channel"
     ),
     "flow": lambda journeys: FlowAnalysis.plan(journeys, positions=4),
-    "flow from a start": lambda journeys: FlowAnalysis.plan(journeys, start="B"),
+    "flow from a start": lambda journeys: FlowAnalysis.plan(journeys, start="B", unit="session"),
     "flow around a pattern, every match": lambda journeys: FlowAnalysis.plan(
         journeys, around="B -> .", every=True, positions=3
     ),

@@ -16,6 +16,7 @@ from cjm_analytics.analysis.sequences import (
     Asked,
     Symbols,
     check_count,
+    check_unit,
     dominant_phases,
     frozen,
 )
@@ -61,6 +62,7 @@ def flow(  # noqa: PLR0913 - all but the first are named
     max_share: float = 1.0,
     collapse: bool = True,
     times: bool = True,
+    unit: str = "journey",
     engine: Engine | None = None,
 ) -> Flow:
     """Where journeys go, position by position: real counts of those that go from one name to the next.
@@ -104,6 +106,8 @@ def flow(  # noqa: PLR0913 - all but the first are named
         A direct repeat counts once: A A B goes from A to B.
     times : bool
         Whether the median time of each link is asked for.
+    unit : {"journey", "customer", "session"}
+        What flows: where positions are counted from, and what `journeys` counts.
     engine : Engine, optional
         Where to run; default: this machine.
 
@@ -152,6 +156,7 @@ def flow(  # noqa: PLR0913 - all but the first are named
         max_share=max_share,
         collapse=collapse,
         times=times,
+        unit=unit,
     )
     return run(analysis, journeys, engine)
 
@@ -199,9 +204,10 @@ class FlowAnalysis:
     shares: tuple[float, float] = (0.0, 1.0)
     collapse: bool = True
     times: bool = True
+    unit: str = "journey"
 
     @classmethod
-    def plan(
+    def plan(  # noqa: PLR0913 - all but the first are named
         cls,
         journeys: Journeys,
         *,
@@ -216,8 +222,10 @@ class FlowAnalysis:
         max_share: float = 1.0,
         collapse: bool = True,
         times: bool = True,
+        unit: str = "journey",
     ) -> FlowAnalysis:
         """Check what was asked."""
+        check_unit(unit)
         codebook = journeys.codebook
         symbols = Symbols.read(codebook, of)
         check_count("positions", positions, least=2, none=None)
@@ -241,6 +249,7 @@ class FlowAnalysis:
             (min_share, max_share),
             collapse,
             times,
+            unit,
         )
 
     @property
@@ -256,23 +265,23 @@ class FlowAnalysis:
 
     def map(self, partition: Partition) -> FlowPartial:
         """The links of the partition that occur."""
-        asked = Asked.of(partition, "journey")
+        asked = Asked.of(partition, self.unit)
         begin, end = frozen(asked.offsets[:-1]), frozen(asked.offsets[1:])
         unit = np.arange(len(begin))
         n_units = len(begin)
         if self.around is not None:
-            hits = self._hits(partition, self.around, begin, end)
+            hits = self._hits(asked, self.around, begin, end)
             unit = hits.unit
             back = self._links(asked, begin[unit], hits.first + 1, backward=True)
             ahead = self._links(asked, hits.last, end[unit], backward=False)
             links = self._joined(back, ahead, is_match=self.around.automaton is not None)
         else:
             if self.start is not None:
-                hits = self._hits(partition, self.start, begin, end)
+                hits = self._hits(asked, self.start, begin, end)
                 unit, begin, end = hits.unit, hits.first, end[hits.unit]
             if self.end is not None:
                 every = self.every and self.start is None
-                hits = self._hits(partition, self.end, begin, end, every=every)
+                hits = self._hits(asked, self.end, begin, end, every=every)
                 unit, begin, end = unit[hits.unit], begin[hits.unit], hits.last + 1
             links = self._links(asked, begin, end, backward=self.first_position < 0)
         n_looked_at = len(np.unique(unit)) if self.every else len(unit)
@@ -320,7 +329,7 @@ class FlowAnalysis:
 
     def _hits(
         self,
-        partition: Partition,
+        asked: Asked,
         anchor: Anchor,
         begin: NDArray[np.int64],
         end: NDArray[np.int64],
@@ -333,12 +342,12 @@ class FlowAnalysis:
         wanted = self.every if every is None else every
         begin, end = frozen(begin), frozen(end)
         if anchor.automaton is not None:
-            codes, time = frozen(partition.event(self.symbols.of)), frozen(partition.event("time"))
+            codes, time = asked.column(self.symbols.of), asked.column("time")
             found = anchor.automaton.matches(
                 begin, end, codes, time=time, missing=self.symbols.missing, every=wanted
             )
             return _Hits(found.unit, found.begin, found.end)
-        fits = frozen(self._fits(partition, anchor.text))
+        fits = frozen(self._fits(asked, anchor.text))
         if wanted:
             unit, row = every_row(begin, end, fits)
             return _Hits(unit, row, row)
@@ -414,6 +423,7 @@ class FlowAnalysis:
             passes=int(partial.units[2]),
             coverage=float(nodes["passes"][shown].sum() / total) if total else float("nan"),
             of=self.symbols.of,
+            unit=self.unit,
             start=self.start.text if self.start else None,
             end=self.end.text if self.end else None,
             around=self.around.text if self.around else None,
@@ -421,17 +431,17 @@ class FlowAnalysis:
             _road=self.codebook.phases,
         )
 
-    def _fits(self, partition: Partition, name: str) -> NDArray[np.bool_]:
-        """Which events of the partition are meant by `start` or `end`."""
+    def _fits(self, asked: Asked, name: str) -> NDArray[np.bool_]:
+        """Which events of the units are meant by `start` or `end`."""
         fits: NDArray[np.bool_]
         if name in self.symbols.names:
-            codes, number = partition.event(self.symbols.of), self.symbols.names.index(name)
+            codes, number = asked.column(self.symbols.of), self.symbols.names.index(name)
             fits = (codes == number) | ((codes < 0) & (number == self.symbols.missing))
         elif name in self.codebook.touchpoints:
-            fits = partition.event("touchpoint") == self.codebook.touchpoints.index(name)
+            fits = asked.column("touchpoint") == self.codebook.touchpoints.index(name)
         else:
             bit = np.uint32(1 << self.codebook.markers.index(name))
-            fits = (partition.event("marker") & bit) != 0
+            fits = (asked.column("marker") & bit) != 0
         return fits
 
 
@@ -476,13 +486,13 @@ class Flow:
     Attributes
     ----------
     units, passes : int
-        Journeys looked at, and how often they are (more often only with `every`).
+        Journeys (customers, sessions) looked at, and how often they are (more often only with `every`).
     left_out : int
         Journeys without an event named `start`, `end` or `around`.
     coverage : float
         Of all events at the positions looked at (repeats collapsed), the share that is shown by name and not
         gathered as "other".
-    of, start, end, around
+    of, unit, start, end, around
         As asked.
     """
 
@@ -491,6 +501,7 @@ class Flow:
     passes: int
     coverage: float
     of: str
+    unit: str
     start: str | None
     end: str | None
     around: str | None
@@ -553,21 +564,26 @@ class Flow:
         if kind == "sankey":
             return charts.sankey(
                 self._frame, road=self._road, of=self.of, subject=subject, units=units, left_out=left_out,
-                coverage=self.coverage,
+                coverage=self.coverage, unit=self.unit,
             )  # fmt: skip
         if kind == "steps":
             return charts.step_matrix(
-                self.steps(), subject=subject, units=units, left_out=left_out, passes=self.passes
+                self.steps(),
+                subject=subject,
+                units=units,
+                left_out=left_out,
+                passes=self.passes,
+                unit=self.unit,
             )
         if kind == "sunburst":
             return charts.sunburst(
-                self._frame, road=self._road, subject=subject, units=units, left_out=left_out
+                self._frame, road=self._road, subject=subject, units=units, left_out=left_out, unit=self.unit
             )
         raise UnknownNameError("kind of picture", kind, ["sankey", "steps", "sunburst"])
 
     def _repr_html_(self) -> str:
         facts = {
-            "journeys": f"{self.units:,}",
+            f"{self.unit}s": f"{self.units:,}",
             "left out": f"{self.left_out:,}",
             "shown by name": f"{100 * self.coverage:.1f} %" if self.units else "–",
         }

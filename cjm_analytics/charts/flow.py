@@ -36,6 +36,7 @@ def sankey(
     units: int,
     left_out: int,
     coverage: float,
+    unit: str,
 ) -> go.Figure:
     """Journeys from position to position.
 
@@ -48,7 +49,9 @@ def sankey(
     of, subject : str
         What the nodes are; what the title adds (from where, to where).
     units, left_out, coverage
-        Journeys looked at and left out; share of their events that is shown by name.
+        Units looked at and left out; share of their events that is shown by name.
+    unit : str
+        What they are.
     """
     import plotly.graph_objects as go
 
@@ -62,7 +65,7 @@ def sankey(
     ]
     aside = min(max(widths, default=0) + 12, 220)
     inner = _BETWEEN * max(n_columns - 1, 1)
-    said = [f"{units:,} journeys"]
+    said = [f"{units:,} {unit}s"]
     if left_out:
         said.append(f"{left_out:,} without it are left out")
     if pd.notna(coverage) and coverage < 1:
@@ -80,7 +83,7 @@ def sankey(
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
     if not len(nodes):
-        figure.add_annotation(text="No journey to follow.", x=0.5, y=0.5, showarrow=False)
+        figure.add_annotation(text=f"No {unit} to follow.", x=0.5, y=0.5, showarrow=False)
         return figure
     width = inner + _NODE
     nodes = _placed(nodes, height - _TOP - _BOTTOM)
@@ -103,7 +106,7 @@ def sankey(
                 ),
                 "hovertemplate": (
                     "<b>%{customdata[0]}</b><br>position %{customdata[1]}<br>"
-                    f"%{{customdata[2]}} passes, {units:,} journeys in all<extra></extra>"
+                    f"%{{customdata[2]}} passes, {units:,} {unit}s in all<extra></extra>"
                 ),
             },
             link=_links(frame, nodes, number),
@@ -230,9 +233,9 @@ def _texts(
     return [{"showarrow": False, **text} for text in texts]
 
 
-def _told(units: int, left_out: int, *more: str) -> str:
-    """The line below a title: how many journeys, and what to know besides."""
-    said = [f"{theme.count(units)} journeys"]
+def _told(units: int, left_out: int, unit: str, *more: str) -> str:
+    """The line below a title: how many units, and what to know besides."""
+    said = [f"{theme.count(units)} {unit}s"]
     if left_out:
         said.append(f"{theme.count(left_out)} without it left out")
     return " · ".join([*said, *(one for one in more if one)])
@@ -243,7 +246,9 @@ _LEAST_WRITTEN = 0.0005
 """A smaller share would read 0.0 %."""
 
 
-def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int, passes: int) -> go.Figure:
+def step_matrix(
+    matrix: pd.DataFrame, *, subject: str, units: int, left_out: int, passes: int, unit: str
+) -> go.Figure:
     """The share of passes at each name, position by position, as a heat map.
 
     Parameters
@@ -253,7 +258,9 @@ def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int
     subject : str
         What the title adds.
     units, left_out, passes
-        Journeys looked at and left out; passes, of which the shares are.
+        Units looked at and left out; passes, of which the shares are.
+    unit : str
+        What the units are.
     """
     import plotly.graph_objects as go
 
@@ -263,9 +270,14 @@ def step_matrix(matrix: pd.DataFrame, *, subject: str, units: int, left_out: int
     rows = matrix.loc[[*shown, *ends]]
     height = 150 + _CELL * max(len(rows), 1) + 60
     figure = theme.figure(
-        f"Where journeys are, step by step{subject}",
-        subtitle=_told(units, left_out, f"share of {theme.count(passes)} passes" if passes != units else "",
-                       f"{hidden:,} rarer {'name' if hidden == 1 else 'names'} not shown" if hidden else ""),
+        f"Where {unit}s are, step by step{subject}",
+        subtitle=_told(
+            units,
+            left_out,
+            unit,
+            f"share of {theme.count(passes)} passes" if passes != units else "",
+            f"{hidden:,} rarer {'name' if hidden == 1 else 'names'} not shown" if hidden else "",
+        ),
         height=height,
         width=max(640, _LEFT + 90 * len(rows.columns) + 60),
     )  # fmt: skip
@@ -325,7 +337,7 @@ _FEWEST = 0.004
 
 
 def sunburst(
-    frame: pd.DataFrame, *, road: Sequence[str], subject: str, units: int, left_out: int
+    frame: pd.DataFrame, *, road: Sequence[str], subject: str, units: int, left_out: int, unit: str
 ) -> go.Figure:
     """Rings from position 0 outwards; an arc's share is its parent's times that of the link between them.
 
@@ -338,21 +350,23 @@ def sunburst(
     subject : str
         What the title adds.
     units, left_out : int
-        Journeys looked at and left out.
+        Units looked at and left out.
+    unit : str
+        What they are.
     """
     import plotly.graph_objects as go
 
     backward = bool(len(frame)) and int(frame["position"].min()) < 0
     aside = "what came before, from the inside out" if backward else "what came after, from the inside out"
     figure = theme.figure(
-        f"Which way journeys went{subject}",
-        subtitle=_told(units, left_out, aside),
+        f"Which way {unit}s went{subject}",
+        subtitle=_told(units, left_out, unit, aside),
         height=_ROUND + 150,
         width=_ROUND + 40,
     )
     ids, labels, parents, values, colours = _arcs(frame, theme.phase_colours(road), backward=backward)
     if not ids:
-        figure.add_annotation(text="No journey to follow.", x=0.5, y=0.5, showarrow=False)
+        figure.add_annotation(text=f"No {unit} to follow.", x=0.5, y=0.5, showarrow=False)
         return figure
     rings = 1 + max(one.count(_WITHIN) for one in ids)
     figure.add_trace(
