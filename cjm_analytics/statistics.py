@@ -816,7 +816,7 @@ class Survival(NamedTuple):
     median: float
 
 
-_HALF = 0.5 + 1e-12
+HALF = 0.5 + 1e-12
 """A product of shares that is one half in exact arithmetic must count as one half."""
 
 
@@ -845,11 +845,11 @@ def kaplan_meier(table: LifeTable, *, confidence: float = 0.95) -> Survival:
     with np.errstate(divide="ignore", invalid="ignore"):
         greenwood = np.cumsum(died / (n * (n - died)))
         variance = np.where(survival > 0, survival**2 * greenwood, 0.0)
-    low, high = _log_log(survival, variance, confidence)
+    low, high = log_log(survival, variance, confidence)
     return Survival(table.time, survival, variance, low, high, _median(table.time, survival))
 
 
-def _log_log(
+def log_log(
     survival: NDArray[np.float64], variance: NDArray[np.float64], confidence: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Interval of a share that falls from 1, symmetric on the scale of log(−log S)."""
@@ -863,7 +863,7 @@ def _log_log(
 
 
 def _median(time: NDArray[Any], survival: NDArray[np.float64]) -> float:
-    passed = np.flatnonzero(survival <= _HALF)
+    passed = np.flatnonzero(survival <= HALF)
     return float(time[passed[0]]) if len(passed) else math.nan
 
 
@@ -939,7 +939,7 @@ def aalen_johansen(table: LifeTable, cause: int = 1, *, confidence: float = 0.95
     own = np.cumsum(before**2 * mine * (n - mine) / n**3)
     cross = incidence * np.cumsum(c) - np.cumsum(c * incidence)
     variance = np.maximum(spread + own - 2 * cross, 0.0)
-    low, high = _log_log(np.maximum(1 - incidence, 0.0), variance, confidence)
+    low, high = log_log(np.maximum(1 - incidence, 0.0), variance, confidence)
     return Incidence(
         table.time, incidence, variance, 1 - high, 1 - low, survival, _median(table.time, 1 - incidence)
     )

@@ -21,6 +21,7 @@ from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import CLOSED, NEVER, NONE
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import (
+    HALF,
     Estimate,
     LifeTable,
     aalen_johansen,
@@ -28,6 +29,7 @@ from cjm_analytics.statistics import (
     compared,
     difference_interval,
     life_table,
+    log_log,
     wilson,
     z_value,
 )
@@ -283,25 +285,24 @@ class DropOffAnalysis:
 
     def estimate(self, place: int, cell: Cell) -> tuple[Estimate, int, float]:
         """Drop-off of one cell at its horizon, how many were still at risk then, and the median dwell."""
-        table, horizon = cell.table(), self.horizons[place]
-        curve = aalen_johansen(table, confidence=self.rules.confidence)
-        following = int(np.searchsorted(table.time, horizon, side="left"))
-        at_risk = int(table.at_risk[following]) if following < len(table.time) else 0
-        until = int(np.searchsorted(table.time, horizon, side="right"))
-        left_over = float(curve.survival[until - 1]) if until else 1.0
+        from cjm_analytics.kernels.incidence import incidence_by
+
+        share, variance, left_over, went_on, went, at_risk, median = incidence_by(
+            cell.times, cell.counts, KINDS, self.horizons[place], HALF
+        )
         if not cell.entered or (left_over > 0 and not at_risk):
-            return _estimate(math.nan, math.nan, math.nan, math.nan, cell.entered), at_risk, curve.median
-        went_on, went = table.events[:, :until].sum(axis=1)
+            return _estimate(math.nan, math.nan, math.nan, math.nan, cell.entered), at_risk, median
         if went_on and (went or left_over > 0):
-            share, error = 1 - float(curve.incidence[until - 1]), math.sqrt(curve.variance[until - 1])
-            low, high = 1 - float(curve.high[until - 1]), 1 - float(curve.low[until - 1])
+            error = math.sqrt(variance)
+            limits = log_log(np.array([max(1 - share, 0.0)]), np.array([variance]), self.rules.confidence)
+            share = 1 - share
         else:
             # Nobody or everybody continued: the curve has no variance, but its share has an interval.
             outcome, share = cell.continued + cell.dropped, float(not went_on)
             limits = wilson(share * outcome, outcome, self.rules.confidence)
-            low, high = float(limits[0]), float(limits[1])
-            error = (high - low) / (2 * z_value(self.rules.confidence))
-        return _estimate(share, low, high, error, cell.entered), at_risk, curve.median
+            error = float(limits[1] - limits[0]) / (2 * z_value(self.rules.confidence))
+        low, high = (float(np.squeeze(limit)) for limit in limits)
+        return _estimate(share, low, high, error, cell.entered), at_risk, median
 
     def _row(self, place: int, cell: Cell) -> dict[str, Any]:
         found, at_risk, dwell = self.estimate(place, cell)
