@@ -6,7 +6,6 @@ import mmap
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.far_path import opened
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

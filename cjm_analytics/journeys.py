@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from cjm_analytics._html import card
 from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 from cjm_analytics.events.identity import kinds_of
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from cjm_analytics.journeys import (
     Partition,
 )
 from cjm_analytics.meaning import DIGITAL, REASONS
+from cjm_analytics.once import cached_property
 from cjm_analytics.schema import INVITE
 from cjm_analytics.sessions import Rows
 

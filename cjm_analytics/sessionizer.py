@@ -7,7 +7,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +32,7 @@ from cjm_analytics.journeys import (
 )
 from cjm_analytics.meaning import KEPT, MERGED, REASONS, machine_of, meaning_of
 from cjm_analytics.model import JourneyModel
+from cjm_analytics.once import cached_property
 from cjm_analytics.plain import are_plain, plain_journeys
 from cjm_analytics.progress import progress_bar
 from cjm_analytics.sessions import Rows, SessionRules

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.durations import DAY, microseconds
 from cjm_analytics.errors import InputError
+from cjm_analytics.events.partition import EventColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +81,8 @@ class SessionRules:
         only_gap = not (len(device) or len(vendor) or len(campaign) or self.max_length or self.midnight)
         session: NDArray[np.int32]
         if only_gap and digital is None:
-            session = number_by_gap(offsets, time, self.timeout)
+            session = np.empty(len(time), np.int32)  # NumPy asks the system for large pages, Numba does not
+            number_by_gap(offsets, time, self.timeout, session)
             return session
         session = number_sessions(
             offsets,
@@ -105,9 +107,12 @@ class Rows:
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """A column as codes, −1 for missing; an empty array where all are missing."""
+        nothing = np.zeros(0, dtype=np.int32)
+        if isinstance(self.columns, EventColumns) and name not in self.columns.filled:
+            return nothing
         column = self.columns.read([name]).column(name)
         if column.null_count == len(column):
-            return np.zeros(0, dtype=np.int32)
+            return nothing
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
         column = column.unify_dictionaries()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from cjm_analytics import statistics
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NEVER, NONE, UNASSIGNED
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

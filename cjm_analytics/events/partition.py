@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from cjm_analytics.columns import FileColumns, MemoryColumns, dotted
 from cjm_analytics.errors import StoreError, UnknownNameError
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

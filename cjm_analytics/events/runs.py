@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.events.duplicates import integers
 from cjm_analytics.events.partition import EventColumns, EventPartition
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

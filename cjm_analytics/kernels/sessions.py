@@ -14,9 +14,10 @@ __all__ = ["number_by_gap", "number_sessions"]
 
 
 @njit(nogil=True, cache=True)
-def number_by_gap(offsets: NDArray[np.int64], time: NDArray[np.int64], timeout: int) -> NDArray[np.int32]:
-    """What `number_sessions` finds where all events are digital and only the gap counts."""
-    session = np.empty(len(time), dtype=np.int32)
+def number_by_gap(
+    offsets: NDArray[np.int64], time: NDArray[np.int64], timeout: int, session: NDArray[np.int32]
+) -> None:
+    """What `number_sessions` finds where all events are digital and only the gap counts, into `session`."""
     for customer in range(len(offsets) - 1):
         number = 0
         first, end = np.uint64(offsets[customer]), np.uint64(offsets[customer + 1])
@@ -25,7 +26,6 @@ def number_by_gap(offsets: NDArray[np.int64], time: NDArray[np.int64], timeout: 
             number += time[row] - last > timeout
             last = time[row]
             session[row] = number
-    return session
 
 
 @njit(nogil=True, cache=True)
