@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.errors import InputError
 from cjm_analytics.events.identity import ANONYMOUS
 from cjm_analytics.journeys import CLOSED, NEVER
@@ -67,35 +68,43 @@ class ContactsAnalysis:
 
     def map(self, partition: Partition) -> ContactsPartial:
         """Count stages and contacts, and collect times, in one partition."""
-        from cjm_analytics.kernels.contacts import count_contacts
+        from cjm_analytics.kernels.contacts import count_contacts, occurring
 
         n_stages, n_channels = len(self.codebook.stages), len(self.codebook.channels)
         if not partition.n_events:
             return ContactsPartial.zero(n_stages, n_channels)
-        stage = partition.event("stage").astype(np.int16)
-        touchpoint = partition.event("touchpoint")
+        stage = frozen(partition.event("stage").astype(np.int16, copy=False))
+        touchpoint = frozen(partition.event("touchpoint"))
         time = partition.event("time")
-        assigned = stage >= 0
-        names, contact = _compact(touchpoint, assigned, len(self.codebook.touchpoints))
-        progresses = np.array(self.codebook.progress, dtype=bool)[touchpoint]
-        customer, shape = partition.journey("customer"), (n_stages, len(names))
-        of_stage, of_contact = count_contacts(partition.offsets, customer, stage, contact, progresses, shape)
-        cell = stage[assigned].astype(np.int64) * len(names) + contact[assigned]
-        channel = partition.event("channel")[assigned].astype(np.int64) + 1
-        by_channel = np.bincount(
-            cell * (n_channels + 1) + channel, minlength=n_stages * len(names) * (n_channels + 1)
+        progress = np.array(self.codebook.progress, dtype=bool)
+        inside, outside = occurring(stage, touchpoint, len(progress))
+        names = np.flatnonzero(inside)
+        number = np.full(len(progress), -1, dtype=np.int64)
+        number[names] = np.arange(len(names))
+        bits = sum(1 << place for place, name in enumerate(self.codebook.markers) if name in self.goals)
+        found = count_contacts(
+            partition.offsets,
+            frozen(partition.journey("customer")),
+            stage,
+            touchpoint,
+            frozen(partition.event("channel")),
+            frozen(partition.event("marker")),
+            number,
+            progress,
+            np.uint32(bits),
+            (n_stages, len(names), n_channels),
         )
         kept = ~partition.journey("truncated").astype(bool)
         furthest = partition.journey("furthest_stage")[kept]
         return ContactsPartial(
             contacts=names,
-            of_stage=of_stage,
-            of_contact=of_contact,
-            by_channel=by_channel.reshape(n_stages, len(names), n_channels + 1),
-            at_goal=self._at_goal(partition, contact, len(names)),
-            unassigned=_sparse(np.bincount(touchpoint[~assigned], minlength=len(self.codebook.touchpoints))),
+            of_stage=found.of_stage,
+            of_contact=found.of_contact,
+            by_channel=found.by_channel,
+            at_goal=found.at_goal,
+            unassigned=_sparse(outside),
             furthest=np.bincount(furthest[furthest >= 0], minlength=n_stages).astype(np.int64),
-            times=self._times(partition, stage, progresses),
+            times=self._times(partition, stage, progress),
             totals=np.array(
                 [
                     partition.n_customers,
@@ -112,22 +121,15 @@ class ContactsAnalysis:
             last=int(time.max()),
         )
 
-    def _at_goal(
-        self, partition: Partition, contact: NDArray[np.int64], n_contacts: int
-    ) -> NDArray[np.int64]:
-        """Per contact, how many events are a goal."""
-        bits = sum(1 << number for number, name in enumerate(self.codebook.markers) if name in self.goals)
-        hits = ((partition.event("marker") & np.uint32(bits)) != 0) & (contact >= 0)
-        return np.bincount(contact[hits], minlength=n_contacts).astype(np.int64)
-
     def _times(
-        self, partition: Partition, stage: NDArray[np.int16], progresses: NDArray[np.bool_]
+        self, partition: Partition, stage: NDArray[np.int16], progress: NDArray[np.bool_]
     ) -> Durations:
         """How long visits of stages lasted, grouped by stage and by how they ended."""
         from cjm_analytics.kernels.contacts import stage_times
 
         n_stages, time = len(self.codebook.stages), partition.event("time")
-        visit, entered, left = stage_times(partition.offsets, stage, progresses, n_stages)
+        touchpoint = frozen(partition.event("touchpoint"))
+        visit, entered, left = stage_times(partition.offsets, stage, touchpoint, progress, n_stages)
         journey, where = np.divmod(visit, n_stages)
         start = time[entered]
         explicit = partition.journey("closed")[journey] >= CLOSED.index("new cycle")
@@ -142,18 +144,6 @@ class ContactsAnalysis:
     def finalize(self, partial: ContactsPartial) -> Contacts:
         """Name what was counted."""
         return Contacts(self, partial)
-
-
-def _compact(
-    touchpoint: NDArray[np.int32], assigned: NDArray[np.bool_], n_touchpoints: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The touchpoints that occur in a stage, ascending, and per event its position among them (−1: none)."""
-    occurs = np.zeros(n_touchpoints, dtype=bool)
-    occurs[touchpoint[assigned]] = True
-    names = np.flatnonzero(occurs)
-    position = np.full(n_touchpoints, -1, dtype=np.int64)
-    position[names] = np.arange(len(names))
-    return names, np.where(assigned, position[touchpoint], -1)
 
 
 def _sparse(counts: NDArray[np.int64]) -> dict[int, int]:

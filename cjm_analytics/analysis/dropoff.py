@@ -210,9 +210,10 @@ class DropOffAnalysis:
 
         if not partition.n_journeys:
             return DropOffPartial()
-        progresses = np.array(self.progress, dtype=bool)[partition.event("touchpoint")]
+        progress = np.array(self.progress, dtype=bool)
+        touchpoint = frozen(partition.event("touchpoint"))
         place = frozen(partition.event(self.of).astype(np.int16, copy=False))
-        reached = first_reached(partition.offsets, place, progresses, len(self.places))
+        reached = first_reached(partition.offsets, place, touchpoint, progress, len(self.places))
         truncated = partition.journey("truncated").astype(bool)
         reached[:, truncated] = -1
         group, names = self._groups(partition) if self.by else (np.zeros(0, dtype=np.int64), [])

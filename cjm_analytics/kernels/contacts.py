@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = ["Counts", "count_contacts", "occurring", "stage_times"]
 
-__all__ = ["count_contacts", "stage_times"]
+
+class Counts(NamedTuple):
+    """What the events of a partition add up to; contacts are the touchpoints that `occurring` numbers.
+
+    Attributes
+    ----------
+    of_stage : int64, (n_stages, 3)
+        Journeys with an event in the stage, their customers, and journeys with a progressing event in it.
+    of_contact : int64, (n_stages, n_contacts, 2)
+        Journeys and events.
+    by_channel : int64, (n_stages, n_contacts, n_channels + 1)
+        Events; first those without a channel.
+    at_goal : int64, n_contacts
+        Events that have one of the marks of a goal.
+    """
+
+    of_stage: NDArray[np.int64]
+    of_contact: NDArray[np.int64]
+    by_channel: NDArray[np.int64]
+    at_goal: NDArray[np.int64]
+
+
+@njit(nogil=True, cache=True)
+def occurring(
+    stage: NDArray[np.int16], touchpoint: NDArray[Any], n_touchpoints: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per touchpoint how many of its events are in a stage, and how many in none (−1)."""
+    inside = np.zeros(n_touchpoints, np.int64)
+    outside = np.zeros(n_touchpoints, np.int64)
+    for row in range(np.uint64(0), np.uint64(len(stage))):
+        code = np.uint64(touchpoint[row])
+        assigned = stage[row] >= 0
+        inside[code] += assigned
+        outside[code] += not assigned
+    return inside, outside
 
 
 @njit(nogil=True, cache=True)
@@ -18,21 +52,25 @@ def count_contacts(
     offsets: NDArray[np.int64],
     customer: NDArray[np.int32],
     stage: NDArray[np.int16],
-    contact: NDArray[np.int64],
-    progresses: NDArray[np.bool_],
-    shape: tuple[int, int],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts per stage, and per stage and kind of contact; events without a stage (−1) are passed over.
+    touchpoint: NDArray[Any],
+    channel: NDArray[np.int16],
+    marker: NDArray[np.uint32],
+    number: NDArray[np.int64],
+    progress: NDArray[np.bool_],
+    goal: np.uint32,
+    shape: tuple[int, int, int],
+) -> Counts:
+    """Counts per stage and kind of contact; events without a stage (−1) are passed over.
 
-    `shape` is the number of stages and of kinds of contact.
-
-    The first has a row per stage: journeys with an event in it, their customers, and journeys with a
-    progressing event in it. The second has [stage, contact, 0] journeys and [stage, contact, 1] events.
-    Journeys of one customer follow each other.
+    `number` gives a touchpoint its place among the contacts, `progress` says which are progress along the
+    road, `goal` has the bits of the markers that are one; `shape` is the number of stages, contacts and
+    channels. Journeys of one customer follow each other.
     """
-    n_stages, n_contacts = shape
+    n_stages, n_contacts, n_channels = shape
     of_stage = np.zeros((n_stages, 3), dtype=np.int64)
     of_contact = np.zeros((n_stages, n_contacts, 2), dtype=np.int64)
+    by_channel = np.zeros((n_stages, n_contacts, n_channels + 1), dtype=np.int64)
+    at_goal = np.zeros(n_contacts, dtype=np.int64)
     seen_journey = np.full(n_stages, -1, dtype=np.int64)
     seen_customer = np.full(n_stages, -1, dtype=np.int64)
     seen_progress = np.full(n_stages, -1, dtype=np.int64)
@@ -48,21 +86,24 @@ def count_contacts(
             if seen_customer[here] != customer[journey]:
                 seen_customer[here] = customer[journey]
                 of_stage[here, 1] += 1
-            if progresses[row] and seen_progress[here] != journey:
+            contact = number[touchpoint[row]]
+            if progress[touchpoint[row]] and seen_progress[here] != journey:
                 seen_progress[here] = journey
                 of_stage[here, 2] += 1
-            if seen_contact[here, contact[row]] != journey:
-                seen_contact[here, contact[row]] = journey
-                of_contact[here, contact[row], 0] += 1
-            of_contact[here, contact[row], 1] += 1
-    return of_stage, of_contact
+            of_contact[here, contact, 0] += seen_contact[here, contact] != journey
+            seen_contact[here, contact] = journey
+            of_contact[here, contact, 1] += 1
+            by_channel[here, contact, channel[row] + 1] += 1
+            at_goal[contact] += (marker[row] & goal) != 0
+    return Counts(of_stage, of_contact, by_channel, at_goal)
 
 
 @njit(nogil=True, cache=True)
 def stage_times(
     offsets: NDArray[np.int64],
     stage: NDArray[np.int16],
-    progresses: NDArray[np.bool_],
+    touchpoint: NDArray[Any],
+    progress: NDArray[np.bool_],
     n_stages: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Visits of stages on the way forward: which (journey · n_stages + stage), row of entry, row of leaving.
@@ -81,7 +122,7 @@ def stage_times(
     for journey in range(n_journeys):
         furthest = -1
         for row in range(offsets[journey], offsets[journey + 1]):
-            if progresses[row] and stage[row] > furthest:
+            if stage[row] > furthest and progress[touchpoint[row]]:
                 if furthest >= 0:
                     left[n_visits - 1] = row
                 furthest = stage[row]

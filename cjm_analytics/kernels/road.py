@@ -15,18 +15,22 @@ __all__ = ["first_reached", "outcomes"]
 
 @njit(nogil=True, cache=True)
 def first_reached(
-    offsets: NDArray[np.int64], place: NDArray[np.int16], progresses: NDArray[np.bool_], n_places: int
+    offsets: NDArray[np.int64],
+    place: NDArray[np.int16],
+    touchpoint: NDArray[Any],
+    progress: NDArray[np.bool_],
+    n_places: int,
 ) -> NDArray[np.int64]:
     """Row of the first progressing event in place p or later, for each p and each journey; −1 without one.
 
-    Places are numbered in the order of the road; −1 is nowhere.
+    Places are numbered in the order of the road; −1 is nowhere. `progress` says which touchpoints progress.
     """
     n_journeys = len(offsets) - 1
     reached = np.full((n_places, n_journeys), -1, dtype=np.int64)
     for journey in range(n_journeys):
         furthest = -1
         for row in range(offsets[journey], offsets[journey + 1]):
-            if progresses[row] and place[row] > furthest:
+            if place[row] > furthest and progress[touchpoint[row]]:
                 for passed in range(furthest + 1, place[row] + 1):
                     reached[passed, journey] = row
                 furthest = place[row]
