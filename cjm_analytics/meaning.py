@@ -46,7 +46,7 @@ DIGITAL = ("clickstream", "log")
 
 _MOST_MARKERS = 32
 _CODED = ("event", "source", "source_kind", "channel", "instrument")
-_FLAGS = ("is_bot", "is_test")
+FLAGS = ("is_bot", "is_test")
 _HAS_SCORE = "a score is given"
 
 
@@ -105,7 +105,7 @@ def meaning_of(
     Rules run once per kind: on twenty million rows there are some hundred kinds, unless a rule reads a column
     in which every value is different.
     """
-    names = dict.fromkeys([*_CODED, *_FLAGS, *(_columns_of(model) if model else ())])
+    names = dict.fromkeys([*_CODED, *FLAGS, *(_columns_of(model) if model else ())])
     table = columns.read(list(names))
     if table.column("instrument").null_count < table.num_rows:
         score = columns.read(["score"]).column("score")
@@ -187,7 +187,7 @@ def _meaning(kinds: pa.Table, model: JourneyModel | None, *, include_bots: bool)
     answer = asked & _flag(kinds, _HAS_SCORE)
     survey[~answer & ~invite] = -1
     named = (rule >= 0) | (marker > 0) | end | (survey >= 0)
-    bot, test = (nothing if include_bots else _flag(kinds, name) for name in _FLAGS)
+    bot, test = (nothing if include_bots else _flag(kinds, name) for name in FLAGS)
     dropped = ~named if model is not None and model.unmatched == "drop" else nothing
     fate = np.select(
         [bot, test, excluded, invite, dropped], [BOT, TEST, EXCLUDED, INVITED, DROPPED], default=KEPT

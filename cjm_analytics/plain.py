@@ -22,7 +22,7 @@ from cjm_analytics.journeys import (
     Journeys,
     Partition,
 )
-from cjm_analytics.meaning import DIGITAL, REASONS
+from cjm_analytics.meaning import DIGITAL, FLAGS, REASONS
 from cjm_analytics.once import cached_property
 from cjm_analytics.schema import INVITE
 from cjm_analytics.sessions import Rows
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["are_plain", "plain_journeys"]
 
-_FLAGS = ("is_bot", "is_test")
-
 
 def are_plain(events: Events) -> bool:
     """Whether every event is a contact in a digital channel, all of one source: then nothing must be read.
@@ -49,7 +47,7 @@ def are_plain(events: Events) -> bool:
     """
     books = events.codebooks
     return (
-        not any(name in one.columns.filled for one in events.partitions for name in _FLAGS)
+        not any(name in one.columns.filled for one in events.partitions for name in FLAGS)
         and len(books.get("source", ())) <= 1
         and set(books.get("source_kind", ())) <= set(DIGITAL)
         and not books.get("instrument")

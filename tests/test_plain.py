@@ -111,3 +111,20 @@ def test_files_that_do_not_say_it_are_read(tmp_path):
     )
     assert bare.columns.lengths is None
     assert bare.offsets.tolist() == told.offsets.tolist()
+
+
+def test_robots_that_are_found_by_how_they_behave_are_left_out(tmp_path):
+    frame = a_log(10)
+    often = pd.DataFrame(
+        {
+            "who": "robot",
+            "when": pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(np.arange(3_000), "s"),
+            "what": "view",
+            "where": "web",
+        }
+    )
+    source = loaded(pd.concat([frame, often], ignore_index=True))
+    events = cjm.ingest(source, to=tmp_path / "events", bots=cjm.BotRules())
+    assert not are_plain(events)
+    check(events, tmp_path)
+    assert cjm.sessionize(events).n_events == len(frame)
