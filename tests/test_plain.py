@@ -128,3 +128,14 @@ def test_robots_that_are_found_by_how_they_behave_are_left_out(tmp_path):
     assert not are_plain(events)
     check(events, tmp_path)
     assert cjm.sessionize(events).n_events == len(frame)
+
+
+def test_a_store_that_grew_is_read_as_one(tmp_path):
+    frame = a_log(11)
+    late = frame["when"] > frame["when"].median()
+    for part in (frame[~late], frame[late]):
+        events = cjm.ingest(loaded(part), to=tmp_path / "events", n_partitions=2)
+    assert are_plain(events)
+    assert events.partitions[0].columns.lengths is None
+    check(events, tmp_path)
+    assert cjm.sessionize(events).n_events == len(frame)
