@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from cjm_analytics.events.scatter import BINS, bin_of, text_hashes
+from cjm_analytics.events.scatter import BINS, bin_of, sorted_places, text_hashes
 from cjm_analytics.kernels.ordering import sort_events
 
 
@@ -68,3 +68,19 @@ def test_numbered_ids_spread_evenly_over_the_bins(form):
     sizes = np.bincount(bin_of(texts), minlength=BINS)
     assert sizes.min() > 120
     assert sizes.max() < 290
+
+
+@pytest.mark.parametrize(
+    "form", ["u{:09d}", "{}", "anonymous:{:032x}", "{:x}", "ü{}", "same beginning, and {} different ends"]
+)
+def test_texts_are_sorted_by_their_bytes(form):
+    numbers = np.random.default_rng(2).permutation(3_000).tolist()
+    texts = ["x", *(form.format(number) for number in numbers), "", "anonymous:", "longer than eight bytes"]
+    for some in (texts, texts[1:-3], texts[1:2], []):
+        places = sorted_places(pa.array(["left out", *some], pa.string()).slice(1))
+        assert [some[place] for place in places] == sorted(some, key=str.encode)
+
+
+def test_texts_that_differ_by_zeros_alone_are_sorted_too():
+    texts = ["a\0\0", "a", "a\0", "a\0b", "a\0a"]
+    assert [texts[place] for place in sorted_places(pa.array(texts))] == sorted(texts)

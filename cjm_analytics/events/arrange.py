@@ -19,6 +19,7 @@ from cjm_analytics.events.scatter import (
     is_constant,
     one_array,
     reordered,
+    sorted_places,
 )
 
 if TYPE_CHECKING:
@@ -205,10 +206,10 @@ class Arrangement:
         n_old = sum(table.num_rows for table in old)
         table = self._together([*old, *pieces])
         encoded = customer_of(table).dictionary_encode()
-        by_id = pc.array_sort_indices(encoded.dictionary)
-        ids = encoded.dictionary.take(by_id)
+        by_id = sorted_places(encoded.dictionary)
+        ids = encoded.dictionary.take(pa.array(by_id))
         rank = np.empty(len(ids), dtype=np.int32)
-        rank[by_id.to_numpy()] = np.arange(len(ids), dtype=np.int32)
+        rank[by_id] = np.arange(len(ids), dtype=np.int32)
         code = rank[encoded.indices.to_numpy()]
         rows, tied = self._sorted(table, code, len(ids))
         order, code = rows.order, rows.customer
@@ -289,9 +290,10 @@ class Arrangement:
         columns: dict[str, pa.ChunkedArray | pa.Array] = {
             "customer_id": pa.DictionaryArray.from_arrays(pa.array(code), ids)
         }
+        nothing_else = pa.array(np.zeros(table.num_rows, dtype=np.int32))
         for name in self.types:
             if name in CODED_COLUMNS:
-                columns[name] = self._decoded(table, name)
+                columns[name] = self._decoded(table, name, nothing_else)
             elif name == "user_id" and unnamed is not None:
                 codes = pa.array(code, mask=unnamed) if unnamed.any() else pa.array(code)
                 columns[name] = pa.DictionaryArray.from_arrays(codes, ids)
@@ -303,13 +305,15 @@ class Arrangement:
             columns[name] = values.take(pa.array(code))
         return pa.table(columns)
 
-    def _decoded(self, table: pa.Table, name: str) -> pa.DictionaryArray:
-        """Codes as names, with those names only that occur here, in sorted order."""
+    def _decoded(self, table: pa.Table, name: str, nothing_else: pa.Array) -> pa.DictionaryArray:
+        """Codes as names, with those names only that occur here, in sorted order.
+
+        `nothing_else` has the codes of a column that says the same in every row.
+        """
         codes, texts = one_array(table.column(name)), self._texts[name]
         if len(codes) and is_constant(codes):
             place = self._ranks[name][codes[0].as_py()]
-            nothing = pa.array(np.zeros(len(codes), dtype=np.int32))
-            return pa.DictionaryArray.from_arrays(nothing, texts.slice(place, 1))
+            return pa.DictionaryArray.from_arrays(nothing_else, texts.slice(place, 1))
         places = np.sort(self._ranks[name][codes.unique().drop_null().to_numpy()])
         narrow = np.full(len(texts) + 1, -1, dtype=np.int32)
         narrow[places] = np.arange(len(places), dtype=np.int32)

@@ -23,6 +23,7 @@ __all__ = [
     "is_constant",
     "one_array",
     "reordered",
+    "sorted_places",
     "text_buffers",
     "text_hashes",
 ]
@@ -57,6 +58,25 @@ def text_buffers(texts: pa.Array) -> tuple[NDArray[np.int32], NDArray[np.uint8]]
     offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = texts.buffers()[2]
     return offsets, np.frombuffer(data if data is not None else b"", dtype=np.uint8)
+
+
+def sorted_places(texts: pa.Array) -> NDArray[np.int64]:
+    """Where the texts stand when they are sorted by their bytes; there must be no nulls.
+
+    Numbers are sorted many times faster than texts: eight bytes of each decide, and only where they agree the
+    whole texts do.
+    """
+    from cjm_analytics.kernels.ordering import telling_words
+
+    words = telling_words(*text_buffers(texts))
+    order = np.argsort(words, kind="stable")
+    agrees = np.zeros(len(order) + 1, dtype=bool)
+    agrees[1:-1] = np.diff(words[order]) == 0
+    undecided = np.flatnonzero(agrees[1:] | agrees[:-1])
+    if len(undecided):
+        places = order[undecided]
+        order[undecided] = places[pc.array_sort_indices(texts.take(pa.array(places))).to_numpy()]
+    return order
 
 
 def bin_of(texts: pa.Array) -> NDArray[np.uint16]:

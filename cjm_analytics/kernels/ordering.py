@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["hash_texts", "order_by_bin", "sort_events"]
+__all__ = ["hash_texts", "order_by_bin", "sort_events", "telling_words"]
 
 _SHORT = 24
 """Customers with at most so many events are sorted by insertion."""
@@ -50,6 +50,25 @@ def hash_texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[n
         state *= second
         hashes[text] = state ^ (state >> half)
     return hashes
+
+
+@njit(nogil=True, cache=True)
+def telling_words(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """As a number the eight bytes of each text behind what all begin with; zeros where the text ends."""
+    n = len(offsets) - 1
+    shared = offsets[1] - offsets[0] if n else 0
+    for text in range(1, n):
+        length = min(shared, offsets[text + 1] - offsets[text])
+        shared = 0
+        while shared < length and data[offsets[text] + shared] == data[offsets[0] + shared]:
+            shared += 1
+    words = np.zeros(n, dtype=np.uint64)
+    for text in range(n):
+        start = offsets[text] + shared
+        for at in range(start, start + 8):
+            byte = np.uint64(data[at]) if at < offsets[text + 1] else np.uint64(0)
+            words[text] = (words[text] << np.uint64(8)) | byte
+    return words
 
 
 @njit(nogil=True, cache=True)
