@@ -69,7 +69,7 @@ def sorted_places(texts: pa.Array) -> NDArray[np.int64]:
     from cjm_analytics.kernels.ordering import telling_words
 
     words = telling_words(*text_buffers(texts))
-    order = np.argsort(words, kind="stable")
+    order = np.argsort(words)
     agrees = np.zeros(len(order) + 1, dtype=bool)
     agrees[1:-1] = np.diff(words[order]) == 0
     undecided = np.flatnonzero(agrees[1:] | agrees[:-1])
