@@ -197,10 +197,13 @@ def _tally(
     """Each different (group, value) once, sorted, with its count (default: one per row)."""
     bits = _value_bits(group, value)
     if count is None and bits is not None:
-        packed = np.sort((group << bits) | value)
-        starts = _run_starts(packed[1:] != packed[:-1], len(packed))
-        kept = packed[starts]
-        return kept >> bits, kept & ((1 << bits) - 1), np.diff(starts, append=len(packed))
+        from cjm_analytics.kernels.tallies import counted
+
+        packed = group << bits
+        packed |= value
+        packed.sort()
+        kept, often = counted(packed)
+        return kept >> bits, kept & ((1 << bits) - 1), often
     order = np.lexsort((value, group)) if bits is None else np.argsort((group << bits) | value, kind="stable")
     group, value = group[order], value[order]
     starts = _run_starts((group[1:] != group[:-1]) | (value[1:] != value[:-1]), len(value))

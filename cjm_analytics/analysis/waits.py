@@ -33,7 +33,9 @@ def tallied(times: NDArray[np.int64]) -> _Tally:
     the first of second, minute, hour and day with which there are fewer. As these are multiples of each
     other, the order in which tallies are added does not matter.
     """
-    return _limited(*_distinct(np.sort(times)), 1)
+    from cjm_analytics.kernels.tallies import counted
+
+    return _limited(*counted(np.sort(times)), 1)
 
 
 def added(one: _Tally, other: _Tally) -> _Tally:
@@ -61,18 +63,11 @@ def _rounded(
     """A tally with its durations rounded down."""
     rounded = times // (KINDS * step) * (KINDS * step) + times % KINDS
     order = np.argsort(rounded, kind="stable")  # nearly sorted already: one sweep
-    return _distinct(rounded[order], counts[order])
-
-
-def _distinct(
-    ranked: NDArray[np.int64], counts: NDArray[np.int64] | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rising numbers, each once, and how often it occurs (default: once each)."""
+    ranked = rounded[order]
     if not len(ranked):
-        return ranked, np.zeros(0, np.int64)
+        return ranked, counts
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    total = np.diff(starts, append=len(ranked)) if counts is None else np.add.reduceat(counts, starts)
-    return ranked[starts], total
+    return ranked[starts], np.add.reduceat(counts[order], starts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,20 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["merged", "merged_by_group"]
+__all__ = ["counted", "merged", "merged_by_group"]
+
+
+@njit(nogil=True, cache=True)
+def counted(ranked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different ones of numbers that never fall, and how often each occurs."""
+    keys, counts = np.empty(len(ranked), np.int64), np.empty(len(ranked), np.int64)
+    n = start = 0
+    for at in range(1, len(ranked) + 1):
+        if at == len(ranked) or ranked[at] != ranked[start]:
+            keys[n], counts[n] = ranked[start], at - start
+            start = at
+            n += 1
+    return keys[:n].copy(), counts[:n].copy()
 
 
 @njit(nogil=True, cache=True)
