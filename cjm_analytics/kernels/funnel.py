@@ -99,10 +99,15 @@ def room(n: int, n_steps: int) -> Outcomes:
     )
 
 
+# With types of their own: for a bare 0 or False `_note` would be compiled once more.
+_NO = np.bool_(False)
+_UNVOIDED = np.int64(0)
+
+
 @njit(nogil=True, cache=True)
 def _note(
     found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, first: int | np.int64,
-    last: int | np.int64, going: bool, void: int | np.int64,
+    last: int | np.int64, going: bool | np.bool_, void: int | np.int64,
 ) -> int:  # fmt: skip
     """Write down what became of a unit as outcome n, lags and `served` apart; returns n + 1."""
     found.unit[n] = unit
@@ -204,7 +209,7 @@ def ordered_runs(
                         continue  # it is further on
                     void = max(void, void_to[exclusion])
                     if attempts:
-                        n = _note(found, n, unit, time[one], step, one, done[step], False, void_to[exclusion])
+                        n = _note(found, n, unit, time[one], step, one, done[step], _NO, void_to[exclusion])
                         _walk(found, n - 1, one, done[step], code, table, time, steps.after, noted)
                     for other in range(n_steps):
                         if run[other] == one:
@@ -237,12 +242,12 @@ def ordered_runs(
                 if attempts and step < steps.final:
                     old = run[step]
                     if old >= 0 and run[steps.after[step]] != old and now - time[old] > within:
-                        n = _note(found, n, unit, time[old], step, old, done[step], False, 0)
+                        n = _note(found, n, unit, time[old], step, old, done[step], _NO, _UNVOIDED)
                         _walk(found, n - 1, old, done[step], code, table, time, steps.after, noted)
                 run[step] = one
                 done[step] = row
                 if attempts and step == steps.final:
-                    n = _note(found, n, unit, time[one], step, one, row, False, 0)
+                    n = _note(found, n, unit, time[one], step, one, np.int64(row), _NO, _UNVOIDED)
                     _walk(found, n - 1, one, np.int64(row), code, table, time, steps.after, noted)
         if furthest < 0:
             continue
@@ -255,7 +260,7 @@ def ordered_runs(
                 alive = end - time[one] < within
                 going |= alive
                 if attempts and run[steps.after[step]] != one:
-                    n = _note(found, n, unit, time[one], step, one, done[step], alive, 0)
+                    n = _note(found, n, unit, time[one], step, one, done[step], alive, _UNVOIDED)
                     _walk(found, n - 1, one, done[step], code, table, time, steps.after, noted)
         if attempts:
             continue
@@ -319,7 +324,7 @@ def plain_runs(
                         first = one
                         last = np.uint64(at)
         going = furthest < n_steps - 1 and end - time[rows[run[0]]] < within
-        n = _note(found, n, unit, time[rows[start]], furthest, rows[first], rows[last], going, 0)
+        n = _note(found, n, unit, time[rows[start]], furthest, rows[first], rows[last], going, _UNVOIDED)
         before = time[rows[first]]
         step = 1
         for at in range(first + _ONE, last + _ONE):
@@ -540,7 +545,7 @@ def strict_runs(
             if (alive >> step) & 1:
                 since = last if stepwise else last - step
                 going |= end - time[since] < window[step + 1]
-        n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, 0)
+        n = _note(found, n, unit, started, furthest, best[0], best[furthest], going, _UNVOIDED)
         _note_rows(found, n - 1, best, furthest, time, noted)
     return n
 
@@ -621,9 +626,12 @@ def any_order_runs(
                 done += _place(event, masks, served_by, tried)
             if done - 1 > furthest:
                 furthest = done - 1
-                best[:done] = np.sort(served_by[served_by >= 0])
-                for step in range(done):
-                    best[step] = recent[best[step]]
+                placed = 0
+                for event in range(n_recent):
+                    for step in range(n_steps):
+                        if served_by[step] == event:
+                            best[placed] = recent[event]
+                            placed += 1
         if furthest < 0:
             continue
         since = started if first_only or n_recent == 0 else time[recent[n_recent - 1]]
