@@ -137,6 +137,28 @@ def test_three_header_rows(kind, tmp_path):
     assert frame["comment"].tolist() == ["gut; schnell", None]
 
 
+@pytest.mark.parametrize("written", ["utf-8 with BOM", "utf-16-le with BOM", "windows-1252"])
+def test_three_header_rows_of_a_vendor(written, tmp_path):
+    encoding, before, told = ENCODINGS[written]
+    names = ["ResponseId", "EndDate", "Finished", "Q1", "Q1_TEXT", "ExternalReference"]
+    head = [
+        ["Response ID", "End Date", "Finished", "Wie wahrscheinlich …?", "Warum?", "External Data Reference"],
+        [f"{{'ImportId':'{name}'}}" for name in names],
+    ]
+    head[1] = [cell.replace("'", '""') for cell in head[1]]
+    rows = [
+        ["R_1", "2026-03-01 10:00:00", "True", "9", "süß; schnell", "u1"],
+        ["R_2", "2026-03-02 10:00:00", "True", "3", "", "u2"],
+    ]
+    path = tmp_path / "answers.csv"
+    path.write_bytes(before + csv_text([*head, *rows], names).encode(encoding))
+    answers = loaders.qualtrics(path, scores={"Q1": "nps"}, tz="Europe/Berlin", comment="Q1_TEXT", **told)
+    frame = cjm.ingest(answers, now="2026-06-01", progress=False).to_frame(
+        ["customer_id", "instrument", "score", "comment"]
+    )
+    assert frame.to_numpy().tolist() == [["u1", "nps", 9.0, "süß; schnell"], ["u2", "nps", 3.0, None]]
+
+
 @pytest.mark.parametrize(
     ("text", "decimal", "value"),
     [
