@@ -195,3 +195,40 @@ def test_the_tables_of_a_survey_tool(formats):
     assert [(one["event"], one["timestamp"], one["actor"]) for one in invites] == [
         ("survey_invite", instant(row["sent_at"]), "company") for row in asked
     ]
+
+
+# The story that all samples tell
+
+
+STORY_NPS = {"u1": ("2025-03-10T12:00:00+00:00", 9.0, "great lamp")}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "options", "others"),
+    [
+        # The second answer of Qualtrics was left unfinished an hour before that of the story.
+        ("qualtrics", {}, {"u2": ("2025-03-12T14:00:20+00:00", 3.0, None)}),
+        ("surveymonkey", {"tz": "UTC"}, {"u2": ("2025-03-12T15:00:00+00:00", 3.0, None)}),
+        ("typeform", {}, {}),
+        ("delighted", {}, {}),
+    ],
+)
+def test_the_answers_of_the_story(formats, vendor, options, others):
+    batch = read(getattr(loaders, vendor)(formats / "_synthetic" / vendor, **options))
+    rows = events_of(batch)
+    found = {one["user_id"]: (one["timestamp"].isoformat(), one["score"], one["comment"]) for one in rows}
+    assert found == STORY_NPS | others
+    assert {one["instrument"] for one in events_of(batch)} == {"nps"}
+
+
+def test_the_purchase_of_the_story(formats):
+    folder = formats / "_synthetic"
+    with (folder / "expected.csv").open(newline="") as stream:
+        (bought,) = [row for row in csv.DictReader(stream) if row["event"] == "purchase"]
+    told = json.loads(bought["props"])
+    for vendor, name in (("shopify", "order_placed"), ("stripe", "checkout.session.completed")):
+        batch = read(getattr(loaders, vendor)(folder / vendor))
+        (one,) = [one for one in events_of(batch) if one["event"] == name]
+        assert abs(one["timestamp"] - dt.datetime.fromisoformat(bought["ts"])) <= dt.timedelta(seconds=1)
+        assert (one["order_id"], one["currency"]) == (told["order_id"], told["currency"])
+        assert one["value"] == Decimal(str(told["value"]))
