@@ -67,3 +67,21 @@ def test_a_file_with_a_header_only_is_an_empty_store(tmp_path):
     log = cjm.loaders.table(tmp_path / "log.csv", customer="who", timestamp="when", event="what", tz="UTC")
     assert len(cjm.ingest(log, to=tmp_path / "store")) == 0
     assert len(cjm.open_events(tmp_path / "store")) == 0
+
+
+def test_a_reader_of_feeds_that_no_list_names_is_told_by_its_pace(shared_data):
+    """In the log of a real site two ids never sleep: both are one program behind one address."""
+    log = cjm.loaders.access_log(shared_data / "access_log" / "apache_logs")
+    plain = cjm.ingest(log, now=NOW)
+    events = cjm.ingest(log, now=NOW, bots=cjm.BotRules())
+    assert events.report().marks().to_numpy().tolist() == [["access_log", "around the clock", 2, 222]]
+    frame = events.to_frame(["marked_by", "properties.agent", "properties.host"])
+    marked = frame[frame["marked_by"].notna()].drop_duplicates()
+    assert marked["properties.agent"].str.startswith("UniversalFeedParser").all()
+    assert marked["properties.host"].tolist() == ["46.105.14.53"]
+    by_name = plain.report().to_frame()["bots"].item()
+    assert events.report().to_frame()["bots"].item() == by_name + 222
+
+
+def test_the_shop_s_people_are_no_robots(shop):
+    assert cjm.ingest(shop, now=NOW, bots=cjm.BotRules()).report().marks().empty
