@@ -125,6 +125,34 @@ def test_intercom(samples):
     assert roles == {row["role"] for row in table(folder, "contact_history_data")}
 
 
+def test_zendesk(samples):
+    folder = samples / "zendesk"
+    batch = whole(loaders.zendesk(folder).batches())
+    assert (
+        batch.n_read == rows_of(folder) == batch.events.num_rows + batch.rejects.num_rows + batch.n_excluded
+    )
+    tickets = {row["id"]: row for row in table(folder, "ticket_data") if row["status"] != "deleted"}
+    chats = {row["chat_id"] for row in table(folder, "ticket_chat_data")}
+    messages = [row for row in table(folder, "ticket_chat_event_data") if row["type"] == "ChatMessage"]
+    counts = Counter(batch.events["event"].to_pylist())
+    assert counts == {
+        "ticket_created": len(tickets),
+        "ticket_solved": 1,
+        "chat_message": sum(row["chat_id"] in chats for row in messages),
+    }
+    strange = Counter(str(one).rpartition("/")[2] for one in batch.rejects["src_file"].to_pylist())
+    gone = {row["id"] for row in table(folder, "ticket_data")} - tickets.keys()
+    comments = [row["ticket_id"] for row in table(folder, "ticket_comment_data")]
+    assert strange["ticket_comment_data.csv"] == sum(one not in tickets.keys() | gone for one in comments)
+    assert strange["ticket_chat_event_data.csv"] == sum(row["chat_id"] not in chats for row in messages)
+    times = {
+        row["ticket_id"]: str(row["timestamp"])[:19]
+        for row in batch.events.to_pylist()
+        if row["event"] == "ticket_created"
+    }
+    assert times == {number: row["created_at"] for number, row in tickets.items()}
+
+
 @pytest.mark.parametrize(
     ("vendor", "story"),
     [
