@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["hash_texts", "order_by_bin", "sort_events", "telling_words"]
 
 _SHORT = 24
-"""Customers with at most so many events are sorted by insertion."""
+"""Runs of so many events are sorted by insertion, longer ones are merged of them."""
 
 
 @njit(nogil=True, cache=True)
@@ -120,28 +120,42 @@ def sort_events(
 
 
 @njit(nogil=True, cache=True)
+def _is_before(one: int, other: int, time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
+    return time[one] < time[other] or (time[one] == time[other] and seq[one] < seq[other])
+
+
+@njit(nogil=True, cache=True)
 def _is_sorted(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
-    for at in range(1, len(rows)):
-        before, this = rows[at - 1], rows[at]
-        if time[before] > time[this] or (time[before] == time[this] and seq[before] > seq[this]):
+    for at in range(1, len(rows)):  # noqa: SIM110 - a kernel has loops
+        if _is_before(rows[at], rows[at - 1], time, seq):
             return False
     return True
 
 
 @njit(nogil=True, cache=True)
 def _sort(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> None:
-    """Few rows by insertion, many by merging; in place and stable."""
-    if len(rows) > _SHORT:
-        by_seq = rows[np.argsort(seq[rows], kind="mergesort")]
-        rows[:] = by_seq[np.argsort(time[by_seq], kind="mergesort")]
+    """Short runs by insertion, which are merged until one is left; in place and stable."""
+    n = len(rows)
+    for start in range(0, n, _SHORT):
+        for at in range(start + 1, min(start + _SHORT, n)):
+            this, to = rows[at], at
+            while to > start and _is_before(this, rows[to - 1], time, seq):
+                rows[to] = rows[to - 1]
+                to -= 1
+            rows[to] = this
+    if n <= _SHORT:
         return
-    for at in range(1, len(rows)):
-        this = rows[at]
-        to = at
-        while to > 0 and (
-            time[rows[to - 1]] > time[this]
-            or (time[rows[to - 1]] == time[this] and seq[rows[to - 1]] > seq[this])
-        ):
-            rows[to] = rows[to - 1]
-            to -= 1
-        rows[to] = this
+    here, there, width = rows, np.empty(n, dtype=np.int32), _SHORT
+    while width < n:
+        for start in range(0, n, 2 * width):
+            middle, end = min(start + width, n), min(start + 2 * width, n)
+            left, right = start, middle
+            for at in range(start, end):
+                if right == end or (left < middle and not _is_before(here[right], here[left], time, seq)):
+                    there[at] = here[left]
+                    left += 1
+                else:
+                    there[at] = here[right]
+                    right += 1
+        here, there, width = there, here, 2 * width
+    rows[:] = here
