@@ -31,6 +31,8 @@ class Origin:
         What the source would be called if nobody says.
     reader : callable, optional
         Reads a file of a format of its own; equal if it reads alike.
+    columns : bool
+        Whether JSON lines come as columns wherever nothing is lost by it.
     """
 
     files: list[InputFile]
@@ -38,6 +40,7 @@ class Origin:
     written: CsvFormat
     name: str
     reader: Callable[[InputFile], Iterator[Rows]] | None = None
+    columns: bool = False
     _ahead: list[Iterator[Rows]] = field(default_factory=list)
     _first: Rows | None = None
     _used: bool = False
@@ -71,7 +74,7 @@ class Origin:
         if not files:
             return self
         left = [file for file in self.files if file.shown not in files]
-        return Origin(left, self.held, self.written, self.name, self.reader)
+        return Origin(left, self.held, self.written, self.name, self.reader, self.columns)
 
     def glance(self) -> Rows:
         """The first block, to learn the columns before anything else is read."""
@@ -105,7 +108,10 @@ class Origin:
         if not self.files:
             yield from frame_rows(self.held, f"<{type(self.held).__name__}>")
         for file in self.files:
-            yield from self.reader(file) if self.reader else read_rows(file, self.written)
+            if self.reader:
+                yield from self.reader(file)
+            else:
+                yield from read_rows(file, self.written, columns=self.columns)
 
 
 def _source_name(source: object, files: list[InputFile]) -> str:

@@ -177,6 +177,8 @@ class ColumnRows:
         if name in self._names:
             return plain(self.table.column(self._names[name]))
         head, _, rest = name.partition(".")
+        if not rest:
+            return pa.nulls(len(self), pa.string())  # no object of this block has it
         cells = self.column(head)
         if not pa.types.is_struct(cells.type):
             return inferred([member(_parsed(cell), rest) for cell in cells.to_pylist()])

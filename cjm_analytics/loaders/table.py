@@ -294,7 +294,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         decimal,
     )
     written = CsvFormat(sep, encoding, quote, tuple(null_values), header_rows=header_rows, sheet=sheet)
-    origin = Origin.of(source, format, written)
+    origin = replace(Origin.of(source, format, written), columns=True)
     first = layout.resolved(origin.glance(), is_first=True)
     has_score = bool(first.columns.get("score"))
     label = name or origin.name
