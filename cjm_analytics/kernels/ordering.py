@@ -121,7 +121,9 @@ def sort_events(
 
 @njit(nogil=True, cache=True)
 def _is_before(one: int, other: int, time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
-    return time[one] < time[other] or (time[one] == time[other] and seq[one] < seq[other])
+    if time[one] != time[other]:
+        return bool(time[one] < time[other])
+    return bool(seq[one] < seq[other])
 
 
 @njit(nogil=True, cache=True)
