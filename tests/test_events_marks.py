@@ -26,6 +26,14 @@ ADDRESSES = {
     "snowplow": "user_ipaddress",
 }
 """Where exports that know the address of a visitor say it; None: in every row already."""
+EMAILS = {
+    "amplitude": "user_properties.email",
+    "mixpanel": "properties.$email",
+    "posthog": "properties.$set.email",
+    "rudderstack": "context.traits.email",
+    "segment": "context.traits.email",
+}
+"""Where exports say the e-mail address of who acted."""
 
 SOME = {
     "burst": 4,
@@ -238,6 +246,19 @@ class TestInternal:
             "anonymous:email:ann@eu.shop.example", "bob@shop.example", "u1", "u3",
         ]  # fmt: skip
         assert len(cjm.sessionize(events)) == 2
+
+    @pytest.mark.parametrize(("vendor", "place"), sorted(EMAILS.items()))
+    def test_the_address_in_a_profile_tells_that_somebody_is_the_company_s(self, vendor, place, tmp_path):
+        case = next(one for one in CASES if one.name == vendor)
+        row = changed(case.rows[-1], place, "Jo@Shop.example")
+        if vendor == "posthog":
+            row = changed(row, "properties.$is_identified", True)
+        log = case.load(write(tmp_path, case, [*case.rows, row]))
+        events = ingest(log, internal=Internal(domains=["shop.example"]), now="2026-01-01")
+        frame = events.to_frame(["customer_id", "is_test"])
+        assert frame.loc[frame["customer_id"] == "u1", "is_test"].all()
+        stranger = ingest(case.load(write(tmp_path, case)), internal=Internal(domains=["shop.example"]))
+        assert not stranger.to_frame(["is_test"])["is_test"].any()
 
     def test_own_people_are_no_robots_besides(self):
         rows = [click("jo@shop.example", at(number / 100)) for number in range(150)]

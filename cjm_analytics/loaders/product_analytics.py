@@ -49,6 +49,13 @@ def _money(head: str) -> dict[str, Where]:
     }
 
 
+def _address(*wheres: Where) -> Saying:
+    """An e-mail address as an id."""
+    return each(
+        lambda one: f"email:{str(one).strip().lower()}" if one and "@" in str(one) else None, first(*wheres)
+    )
+
+
 # Amplitude
 
 _AMPLITUDE_URL: Final = first(
@@ -101,7 +108,10 @@ _AMPLITUDE: Final = Vendor(
                     ),
                 ),
             ),
-            links=((joined("=amplitude", "amplitude_id"), "user_id"),),
+            links=(
+                (joined("=amplitude", "amplitude_id"), "user_id"),
+                (_address("user_properties.email", "user_properties.$email"), "user_id"),
+            ),
             time="event_time",
         ),
     },
@@ -128,7 +138,8 @@ def amplitude(
     the device, else `uuid`, is `event_id`; what was sent twice is dropped at ingest. `session_id` is made
     unique with the device. `order_id`, `value`, `currency`, `utm_*`, `url` and `path` come from the event's
     properties, which stand in `properties` by themselves; `user_properties`, place and device are kept
-    beside them. Web, or app for iOS and Android, is the `channel`.
+    beside them, and an address in them (`email`) is linked to the user id. Web, or app for iOS and Android,
+    is the `channel`.
 
     **Traps.** Times have no zone in their text: they are UTC. The hours of the files are hours of upload: an
     event may stand days after its time. A `session_id` of −1 is no session. Daily costs of advertisements
@@ -241,6 +252,7 @@ _MIXPANEL_EVENTS: Final = Part(
             each(lambda ids: _merged(ids)[1], "properties.$distinct_ids"),
         ),
         (_found("$distinct_id_before_identity"), _MIXPANEL_USER),
+        (_address(_found("$email")), _MIXPANEL_USER),
     ),
     time=first("properties.time", "time"),
 )
@@ -278,7 +290,8 @@ def mixpanel(
     library or the system says.
 
     `$identify`, `$create_alias` and `$merge` are no contacts: they become identity links and are counted as
-    excluded; so does `$distinct_id_before_identity`, which any event may carry.
+    excluded; so does `$distinct_id_before_identity`, which any event may carry. An address (`$email`) is
+    linked to the person.
 
     **Traps.** The export is not free of duplicates: rows that agree in event, `distinct_id`, time and
     `$insert_id` are one event, and of copies with different `mp_processing_time_ms` one stays. `time` is in
@@ -420,6 +433,10 @@ _POSTHOG: Final = Vendor(
                 ("properties.$anon_distinct_id", "distinct_id"),
                 ("properties.alias", "distinct_id"),
                 (whenever(_CLAIMED, "distinct_id"), whenever(_CLAIMED, "distinct_id")),
+                (
+                    _address("properties.$set.email", "properties.$set.$email"),
+                    whenever(_CLAIMED, "distinct_id"),
+                ),
             ),
             time="timestamp",
         ),
@@ -456,7 +473,8 @@ def posthog(
     have `survey_id`.
 
     `$identify`, `$create_alias`, `$groupidentify` and `$set` are no contacts: they become identity links and
-    are counted as excluded. Persons give a link from each of their ids to the one by which they are known.
+    are counted as excluded. An address that is set (`$set.email`) is linked to who was identified. Persons
+    give a link from each of their ids to the one by which they are known.
 
     **Traps.** Rows of an export are never updated: ids that PostHog merged later are one person only with
     the model *persons*, or when an `$identify` in the export says so. Times without a zone are UTC.
