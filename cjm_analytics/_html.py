@@ -23,6 +23,7 @@ _CELL = "padding:2px 10px 2px 0;border-bottom:1px solid color-mix(in srgb,curren
 _SHARES = {
     "share", "cumulative_share", "conversion", "step_conversion", "settled_conversion", "drop_off",
     "low", "high", "response_rate", "survival", "incidence", "bot_share", "known_share",
+    "test_share",
 }  # fmt: skip
 
 

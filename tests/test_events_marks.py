@@ -227,6 +227,8 @@ class TestInternal:
         log = Rows([click("a", 0, ip="10.1.2.3"), click("b", 0, ip="nonsense")], keep=("ip",))
         report = ingest(log, internal=Internal(ips=["10.1.2.3"]), now=NOW).report()
         assert report.marks().to_numpy().tolist() == [["web", "own address", 1, 1]]
+        assert "50.0 %" in report._repr_html_()
+        assert "own address" in report._repr_html_()
         assert report.to_frame()[["tests", "test_share"]].to_numpy().tolist() == [[1, 0.5]]
 
     def test_all_that_own_people_do_is_marked(self):
