@@ -92,10 +92,11 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
 ) -> Events:
     """Bring raw logs together: one row per event, sorted by customer and time, every row accounted for.
 
-    **Customer.** An event with a user id is that user's. An event with only an anonymous id is the user's
-    that the id was seen together with (in most rows, else first, else the smallest id), before or after; an
-    id seen with none is the customer `anonymous:<id>`. With only an account id it is the customer
-    `account:<id>`. Users never merge. The same user id in two sources means the same person.
+    **Customer.** Ids that were seen together are one person's, by the rules of `cjm.Identity`: an event with
+    a user id is that person's; one with only an anonymous id is the person's who uses the device, and of a
+    shared device the person's who logs in next or did last; an id of nobody known is the customer
+    `anonymous:<id>`. With only an account id it is the customer `account:<id>`. Two user ids are one customer
+    only where a vendor says that it merged them.
 
     **Order.** `timestamp`, then `seq`, then `event_id`; what still ties is ordered by its content. The result
     depends neither on the order of sources, files and batches nor on the number of partitions. A source
@@ -135,8 +136,8 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     to : path or URL, optional
         Folder of the event store, on disk or as `s3://…`, `gs://…`, `abfs://…`; without one the events
         stay in memory.
-    identity : IdentityRule, optional
-        Another rule for anonymous ids; default `Identity()`.
+    identity : Identity, optional
+        Other rules; default those of the store, else `Identity()`.
     customers : DataFrame or EventSource, optional
         Attributes of customers. A frame has a column `customer_id`, one column per attribute, and perhaps
         `timestamp` (when it was known; default now). The latest known value of each attribute stands in the
