@@ -71,6 +71,30 @@ def test_removal_effects_by_hand():
     assert frame["share"].tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
+@pytest.mark.parametrize(
+    ("ways", "effects", "credit"),
+    [
+        (["c1 c2 c3 buy", "c1", "c2 c3"], [0.5, 1, 1], [0.2, 0.4, 0.4]),
+        (["ads buy", "ads buy", "mail buy", "ads mail buy", "ads"], [0.75, 0.5], [0.6, 0.4]),
+    ],
+)
+def test_worked_examples_of_removal_effects_that_were_published(ways, effects, credit):
+    """Of Bryl (analyzecore.com, 2016), and of four paths of ads and mailings."""
+    frame = asked(log_of(*ways), model="markov").to_frame()
+    assert frame["removal_effect"].tolist() == pytest.approx(effects, abs=1e-12)
+    assert frame["share"].tolist() == pytest.approx(credit, abs=1e-12)
+
+
+def test_names_that_no_way_to_the_goal_passes_get_nothing_and_disturb_nothing():
+    """Two parts of the chain that never meet: one leads to the goal, the other goes round and ends."""
+    together = asked(log_of("ad mail buy", "ad", "loop seo loop seo loop"), transform="none")
+    apart = asked(log_of("ad mail buy", "ad"), transform="none")
+    for model in MODELS:
+        found = shares(together, model)
+        assert (found.pop("loop"), found.pop("seo")) == (0, 0)
+        assert found == pytest.approx(shares(apart, model))
+
+
 def test_a_conversion_without_a_touch_is_given_to_nobody():
     result = asked(log_of("buy", "ad buy"))
     for model in MODELS:

@@ -98,8 +98,10 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     - `markov`: ways as a Markov chain over the last `order` touches, with steps to the goal and to nothing,
       probabilities as counted, journeys without conversion included. A name's removal effect is the part of
       the probability to reach the goal that is lost if every step to the name leads to nothing instead;
-      credits are in proportion to the effects. Solved exactly as linear equations, without simulation
-      (Anderl, Becker, von Wangenheim and Schumann 2016). Early in a way the state is the touches so far.
+      credits are in proportion to the effects. Solved as linear equations (of very many states by sweeps,
+      at most 1e-12 off), without simulation (Anderl, Becker, von Wangenheim and Schumann 2016). Early in a
+      way the state is the touches so far. Every way ends, so that there is always one solution; a name from
+      which no way leads to the goal has the effect 0.
 
     Within each model the shares sum to 1, conversions to all conversions, values to the total value. A model
     that looks at what converted only (all but `markov`) cannot tell a touch that helps from one that is
