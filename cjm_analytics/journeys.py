@@ -725,7 +725,9 @@ class Journeys:
         names = tuple(dict.fromkeys(named))
         place = {name: code for code, name in enumerate(names)}
         codes = np.array([place[name] for name in named], dtype=np.int32)
-        of_name = [[code for code, name in enumerate(named) if name == one] for one in names]
+        of_name: list[list[int]] = [[] for _ in names]
+        for code, name in enumerate(named):
+            of_name[place[name]].append(code)
         codebook = replace(
             self.codebook,
             touchpoints=names,
