@@ -46,6 +46,7 @@ $(VENV)/.bench: $(BIN)/cjm
 bench: $(VENV)/.bench ## every work against its peers, then the whole road (SCALE=100M for the big one), into benchmarks/
 	$(BIN)/python benchmarks/run.py $(SCALE)
 	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
+	$(BIN)/python benchmarks/loaders.py --to benchmarks/LOADERS.md
 
 scale: $(BIN)/cjm ## the whole road at 1M, 100M and 500M events (SIZES="1M 100M"), into benchmarks/SCALE.md
 	$(BIN)/python benchmarks/scale.py $(SIZES)
