@@ -242,7 +242,7 @@ class TestDamage:
             ingest(Rows([click("a", 0)]), to=store, now=NOW)
         assert path.exists()
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "cjm_analytics events", "version": 1}'])
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "cjm_analytics events", "version": 2}'])
     def test_a_damaged_manifest_is_named(self, store, text):
         (store / "manifest.json").write_text(text)
         for attempt in (lambda: cjm.open_events(store), lambda: ingest(Rows([]), to=store)):
@@ -254,6 +254,12 @@ class TestDamage:
         manifest = json.loads((store / "manifest.json").read_text())
         (store / "manifest.json").write_text(json.dumps({**manifest, "version": 99}))
         with pytest.raises(StoreError, match=r"written in format 99.*Upgrade"):
+            cjm.open_events(store)
+
+    def test_an_older_format_asks_for_the_sources(self, store):
+        manifest = json.loads((store / "manifest.json").read_text())
+        (store / "manifest.json").write_text(json.dumps({**manifest, "version": 1}))
+        with pytest.raises(StoreError, match=r"written in format 1.*Ingest the sources again"):
             cjm.open_events(store)
 
 

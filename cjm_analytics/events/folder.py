@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "LOCK", "MANIFEST", "PARTS", "VERSION", "File", "Folder", "Manifest"]
 
 FORMAT = "cjm_analytics events"
-VERSION = 1
+VERSION = 2
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -246,6 +246,11 @@ class Folder:
             raise StoreError(
                 f"{self.path} was written in format {version}, this library reads up to {VERSION}: a newer "
                 "version of cjm_analytics wrote it. Upgrade with pip install --upgrade cjm_analytics."
+            )
+        if version < VERSION:
+            raise StoreError(
+                f"{self.path} was written in format {version}, before customers were stitched as now: "
+                f"this library reads format {VERSION}. Ingest the sources again into an empty folder."
             )
         try:
             return Manifest.from_json(values)

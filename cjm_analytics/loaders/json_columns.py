@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["JsonColumns"]
 
 _EXACT: Final = 2.0**53
-_TRIES: Final = 4
 
 
 @dataclass
 class JsonColumns:
     """Reads blocks of the lines of one file, and remembers what must be read as text.
+
+    Several threads may read at once: whoever does not know yet what another one has learnt looks twice.
 
     Examples
     --------
@@ -37,16 +38,12 @@ class JsonColumns:
     """
 
     _texts: pa.Schema = field(default_factory=lambda: pa.schema([]))
-    _failed: int = 0
 
     def read(self, block: bytes) -> pa.Table | None:
         """A row for each line; None where a line must be looked at by itself."""
-        if self._failed >= _TRIES:
-            return None  # a file of another mind
         found = self._asked(block)
         if found is not None and found.num_rows != block.count(b"\n") + (not block.endswith(b"\n")):
-            found = None  # a blank line, or two objects in one
-        self._failed = self._failed + 1 if found is None else 0
+            return None  # a blank line, or two objects in one
         return found
 
     def _asked(self, block: bytes) -> pa.Table | None:

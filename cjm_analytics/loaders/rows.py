@@ -15,6 +15,8 @@ import itertools
 import json
 import re
 import warnings
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
@@ -33,6 +35,7 @@ from cjm_analytics.loaders.values import as_json, json_texts, object_text, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
     from typing import BinaryIO, TypeAlias
 
     import pandas as pd
@@ -71,6 +74,9 @@ HEADING_ROWS: Final = 3
 _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
 _COLUMN_BLOCK: Final = 1 << 22
+_COLUMN_TRIES: Final = 4
+"""After so many blocks in a row that could not be read as columns, no further one is tried."""
+_PARSERS: Final = 2
 _LONGEST_ROW: Final = 1 << 28
 _FEW_TEXTS: Final = 1 << 14
 """Bytes of a Parquet column's dictionary, up to which its texts are few."""
@@ -986,24 +992,18 @@ def _is_utf8(block: bytes) -> bool:
 
 
 def _json_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
-    yield from _json_blocks(file, written, _JSON_BLOCK, _parsed_lines)
+    yield from _json_blocks(file, written, _JSON_BLOCK, _lines_parsed)
 
 
 def _json_columns(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
-    columns = JsonColumns()
-
-    def parsed(shown: str, block: bytes, first: int) -> Rows:
-        table = columns.read(block)
-        if table is None:
-            return _parsed_lines(shown, block, first)
-        numbers = np.arange(first, first + table.num_rows, dtype=np.int64)
-        return ColumnRows(shown, table, numbers, is_sparse=True, text=block)
-
-    yield from _json_blocks(file, written, _COLUMN_BLOCK, parsed)
+    yield from _json_blocks(file, written, _COLUMN_BLOCK, _columns_parsed)
 
 
 def _json_blocks(
-    file: InputFile, written: CsvFormat, size: int, parsed: Callable[[str, bytes, int], Rows]
+    file: InputFile,
+    written: CsvFormat,
+    size: int,
+    parsed: Callable[[str, Iterator[tuple[int, bytes]]], Iterator[Rows]],
 ) -> Iterator[Rows]:
     with file.open() as stream:
         blocks = _Blocks(_as_utf8(stream, written.encoding, file.shown), size)
@@ -1016,13 +1016,52 @@ def _json_blocks(
                 f"{file.shown!r} is one JSON object over many lines. JSON lines have one object on each "
                 "line; an array of objects is read, too."
             )
-        line, any_rows = 1, False
-        for block in blocks:
-            any_rows = True
-            yield parsed(file.shown, block, line)
-            line += block.count(b"\n")
-        if not any_rows:
+        if not blocks.peek():
             yield ObjectRows(file.shown, [], np.zeros(0, np.int64))
+        yield from parsed(file.shown, _from_line_one(blocks))
+
+
+def _from_line_one(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Blocks of lines, each with the number of its first line."""
+    line = 1
+    for block in blocks:
+        yield line, block
+        line += block.count(b"\n")
+
+
+def _lines_parsed(file: str, blocks: Iterator[tuple[int, bytes]]) -> Iterator[Rows]:
+    for first, block in blocks:
+        yield _parsed_lines(file, block, first)
+
+
+def _columns_parsed(file: str, blocks: Iterator[tuple[int, bytes]]) -> Iterator[Rows]:
+    """Blocks are parsed ahead, several at once: parsing is most of what reading JSON costs."""
+    columns = JsonColumns()
+    ahead: deque[tuple[int, bytes, Future[pa.Table | None]]] = deque()
+    failed = 0
+
+    def rows() -> Rows:
+        nonlocal failed
+        first, block, parsing = ahead.popleft()
+        table = parsing.result() if failed < _COLUMN_TRIES else None
+        failed = failed + 1 if table is None else 0
+        if table is None:
+            return _parsed_lines(file, block, first)
+        numbers = np.arange(first, first + table.num_rows, dtype=np.int64)
+        return ColumnRows(file, table, numbers, is_sparse=True, text=block)
+
+    with ThreadPoolExecutor(_PARSERS) as pool:
+        for first, block in blocks:
+            if failed >= _COLUMN_TRIES:  # a file of another mind
+                while ahead:
+                    yield rows()
+                yield _parsed_lines(file, block, first)
+                continue
+            ahead.append((first, block, pool.submit(columns.read, block)))
+            if len(ahead) > _PARSERS:
+                yield rows()
+        while ahead:
+            yield rows()
 
 
 def _parsed_lines(file: str, block: bytes, first: int) -> ObjectRows:
