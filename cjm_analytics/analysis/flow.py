@@ -19,6 +19,7 @@ from cjm_analytics.analysis.sequences import (
     check_unit,
     dominant_phases,
     frozen,
+    union,
 )
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -470,7 +471,7 @@ class FlowPartial:
     phases: NDArray[np.int64]
 
     def __add__(self, other: FlowPartial) -> FlowPartial:
-        keys = np.union1d(self.keys, other.keys)
+        keys = union(self.keys, other.keys)
         counts = np.zeros((len(keys), 2), np.int64)
         here, there = np.searchsorted(keys, self.keys), np.searchsorted(keys, other.keys)
         counts[here] += self.counts

@@ -40,6 +40,7 @@ __all__ = [
     "has_goal",
     "in_order",
     "totals",
+    "union",
 ]
 
 START, END = "(start)", "(end)"
@@ -219,6 +220,20 @@ def aligned(
         np.array([place[name] for name in names], dtype=np.int64),
         np.array([place[name] for name in other], dtype=np.int64),
     )
+
+
+def union(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of two rising sequences, each once, rising: sorting two runs is but a merge of them.
+
+    Examples
+    --------
+    >>> union(np.array([1, 4]), np.array([2, 4, 9])).tolist()
+    [1, 2, 4, 9]
+    """
+    both = np.sort(np.concatenate([one, other]), kind="stable")
+    is_new = np.ones(len(both), np.bool_)
+    is_new[1:] = both[1:] != both[:-1]
+    return both[is_new]
 
 
 def in_order(groups: Sequence[str], by: str | None, codebook: Codebook) -> list[int]:

@@ -22,6 +22,7 @@ from cjm_analytics.analysis.sequences import (
     in_order,
     shares_compared,
     ungrouped,
+    union,
 )
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -319,7 +320,7 @@ class TransitionsPartial:
     def __add__(self, other: TransitionsPartial) -> TransitionsPartial:
         groups, place, other_place = aligned(self.groups, other.groups)
         mine, others = self._moved(place), other._moved(other_place)
-        keys = mine if np.array_equal(mine, others) else np.union1d(mine, others)
+        keys = mine if np.array_equal(mine, others) else union(mine, others)
         here, there = np.searchsorted(keys, mine), np.searchsorted(keys, others)
 
         def added(one: NDArray[Any], another: NDArray[Any]) -> NDArray[np.int64]:
