@@ -160,4 +160,5 @@ def _sort(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int6
                     there[at] = here[right]
                     right += 1
         here, there, width = there, here, 2 * width
-    rows[:] = here
+    for at in range(n):
+        rows[at] = here[at]

@@ -145,13 +145,9 @@ def run_journeys(
     goals, reversals = np.uint32(machine.goals), np.uint32(machine.reversals)
     n_conditions = len(machine.marker)
     seen, last_seen = np.zeros(n_markers, dtype=np.int64), np.zeros(n_markers, dtype=np.int64)
-    state = State(
-        seen,
-        last_seen,
-        np.zeros(n_conditions, dtype=np.int64),
-        np.zeros(n_conditions, dtype=np.int64),
-        np.zeros(n_conditions, dtype=np.int64),
-    )
+    low, high = np.zeros(n_conditions, dtype=np.int64), np.zeros(n_conditions, dtype=np.int64)
+    inside = np.zeros(n_conditions, dtype=np.int64)
+    state = State(seen, last_seen, low, high, inside)
     # Goals that were not taken back, per journey, and a stack of the journeys that have some.
     n_goals = np.empty(n, dtype=np.int64)
     stack = np.empty(n, dtype=np.int64)
@@ -199,10 +195,10 @@ def run_journeys(
                 furthest_stage[j] = -1
                 first_phase[j] = -1
                 n_goals[j] = 0
-                seen[:] = 0
-                state.low[:] = row
-                state.high[:] = row
-                state.inside[:] = 0
+                for one in range(n_markers):
+                    seen[one] = 0
+                for one in range(n_conditions):
+                    low[one], high[one], inside[one] = row, row, 0
                 number += 1
                 is_open = True
 
