@@ -47,6 +47,7 @@ bench: $(VENV)/.bench ## every work against its peers, then the whole road (SCAL
 	$(BIN)/python benchmarks/run.py $(SCALE)
 	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
 	$(BIN)/python benchmarks/loaders.py --to benchmarks/LOADERS.md
+	$(BIN)/python benchmarks/identity.py --to benchmarks/IDENTITY.md
 
 scale: $(BIN)/cjm ## the whole road at 1M, 100M and 500M events (SIZES="1M 100M"), into benchmarks/SCALE.md
 	$(BIN)/python benchmarks/scale.py $(SIZES)

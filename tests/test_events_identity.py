@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 import cjm_analytics as cjm
 from cjm_analytics.errors import InputError, UnknownNameError
-from cjm_analytics.events.evidence import EVIDENCE, Evidence
+from cjm_analytics.events.evidence import Evidence
 from cjm_analytics.events.folder import Folder
 from cjm_analytics.events.identity import Identity
 from cjm_analytics.events.ingest import ingest
+from cjm_analytics.events.pairs import EVIDENCE
 from eventlogs import NOW, Rows, click
 from households import pairwise, simulated
 from oracles.identity import stitched
@@ -520,14 +521,15 @@ def test_the_report_tells_what_was_stitched():
     assert "shared devices 1" in repr(report)
 
 
-def test_evidence_adds_up_however_it_is_cut(monkeypatch):
-    monkeypatch.setattr("cjm_analytics.events.evidence._COMPACT_FROM", 2)
+def test_evidence_adds_up_however_it_is_cut():
     rows = [both(f"u{number % 2}", f"d{number % 3}", number * 30) for number in range(24)]
     evidence = Evidence()
     for batch in Rows(rows, size=5).batches():
         evidence.rows(batch.events)
     evidence.close()
-    table = evidence.pairs().sort_by([("alias", "ascending"), ("user_id", "ascending")])
+    table = evidence.pairs.table(evidence.pairs.all()).sort_by(
+        [("alias", "ascending"), ("user_id", "ascending")]
+    )
     assert table.schema.equals(EVIDENCE)
     assert table.select(["alias", "user_id", "rows"]).to_pylist() == [
         {"alias": f"d{device}", "user_id": f"u{user}", "rows": 4} for device in range(3) for user in range(2)

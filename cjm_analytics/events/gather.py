@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from cjm_analytics.events.folder import File, Folder, Manifest
     from cjm_analytics.events.growth import Window
     from cjm_analytics.schema import Batch
@@ -114,9 +116,9 @@ class Gathering:
         self.attributes = Attributes(limits.now)
         self.rejects = Rejects(write_rejects)
         self.notes: list[str] = []
-        self.resolved = Scatter(customer_of, spill and spill / "resolved", _IN_MEMORY // 2)
-        self.waiting = Scatter(_alias, spill and spill / "waiting", _IN_MEMORY // 2)
-        self._moved = Scatter(customer_of, spill and spill / "moved", _IN_MEMORY // 4)
+        self.resolved = Scatter(_bin_of_customer, spill and spill / "resolved", _IN_MEMORY // 2)
+        self.waiting = Scatter(_bin_of_alias, spill and spill / "waiting", _IN_MEMORY // 2)
+        self._moved = Scatter(_bin_of_customer, spill and spill / "moved", _IN_MEMORY // 4)
         self._persons: ByBin | None = None
         self.before = IngestReport()
         self.stitching = Stitching()
@@ -233,9 +235,9 @@ class Gathering:
     def decide(self) -> None:
         """All that is new is read: find out who is who."""
         self.evidence.close()
-        found = self.stitching = self.identity.resolve(self.evidence.pairs(), self.evidence.of)
+        found = self.stitching = self.identity.resolve(self.evidence.pairs, self.evidence.of)
         self.found = IdentityFacts(
-            anonymous_ids=pc.count_distinct(found.owners.column("alias")).as_py(),
+            anonymous_ids=found.n_aliases,
             shared_devices=found.n_shared,
             conflicts=found.conflicts.num_rows,
             hubs=found.n_hubs,
@@ -467,6 +469,14 @@ def _check_names(source: EventSource) -> None:
 
 def _alias(events: pa.Table) -> pa.Array:
     return one_array(events.column("anonymous_id"))
+
+
+def _bin_of_customer(events: pa.Table) -> NDArray[np.uint16]:
+    return bin_of(customer_of(events))
+
+
+def _bin_of_alias(events: pa.Table) -> NDArray[np.uint16]:
+    return bin_of(_alias(events))
 
 
 def wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:

@@ -20,6 +20,10 @@ from cjm_analytics.events.stitching import ANONYMOUS, Rules, Stitching, default_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from cjm_analytics.events.pairs import Pairs, Seen
+
 __all__ = ["ACCOUNT", "ANONYMOUS", "Identity", "kinds_of"]
 
 ACCOUNT = "account:"
@@ -189,10 +193,10 @@ class Identity:
             back_fill=self.back_fill,
         )
 
-    def resolve(self, pairs: pa.Table, logins: Callable[[pa.Array], pa.Table]) -> Stitching:
-        """Whose the ids are, from a table of schema `EVIDENCE` with one row per pair.
+    def resolve(self, pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen]) -> Stitching:
+        """Whose the ids are that were seen together.
 
-        `logins` gives the evidence of some aliases in all detail.
+        `logins` gives the evidence of some aliases, by their numbers in `pairs`, in all detail.
 
         Raises
         ------

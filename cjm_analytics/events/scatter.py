@@ -19,6 +19,7 @@ __all__ = [
     "BINS",
     "Scatter",
     "bin_of",
+    "bins_of_hashes",
     "gathered",
     "is_constant",
     "one_array",
@@ -81,7 +82,12 @@ def sorted_places(texts: pa.Array) -> NDArray[np.int64]:
 
 def bin_of(texts: pa.Array) -> NDArray[np.uint16]:
     """The bin of each text."""
-    return (text_hashes(texts) >> _UPPER_BITS).astype(np.uint16)
+    return bins_of_hashes(text_hashes(texts))
+
+
+def bins_of_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """The bin of texts with these hashes."""
+    return (hashes >> _UPPER_BITS).astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -132,20 +138,22 @@ class _Morsel:
 
 
 class Scatter:
-    """Tables whose rows are put into bins by a text.
+    """Tables whose rows are put into bins.
 
     Parameters
     ----------
-    key : callable
-        From a table to the text of each row; no nulls in it.
+    bins : callable
+        From a table to the bin of each row.
     folder : Path or None
         Where rows go that do not fit into memory; None: they all stay.
     limit : int
         How many bytes of rows may stay in memory.
     """
 
-    def __init__(self, key: Callable[[pa.Table], pa.Array], folder: Path | None, limit: int) -> None:
-        self._key = key
+    def __init__(
+        self, bins: Callable[[pa.Table], NDArray[np.uint16]], folder: Path | None, limit: int
+    ) -> None:
+        self._bins = bins
         self.rows = np.zeros(BINS, dtype=np.int64)
         self.n_bytes = 0
         self._folder = folder
@@ -202,7 +210,7 @@ class Scatter:
 
         table = gathered(self._waiting)
         self._waiting, self._n_waiting, self._bytes_waiting, self._types = [], 0, 0, {}
-        order, bounds = order_by_bin(bin_of(self._key(table)), BINS)
+        order, bounds = order_by_bin(self._bins(table), BINS)
         implied = _implied(table)
         table = reordered(table.drop_columns(list(implied)), order)
         self.rows += np.diff(bounds)

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.events.scatter import one_array, text_buffers, text_hashes
+from cjm_analytics.events.pairs import EVIDENCE, KINDS, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from cjm_analytics.events.pairs import Pairs, Seen
 
 __all__ = [
     "ANONYMOUS",
@@ -40,24 +42,13 @@ OWNERS = pa.schema([("alias", pa.string()), ("since", _TIME), ("customer_id", pa
 PERSONS = pa.schema([("user_id", pa.string()), ("customer_id", pa.string())])
 """User ids whose customer has another name."""
 
-CONFLICTS = pa.schema(
-    [
-        ("alias", pa.string()),
-        ("user_id", pa.string()),
-        ("kind", pa.string()),
-        ("rows", pa.int64()),
-        ("first", _TIME),
-        ("last", _TIME),
-        ("customer_id", pa.string()),
-        ("other_customer_id", pa.string()),
-    ]
-)
+CONFLICTS = pa.schema([*EVIDENCE, ("customer_id", pa.string()), ("other_customer_id", pa.string())])
 """Ids that were seen together and not joined, because one person would have had too many ids."""
 
 HUBS = pa.schema([("id", pa.string()), ("partners", pa.int64())])
 """Ids that link nobody: with how many known ids of one system each was seen."""
 
-_LATE = np.iinfo(np.int64).max
+_MERGE, _ALIAS = KINDS.index("merge").as_py(), KINDS.index("alias").as_py()
 _TOP_HUBS = 20
 _FEW = 200
 """A person may have so many ids, whatever share of all ids they are."""
@@ -109,13 +100,14 @@ class Stitching(NamedTuple):
         Schema `CONFLICTS`.
     hubs : pyarrow.Table
         Schema `HUBS`, the 20 largest.
-    n_hubs, n_shared : int
-        Ids that link nobody because too many people have them, and devices of several persons.
+    n_hubs, n_shared, n_aliases : int
+        Ids that link nobody because too many people have them, devices of several persons, and all aliases
+        of persons.
     sizes : int64
         Ids per person (or per group of ids of nobody known), ascending; those that were seen with nothing
         are not among them.
     largest : pyarrow.Array
-        Some ids of the largest of them.
+        Some ids of the largest of them, if it has many.
     """
 
     owners: pa.Table = OWNERS.empty_table()
@@ -124,6 +116,7 @@ class Stitching(NamedTuple):
     hubs: pa.Table = HUBS.empty_table()
     n_hubs: int = 0
     n_shared: int = 0
+    n_aliases: int = 0
     sizes: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
     largest: pa.Array = pa.array([], pa.string())
 
@@ -145,25 +138,21 @@ def default_names(aliases: pa.Array | pa.ChunkedArray, systems: Sequence[str]) -
     nobody = pc.binary_join_element_wise(ANONYMOUS, aliases, "")
     if not systems or not pc.any(pc.match_substring(aliases, ":")).as_py():
         return nobody
-    return pc.if_else(_is_strong(aliases, systems), aliases, nobody)
+    is_strong = pc.match_substring_regex(aliases, f"^(?:{'|'.join(systems)}):")
+    return pc.if_else(is_strong, aliases, nobody)
 
 
-def _is_strong(aliases: pa.Array | pa.ChunkedArray, systems: Sequence[str]) -> pa.Array | pa.ChunkedArray:
-    return pc.match_substring_regex(aliases, f"^(?:{'|'.join(systems)}):")
-
-
-def stitched(pairs: pa.Table, logins: Callable[[pa.Array], pa.Table], rules: Rules) -> Stitching:
+def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen], rules: Rules) -> Stitching:
     """Who is who.
 
     Parameters
     ----------
-    pairs : pyarrow.Table
-        Schema `EVIDENCE`, one row per pair of ids and kind.
+    pairs : Pairs
     logins : callable
-        From aliases to their evidence in all detail, schema `EVIDENCE`.
+        From aliases, by their numbers in `pairs`, to their evidence in all detail.
     rules : Rules
     """
-    if not pairs.num_rows:
+    if not len(pairs):
         return Stitching()
     graph = _Graph.of(pairs, rules)
     hubs, n_hubs = graph.without_hubs()
@@ -173,18 +162,20 @@ def stitched(pairs: pa.Table, logins: Callable[[pa.Array], pa.Table], rules: Rul
     names = _Names(graph)
     owners, persons = names.owners(shared)
     spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
-    owners = pa.concat_tables([_in_order(owners), spans]).combine_chunks()
-    conflicts = names.conflicts(pairs)
-    return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), sizes, largest)
+    n_aliases = owners.num_rows + pc.count_distinct(spans.column("alias")).as_py()
+    owners = pa.concat_tables([owners, spans]).combine_chunks()
+    conflicts = names.conflicts()
+    return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), n_aliases, sizes, largest)
 
 
 class _Graph:
-    """Ids as numbers, and the pairs of them.
+    """Ids as nodes, and the pairs of them; a user id and an alias of the same text are two nodes.
 
     Attributes
     ----------
-    texts : pyarrow.Array
-        The ids; a user id and an alias may have the same text.
+    pairs : Pairs
+    text : int64
+        The number of each id's text.
     type : int8
         Place in `rules.types` of each id's type.
     one, other : int64
@@ -196,46 +187,50 @@ class _Graph:
     """
 
     def __init__(
-        self, pairs: pa.Table, rules: Rules, ids: tuple[pa.Array, NDArray[np.bool_]], ends: NDArray[np.int64]
+        self,
+        pairs: Pairs,
+        rules: Rules,
+        nodes: tuple[NDArray[np.int64], NDArray[np.int8]],
+        ends: NDArray[np.int64],
     ) -> None:
         self.rules = rules
-        self.texts, is_user = ids
-        self.type = _types(self.texts, is_user, rules)
+        self.pairs = pairs
+        self.text, self.type = nodes
         self.one, self.other = ends
-        self.rows = pairs.column("rows").to_numpy()
-        self.first = _micros(pairs.column("first"))
-        self.is_merge = pc.fill_null(pc.equal(pairs.column("kind"), "merge"), False).to_numpy()
+        self.rows, self.first = pairs.rows, pairs.first
+        kind = pairs.kind
+        self.is_merge = kind == _MERGE
         self.usable = (self.type[self.one] != self.place_of(WEAK)) & (
             self.type[self.other] != self.place_of(WEAK)
         )
-        self.label = np.arange(len(self.texts))
+        self.label = np.arange(len(self.text))
         self.refused = np.zeros(len(self.one), dtype=bool)
-        self._has_kinds = pc.count_distinct(pairs.column("kind"), mode="all").as_py() > 1
-        self._holder, self._held = self.label, self.type.astype(np.int64)
+        self._has_kinds = bool((kind != kind[0]).any())
+        self._holder, self._held = self.label, self.type
 
     @classmethod
-    def of(cls, pairs: pa.Table, rules: Rules) -> _Graph:
+    def of(cls, pairs: Pairs, rules: Rules) -> _Graph:
         """Number the ids; an alias and a user id of the same text are two, unless it names a system."""
-        from cjm_analytics.kernels.stitching import number_texts
-
-        kind = pairs.column("kind").combine_chunks()
-        is_merge = pc.fill_null(pc.equal(kind, "merge"), False).to_numpy(zero_copy_only=False)
-        is_alias = pc.fill_null(pc.equal(kind, "alias"), False).to_numpy(zero_copy_only=False)
-        texts = pa.concat_arrays([one_array(pairs.column(name)) for name in ("alias", "user_id")])
-        is_user = np.concatenate([is_merge, ~is_alias])
-        if rules.systems and pc.any(pc.match_substring(texts, ":")).as_py():
-            is_user &= ~_is_strong(texts, rules.systems).to_numpy(zero_copy_only=False)
-        numbers, firsts = number_texts(text_hashes(texts), *text_buffers(texts), is_user)
-        return cls(pairs, rules, (texts.take(pa.array(firsts)), is_user[firsts]), numbers.reshape(2, -1))
+        types = _types(pairs.texts.all, rules)
+        names_system = types < rules.types.index(EMAIL)
+        kind = pairs.kind
+        ends = np.stack([pairs.alias, pairs.user])
+        is_user = np.stack([kind == _MERGE, kind != _ALIAS]) & ~names_system[ends]
+        ends = ends * 2 + is_user
+        seen = np.zeros(2 * len(types), dtype=bool)
+        for end in ends:
+            seen[end] = True
+        place = np.cumsum(seen) - 1
+        text, is_user = np.divmod(np.flatnonzero(seen), 2)
+        nodes = text, np.where(is_user, np.int8(0), types[text])
+        return cls(pairs, rules, nodes, place[ends])
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.text)
 
-    def marked(self, nodes: NDArray[np.int64] | None = None) -> pa.Array:
-        """Some ids, user ids with a NUL byte before them."""
-        texts = self.texts if nodes is None else self.texts.take(pa.array(nodes))
-        is_user = self.type == 0 if nodes is None else self.type[nodes] == 0
-        return pc.if_else(pa.array(is_user), pc.binary_join_element_wise("\0", texts, ""), texts)
+    def ids(self, nodes: NDArray[np.int64]) -> pa.Array:
+        """The texts of some nodes."""
+        return self.pairs.texts.of(self.text[nodes])
 
     def place_of(self, name: str) -> int:
         return self.rules.types.index(name)
@@ -256,7 +251,7 @@ class _Graph:
         known = np.where(strong[self.one], self.one, self.other)[seen]
         value = np.where(strong[self.one], self.other, self.one)[seen]
         if self._has_kinds and len(value):  # the same two ids may stand in pairs of several kinds
-            value, known = np.unique(np.stack([value, known]), axis=1)
+            value, known = np.divmod(np.unique(value * len(self) + known), len(self))
         system = self.type[known]
         for one in np.flatnonzero(np.bincount(system)):
             of_system = np.bincount(value[system == one], minlength=len(self))
@@ -264,7 +259,7 @@ class _Graph:
         is_hub = partners > self.rules.max_partners
         self.usable &= ~(is_hub[self.one] | is_hub[self.other])
         hubs = np.flatnonzero(is_hub)
-        table = pa.table([self.texts.take(pa.array(hubs)), pa.array(partners[hubs])], schema=HUBS).sort_by(
+        table = pa.table([self.ids(hubs), pa.array(partners[hubs])], schema=HUBS).sort_by(
             [("partners", "descending"), ("id", "ascending")]
         )
         return table.slice(0, _TOP_HUBS), len(hubs)
@@ -278,7 +273,8 @@ class _Graph:
         device = self.is_device
         if len(merged):  # a merged id is the same id under another name: it counts once
             key = np.unique(self.label * len(self.rules.types) + self.type)
-            self._holder, self._held = np.divmod(key, len(self.rules.types))
+            self._holder, held = np.divmod(key, len(self.rules.types))
+            self._held = held.astype(np.int8)
         self._join(np.flatnonzero(self.usable & ~(device[self.one] | device[self.other])))
 
     def join_devices(self) -> NDArray[np.bool_]:
@@ -335,8 +331,9 @@ class _Graph:
         """Which labels hold more ids of a type than they may."""
         crowded = np.zeros(len(self), dtype=bool)
         for kind, limit in self._limits():
-            of_kind = label[self._holder[self._held == kind]]
-            crowded |= np.bincount(of_kind, minlength=len(self)) > limit
+            holders = self._holder[self._held == kind]
+            if len(holders) > limit:
+                crowded |= np.bincount(label[holders], minlength=len(self)) > limit
         return crowded
 
     def _limits(self) -> list[tuple[int, int]]:
@@ -388,7 +385,7 @@ class _Graph:
         return ranks
 
     def _sorted(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        table = pa.table({"type": pa.array(self.type[nodes]), "text": self.texts.take(pa.array(nodes))})
+        table = pa.table({"type": pa.array(self.type[nodes]), "text": self.ids(nodes)})
         order: NDArray[np.int64] = pc.sort_indices(
             table, sort_keys=[("type", "ascending"), ("text", "ascending")]
         ).to_numpy()
@@ -411,11 +408,12 @@ class _Graph:
         return smallest
 
     def sizes(self) -> tuple[NDArray[np.int64], pa.Array]:
-        """Ids per label, ascending, and some of the largest."""
+        """Ids per label, ascending, and some of the largest where it is large."""
         counts = np.bincount(self.label, minlength=len(self))
-        largest = np.flatnonzero(self.label == np.argmax(counts))
-        some = self.texts.take(pa.array(largest)).sort().slice(0, _TOP_HUBS)
-        return np.sort(counts[counts > 0]), some
+        largest = np.flatnonzero((counts == counts.max())[self.label] & (counts.max() > _FEW))
+        if len(largest):  # of several the one with the smallest text
+            largest = largest[self.label[largest] == self.label[largest[self._sorted(largest)[0]]]]
+        return np.sort(counts[counts > 0]), self.ids(largest).sort().slice(0, _TOP_HUBS)
 
 
 class _Names:
@@ -428,7 +426,7 @@ class _Names:
     def of(self, nodes: NDArray[np.int64]) -> pa.Array:
         """The customer of each id."""
         named = self._node[nodes]
-        texts = self._graph.texts.take(pa.array(named))
+        texts = self._graph.ids(named)
         strong = self._graph.is_strong[named]
         if strong.all():
             return texts
@@ -440,13 +438,16 @@ class _Names:
         elsewhere = self._node != np.arange(len(graph))
         is_user = graph.type == graph.place_of(USER)
         named = np.flatnonzero(elsewhere & graph.is_strong)
-        persons = pa.table([graph.texts.take(pa.array(named)), self.of(named)], schema=PERSONS)
+        persons = pa.table([graph.ids(named), self.of(named)], schema=PERSONS)
         nodes = np.flatnonzero(elsewhere & ~is_user & ~shared)
         since = self._since(nodes)
-        nodes, since = nodes[since != _LATE], since[since != _LATE]
+        nodes, since = nodes[since != NEVER], since[since != NEVER]
+        # By a hash of the alias: quicker than by the alias, and it depends on nothing else either.
+        order = np.argsort(graph.pairs.texts.hashes[graph.text[nodes]])
+        nodes, since = nodes[order], since[order]
         owners = pa.table(
             [
-                graph.texts.take(pa.array(nodes)),
+                graph.ids(nodes),
                 pa.array(since, mask=since < 0).cast(_TIME),
                 self.of(nodes),
             ],
@@ -455,38 +456,37 @@ class _Names:
         return owners, persons.sort_by("user_id")
 
     def _since(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """From when on an alias is its person's: −1 for always, `_LATE` for never."""
+        """From when on an alias is its person's: −1 for always, `NEVER` for never."""
         graph = self._graph
         since = np.full(len(nodes), -1, dtype=np.int64)
         if graph.rules.back_fill == "all":
             return since
-        first = np.full(len(graph), _LATE, dtype=np.int64)
+        first = np.full(len(graph), NEVER, dtype=np.int64)
         told = graph.usable & ~graph.refused
         for end in (graph.one, graph.other):
             np.minimum.at(first, end[told], graph.first[told])
         later = graph.is_device & graph.known_labels()[graph.label]
         return np.where(later[nodes], first[nodes], since)
 
-    def conflicts(self, pairs: pa.Table) -> pa.Table:
+    def conflicts(self) -> pa.Table:
         """The pairs that were refused."""
         graph = self._graph
         refused = np.flatnonzero(graph.refused & (graph.label[graph.one] != graph.label[graph.other]))
-        rows = pa.array(refused)
-        table = pairs.take(rows)
+        table = graph.pairs.table(graph.pairs.all().where(refused))
         table = table.append_column("customer_id", self.of(graph.one[refused]))
         table = table.append_column("other_customer_id", self.of(graph.other[refused]))
-        table = table.select(CONFLICTS.names).cast(CONFLICTS)
         return table.sort_by([(name, "ascending") for name in ("alias", "user_id", "kind")]).combine_chunks()
 
 
 def _spans(
-    graph: _Graph, names: _Names, shared: NDArray[np.bool_], logins: Callable[[pa.Array], pa.Table]
+    graph: _Graph,
+    names: _Names,
+    shared: NDArray[np.bool_],
+    logins: Callable[[NDArray[np.int64]], Seen],
 ) -> pa.Table:
     """Whose a shared device is, from when on."""
     nodes = np.flatnonzero(shared)
-    aliases = graph.texts.take(pa.array(nodes))
-    seen = logins(aliases)
-    device, time, person = _points(graph, names, nodes, seen)
+    device, time, person = _points(graph, names, nodes, logins(graph.text[nodes]))
     rank = _ranks(person)
     order = np.lexsort([rank, time, device])
     device, time, rank = device[order], time[order], rank[order]
@@ -501,7 +501,7 @@ def _spans(
     kept = np.flatnonzero(~again)
     spans = pa.table(
         [
-            aliases.take(pa.array(device[kept])),
+            graph.ids(nodes[device[kept]]),
             pa.array(since[kept]).cast(_TIME),
             person.take(pa.array(kept)),
         ],
@@ -511,26 +511,18 @@ def _spans(
 
 
 def _points(
-    graph: _Graph, names: _Names, nodes: NDArray[np.int64], seen: pa.Table
+    graph: _Graph, names: _Names, nodes: NDArray[np.int64], seen: Seen
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
     """Device, time and customer of each login of a known person on a shared device."""
-    inner = _Graph.of(seen, graph.rules)
-    split = np.zeros(len(graph), dtype=bool)
-    split[nodes] = True
-    near = np.flatnonzero(split[graph.one] | split[graph.other])
-    there = np.unique(np.concatenate([graph.one[near], graph.other[near]]))
-    place = there[pc.index_in(inner.marked(), value_set=graph.marked(there)).to_numpy()]
     rank = np.full(len(graph), -1, dtype=np.int64)
     rank[nodes] = np.arange(len(nodes))
     known = graph.known_labels()
+    dated = seen.where(seen.first != NEVER)
     found = []
-    for one, other in ((inner.one, inner.other), (inner.other, inner.one)):
-        device, partner = rank[place[one]], place[other]
+    for one, other in ((graph.one, graph.other), (graph.other, graph.one)):
+        device, partner = rank[one[dated.pair]], other[dated.pair]
         rows = np.flatnonzero((device >= 0) & known[graph.label[partner]] & ~graph.is_device[partner])
-        for name in ("first", "last"):
-            time = _micros(seen.column(name))[rows]
-            dated = rows[time != _LATE]
-            found.append((device[dated], time[time != _LATE], partner[dated]))
+        found += [(device[rows], time[rows], partner[rows]) for time in (dated.first, dated.last)]
     device, time, partner = (np.concatenate(part) for part in zip(*found, strict=True))
     return device, time, names.of(partner)
 
@@ -544,30 +536,14 @@ def _ranks(texts: pa.Array) -> NDArray[np.int64]:
     return ranks
 
 
-def _in_order(owners: pa.Table) -> pa.Table:
-    """Sorted by a hash of the alias: quicker than by the alias, and it depends on nothing else either."""
-    hashes = text_hashes(one_array(owners.column("alias")))
-    order = np.argsort(hashes, kind="stable")
-    ranked = hashes[order]
-    if (ranked[1:] == ranked[:-1]).any():
-        return owners.sort_by("alias")
-    return owners.take(pa.array(order))
-
-
-def _types(texts: pa.Array, is_user: NDArray[np.bool_], rules: Rules) -> NDArray[np.int8]:
-    """The type of each id, as a place in `rules.types`."""
+def _types(texts: pa.Array, rules: Rules) -> NDArray[np.int8]:
+    """The type of each text as an alias, as a place in `rules.types`."""
     types = np.full(len(texts), rules.types.index(DEVICE), dtype=np.int8)
-    types[is_user] = 0
-    prefixed = np.flatnonzero(pc.match_substring(texts, ":").to_numpy(zero_copy_only=False) & (types != 0))
+    prefixed = np.flatnonzero(pc.match_substring(texts, ":").to_numpy(zero_copy_only=False))
     if len(prefixed):
         prefix = pc.list_element(pc.split_pattern(texts.take(pa.array(prefixed)), ":", max_splits=1), 0)
         named = [name for name in rules.types if name not in {USER, DEVICE}]
-        found = pc.fill_null(pc.index_in(prefix, value_set=pa.array(named)), -1).to_numpy()
+        found = pc.fill_null(pc.index_in(prefix, value_set=pa.array(named, texts.type)), -1).to_numpy()
         places = np.array([rules.types.index(name) for name in named] + [rules.types.index(DEVICE)])
         types[prefixed] = places[found]
     return types
-
-
-def _micros(times: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Microseconds, an unknown time as the latest."""
-    return pc.fill_null(times.cast(pa.int64()), _LATE).to_numpy()  # type: ignore[no-any-return]

@@ -15,7 +15,6 @@ __all__ = [
     "first_partners",
     "is_placeholder",
     "limited_unions",
-    "number_texts",
     "session_starts",
 ]
 
@@ -168,56 +167,3 @@ def session_starts(
             starts[login] = at[back]
             back -= 1
     return starts
-
-
-@njit(nogil=True, cache=True)
-def number_texts(
-    hashes: NDArray[np.uint64],
-    offsets: NDArray[np.int32],
-    data: NDArray[np.uint8],
-    marked: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the distinct texts in the order of their appearance; a marked one is not an unmarked one.
-
-    Returns the number of each text, and where each number appears first.
-    """
-    n = len(hashes)
-    size = 16
-    while size < n + n // 2:
-        size *= 2
-    # Hash and number of a text stand side by side, and what it is compared with is kept close together:
-    # what costs time here is waiting for memory.
-    slots = np.zeros((size, 2), dtype=np.uint64)
-    begins = np.empty(n, dtype=np.int64)
-    ends = np.empty(n, dtype=np.int64)
-    firsts = np.empty(n, dtype=np.int64)
-    numbers = np.empty(n, dtype=np.int64)
-    last = np.uint64(size - 1)
-    mark = np.uint64(0x9E3779B97F4A7C15)
-    found = 0
-    for text in range(n):
-        key = hashes[text] ^ mark if marked[text] else hashes[text]
-        start, end = offsets[text], offsets[text + 1]
-        slot = key & last
-        while True:
-            number = np.int64(slots[slot, 1]) - 1
-            if number < 0:
-                slots[slot, 0] = key
-                slots[slot, 1] = found + 1
-                begins[found], ends[found], firsts[found] = start, end, text
-                numbers[text] = found
-                found += 1
-                break
-            if slots[slot, 0] == key:
-                begin = begins[number]
-                same = ends[number] - begin == end - start
-                place = start
-                while same and place < end:
-                    same = data[begin + place - start] == data[place]
-                    place += 1
-                # A mark changes the hash; two texts whose hashes differ by just that are told apart here.
-                if same and marked[firsts[number]] == marked[text]:
-                    numbers[text] = number
-                    break
-            slot = (slot + np.uint64(1)) & last
-    return numbers, firsts[:found].copy()

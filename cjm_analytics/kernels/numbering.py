@@ -1,0 +1,170 @@
+"""Numbers for distinct texts and keys: hash tables that grow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["add_up", "filled_slots", "number_keys", "number_texts", "spread"]
+
+# A slot holds the upper half of a hash and, in the lower half, a number plus one; zero is free. The lower
+# bits of the hash say where to look first. There must always be a free slot.
+_HALF = np.uint64(32)
+_LOWER = np.uint64(0xFFFFFFFF)
+_UPPER = np.uint64(0xFFFFFFFF00000000)
+_ONE = np.uint64(1)
+
+
+@njit(nogil=True, cache=True)
+def filled_slots(hashes: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+    """Slots for the numbers of these hashes; `size` is a power of two."""
+    slots = np.zeros(size, dtype=np.uint64)
+    last = np.uint64(size - 1)
+    for number in range(len(hashes)):
+        slot = hashes[number] & last
+        while slots[slot] != 0:
+            slot = (slot + _ONE) & last
+        slots[slot] = (hashes[number] & _UPPER) | np.uint64(number + 1)
+    return slots
+
+
+@njit(nogil=True, cache=True)
+def number_texts(
+    hashes: NDArray[np.uint64],
+    offsets: NDArray[np.int32],
+    data: NDArray[np.uint8],
+    slots: NDArray[np.uint64],
+    known: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],
+    found: int,
+) -> tuple[NDArray[np.int32], int]:
+    """The number of each text, in the order of appearance, and how many there are now.
+
+    `known` are the hashes of the `found` texts numbered before, where each ends (behind a zero), and the
+    bytes of all; there must be room for the new ones.
+    """
+    n = len(hashes)
+    numbers = np.empty(n, dtype=np.int32)
+    last = np.uint64(len(slots) - 1)
+    # What costs time here is waiting for memory, least where the steps of a loop do not wait for each other:
+    # look into all slots first, then number by the hashes alone, and compare all texts at the end.
+    looked = np.empty(n, dtype=np.uint64)
+    for text in range(n):
+        looked[text] = slots[hashes[text] & last]
+    for text in range(n):
+        entry = looked[text]
+        if entry == 0 or (entry ^ hashes[text]) & _UPPER != 0:
+            slot = hashes[text] & last
+            while slots[slot] != 0 and (slots[slot] ^ hashes[text]) & _UPPER != 0:
+                slot = (slot + _ONE) & last
+            if slots[slot] == 0:
+                letters = data[offsets[text] : offsets[text + 1]]
+                found = _keep(hashes[text], letters, slots, slot, known, found)
+            entry = slots[slot]
+        numbers[text] = np.int64(entry & _LOWER) - 1
+    for text in range(n):
+        letters = data[offsets[text] : offsets[text + 1]]
+        if _is_known(letters, known, numbers[text]):
+            continue
+        slot = hashes[text] & last
+        while slots[slot] != 0 and not (
+            (slots[slot] ^ hashes[text]) & _UPPER == 0
+            and _is_known(letters, known, np.int64(slots[slot] & _LOWER) - 1)
+        ):
+            slot = (slot + _ONE) & last
+        if slots[slot] == 0:
+            found = _keep(hashes[text], letters, slots, slot, known, found)
+        numbers[text] = np.int64(slots[slot] & _LOWER) - 1
+    return numbers, found
+
+
+@njit(nogil=True, cache=True)
+def _keep(
+    own_hash: np.uint64,
+    letters: NDArray[np.uint8],
+    slots: NDArray[np.uint64],
+    slot: np.uint64,
+    known: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],
+    found: int,
+) -> int:
+    hashes, ends, held = known
+    hashes[found] = own_hash
+    begin = ends[found]
+    for at in range(len(letters)):
+        held[begin + at] = letters[at]
+    ends[found + 1] = begin + len(letters)
+    slots[slot] = (own_hash & _UPPER) | np.uint64(found + 1)
+    return found + 1
+
+
+@njit(nogil=True, cache=True)
+def _is_known(
+    letters: NDArray[np.uint8],
+    known: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],
+    number: np.integer[Any],
+) -> bool:
+    _, ends, held = known
+    begin = ends[number]
+    if ends[number + 1] - begin != len(letters):
+        return False
+    for at in range(len(letters)):  # noqa: SIM110 - a kernel has loops
+        if held[begin + at] != letters[at]:
+            return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def spread(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash of each key; no two keys have the same."""
+    hashes = np.empty(len(keys), dtype=np.uint64)
+    for at in range(len(keys)):
+        state = keys[at] * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> _HALF)) * np.uint64(0xD6E8FEB86659FD93)
+        hashes[at] = state ^ (state >> _HALF)
+    return hashes
+
+
+@njit(nogil=True, cache=True)
+def number_keys(
+    hashes: NDArray[np.uint64], slots: NDArray[np.uint64], known: NDArray[np.uint64], found: int
+) -> tuple[NDArray[np.int32], int]:
+    """The number of each key, in the order of appearance, and how many there are now.
+
+    Keys are given by their `spread`; `known` are those of the `found` keys numbered before, with room for
+    more.
+    """
+    numbers = np.empty(len(hashes), dtype=np.int32)
+    last = np.uint64(len(slots) - 1)
+    for key in range(len(hashes)):
+        slot = hashes[key] & last
+        while slots[slot] != 0 and not (
+            (slots[slot] ^ hashes[key]) & _UPPER == 0
+            and known[np.int64(slots[slot] & _LOWER) - 1] == hashes[key]
+        ):
+            slot = (slot + _ONE) & last
+        if slots[slot] == 0:
+            known[found] = hashes[key]
+            found += 1
+            slots[slot] = (hashes[key] & _UPPER) | np.uint64(found)
+        numbers[key] = np.int64(slots[slot] & _LOWER) - 1
+    return numbers, found
+
+
+@njit(nogil=True, cache=True)
+def add_up(
+    numbers: NDArray[np.int32],
+    seen: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    total: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+) -> None:
+    """Add counts, and take in first and last times, per number; in place."""
+    rows, first, last = seen
+    all_rows, earliest, latest = total
+    for at in range(len(numbers)):
+        number = numbers[at]
+        all_rows[number] += rows[at]
+        earliest[number] = min(earliest[number], first[at])
+        latest[number] = max(latest[number], last[at])
