@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,13 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain"]
 
-_DENSE = 8_000
-"""Chains of more states are not solved as full matrices: 0.5 GB."""
+_DENSE = 4_000
+"""Chains of more states are not solved as full matrices: 0.13 GB each, and several at once."""
 
-_OFF = 1e-12
-"""How far a probability found by sweeps may be off."""
+_OFF, _OFF_DRAWN = 1e-12, 1e-9
+"""How far a probability found by sweeps may be off: as counted, and in a draw."""
 
 _SWEEPS = 20_000
+_WIDTH = 16
+"""So many names are removed at once, each in a column of its own."""
+
+_CELLS = 2**25
+"""So many probabilities, states times names, are kept to begin the draws from: 0.25 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +38,11 @@ class Chain:
     Attributes
     ----------
     states : int32, n_states × order
-        The last symbols, −1 for none; the first state is the start.
+        The last symbols, −1 for none; followers first wherever no way leads back, the start last.
     source, target : int64, n_steps
-        States; the target is `n_states` for the goal, `n_states` + 1 for nothing.
-    begin : int64, n_steps
-        Where the counts of each step begin: one for each group in which it was taken.
+        States, by source; the target is `n_states` for the goal, `n_states` + 1 for nothing.
+    begin, end : int64, n_steps
+        Where the counts of each step are: one for each group in which it was taken.
     counts, group : int64
     """
 
@@ -42,12 +50,15 @@ class Chain:
     source: NDArray[np.int64]
     target: NDArray[np.int64]
     begin: NDArray[np.int64]
+    end: NDArray[np.int64]
     counts: NDArray[np.int64]
     group: NDArray[np.int64]
 
     @classmethod
     def of(cls, steps: NDArray[np.int32], counts: NDArray[np.int64], *, n_symbols: int, order: int) -> Chain:
         """A chain from steps: last symbols, next symbol (`n_symbols`: goal, + 1: nothing), group; sorted."""
+        from cjm_analytics.kernels import chains
+
         another = np.ones(len(steps), np.bool_)
         another[1:] = (steps[1:, :-1] != steps[:-1, :-1]).any(axis=1)
         begin = np.flatnonzero(another)
@@ -55,117 +66,200 @@ class Chain:
         after = np.column_stack([before[:, 1:], following.astype(np.int32)])
         goes_on = following < n_symbols
         start = np.full((1, order), -1, np.int32)
-        every = np.concatenate([start, before, after[goes_on]])
-        # The start is the state of nothing before: −1 sorts first.
-        states, number = np.unique(every, axis=0, return_inverse=True)
-        number = number.ravel().astype(np.int64)
+        states, number = _different(np.concatenate([start, before, after[goes_on]]))
         n = len(states)
         source = number[1 : 1 + len(begin)]
         target = np.where(following == n_symbols, n, n + 1)
         target[goes_on] = number[1 + len(begin) :]
-        return cls(states, source, target, begin, counts, steps[:, -1].astype(np.int64))
-
-    def _taken(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How often each step was taken; `weights` says how often each group counts."""
-        if not len(self.begin):
-            return np.zeros(0)
-        taken: NDArray[np.float64] = np.add.reduceat(self.counts * weights[self.group], self.begin)
-        return taken
+        by_source = np.argsort(source, kind="stable")
+        first = np.searchsorted(source[by_source], np.arange(n + 1)).astype(np.int64)
+        rank = chains.from_the_ends(first, target[by_source])
+        turn = np.concatenate([rank, [n, n + 1]])
+        source, target = rank[source], turn[target]
+        by_source = np.argsort(source, kind="stable")
+        end = np.append(begin[1:], len(counts))[by_source]
+        return cls(
+            states[np.argsort(rank)],
+            source[by_source],
+            target[by_source],
+            begin[by_source],
+            end,
+            counts,
+            steps[:, -1].astype(np.int64),
+        )
 
     @property
     def _is_straight(self) -> NDArray[np.bool_]:
         """From the start to the goal: ways without a touch."""
-        straight: NDArray[np.bool_] = (self.source == 0) & (self.target == len(self.states))
+        n = len(self.states)
+        straight: NDArray[np.bool_] = (self.source == n - 1) & (self.target == n)
         return straight
 
     def straight(self, weights: NDArray[np.float64]) -> float:
-        """How many ways lead to the goal without a touch."""
-        return float(self._taken(weights)[self._is_straight].sum())
+        """How many ways lead to the goal without a touch; `weights` says how often each group counts."""
+        from cjm_analytics.kernels import chains
+
+        some = self._is_straight
+        taken = chains.weighed(self.begin[some], self.end[some], self.counts, self.group, weights)
+        return float(taken.sum())
 
     def removal_effects(
         self, symbols: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Per symbol the part of the probability to reach the goal that is lost without it.
+        """The part of the probability to reach the goal that is lost without each symbol, per row of weights.
 
-        Ways without a touch are left aside. With Q the steps among states, r those to the goal and
-        N = (I − Q)⁻¹, h = N r is the probability to reach it; blocking the states S of a symbol leaves from
-        the start h₀ − N₀ₛ Nₛₛ⁻¹ hₛ.
+        A row says how often each group counts: the first is the counts themselves, the others are draws. Ways
+        without a touch are left aside.
         """
+        counted = self._steps(weights[0])
+        if not len(symbols):
+            return np.zeros((len(weights), 0))
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            if counted.are_few(len(symbols)):
+                blocked = [np.flatnonzero((self.states == symbol).any(axis=1)) for symbol in symbols]
+                return np.vstack(list(pool.map(lambda row: self._steps(row).lost_in_full(blocked), weights)))
+            at_once = max(_CELLS // (len(self.states) * _WIDTH), 1) * _WIDTH
+            parts = [symbols[at : at + at_once] for at in range(0, len(symbols), at_once)]
+            return np.hstack([self._lost_by_sweeps(counted, part, weights, pool) for part in parts])
+
+    def _lost_by_sweeps(
+        self,
+        counted: _Steps,
+        symbols: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        pool: ThreadPoolExecutor,
+    ) -> NDArray[np.float64]:
+        """The same for some symbols, in blocks; the draws begin where the counts themselves end."""
+        blocks = [self._columns(symbols[at : at + _WIDTH]) for at in range(0, len(symbols), _WIDTH)]
+        left = list(pool.map(lambda block: counted.left_by_sweeps(block, None, _OFF), blocks))
+
+        def drawn(row: NDArray[np.float64]) -> NDArray[np.float64]:
+            steps = self._steps(row)
+            found = [
+                steps.left_by_sweeps(block, begin, _OFF_DRAWN)[-1]
+                for block, begin in zip(blocks, left, strict=True)
+            ]
+            return steps.lost(np.concatenate(found))
+
+        own = counted.lost(np.concatenate([one[-1] for one in left]))
+        return np.vstack([own, *pool.map(drawn, weights[1:])])
+
+    def _columns(self, symbols: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Per state which of the symbols it holds (−1: another)."""
+        place = np.full(max(int(self.states.max(initial=0)), int(symbols.max())) + 2, -1, np.int32)
+        place[symbols] = np.arange(len(symbols), dtype=np.int32)
+        columns: NDArray[np.int32] = place[self.states]
+        return columns
+
+    def _steps(self, weights: NDArray[np.float64]) -> _Steps:
+        from cjm_analytics.kernels import chains
+
         n = len(self.states)
-        taken = np.where(self._is_straight, 0.0, self._taken(weights))
-        totals = np.bincount(self.source, taken, n)
-        share = np.divide(taken, totals[self.source], out=np.zeros(len(taken)), where=totals[self.source] > 0)
-        to_goal = np.bincount(self.source, np.where(self.target == n, share, 0.0), n).astype(np.float64)
+        taken = chains.weighed(self.begin, self.end, self.counts, self.group, weights)
+        taken[self._is_straight] = 0.0
+        leaving = np.bincount(self.source, taken, n).astype(np.float64)
+        ends = self.target == n
+        to_goal = np.bincount(self.source[ends], taken[ends], n).astype(np.float64)
         inside = self.target < n
-        steps = _Steps(self.source[inside], self.target[inside], share[inside], to_goal)
-        blocked = [np.flatnonzero((self.states == symbol).any(axis=1)) for symbol in symbols]
-        reached, left = (
-            _lost_in_full(steps, blocked)
-            if _is_full(steps, blocked)
-            else (_lost_by_sweeps(steps, blocked, float(totals.sum()) / max(float(totals[0]), 1.0)))
-        )
-        effects = 1 - left / reached if reached > 0 else np.zeros(len(symbols))
-        return np.clip(effects, 0.0, 1.0)
+        source = self.source[inside]
+        begin = np.searchsorted(source, np.arange(n + 1)).astype(np.int64)
+        return _Steps(begin, source, self.target[inside], taken[inside], to_goal, leaving)
 
 
 class _Steps(NamedTuple):
-    """Probabilities of steps between states, sorted by source; and per state that of the goal at once."""
+    """How often steps between states were taken, by source; and per state those to the goal, and all.
 
+    A way enters each state as often as it leaves it: so the chain visits a state as often as was counted, and
+    reaches the goal as often.
+    """
+
+    begin: NDArray[np.int64]
     source: NDArray[np.int64]
     target: NDArray[np.int64]
-    share: NDArray[np.float64]
+    taken: NDArray[np.float64]
     to_goal: NDArray[np.float64]
+    leaving: NDArray[np.float64]
+
+    @property
+    def ways(self) -> float:
+        """All ways that have a touch."""
+        return float(self.leaving[-1])
+
+    def are_few(self, n_symbols: int) -> bool:
+        """Whether a full matrix is quicker: sweeps go over all steps per symbol, more often on long ways."""
+        n = len(self.leaving)
+        visits = self.leaving.sum() / max(self.ways, 1.0)
+        return n <= _DENSE and n**3 < 30 * visits * len(self.source) * n_symbols
+
+    def lost(self, left: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The part of the probability to reach the goal that is lost if so much is left."""
+        reached = self.to_goal.sum()
+        if reached <= 0:
+            return np.zeros(len(left))
+        lost: NDArray[np.float64] = np.clip(1 - left * self.ways / reached, 0.0, 1.0)
+        return lost
+
+    def lost_in_full(self, blocked: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """What is lost with some states blocked.
+
+        With Q the steps among states, r those to the goal and N = (I − Q)⁻¹, h = N r is the probability to
+        reach it; blocking the states S leaves from the start h₀ − N₀ₛ Nₛₛ⁻¹ hₛ.
+        """
+        visited = np.maximum(self.leaving, np.finfo(float).tiny)
+        matrix = np.eye(len(self.leaving))
+        matrix[self.source, self.target] -= self.taken / visited[self.source]
+        visits = np.linalg.inv(matrix)
+        reach = visits @ (self.to_goal / visited)
+        left = [
+            reach[-1] - visits[-1, some] @ np.linalg.solve(visits[np.ix_(some, some)], reach[some])
+            for some in blocked
+        ]
+        return self.lost(np.array(left))
+
+    def left_by_sweeps(
+        self, columns: NDArray[np.int32], begin: NDArray[np.float64] | None, off: float
+    ) -> NDArray[np.float64]:
+        """The probability to reach the goal, per state and per column with the states of this column blocked.
+
+        After a sweep the equation of state i is off by at most the changes of its followers times the
+        probabilities of the steps to them, which puts the start off by as much times the visits to i. Summed
+        over i that is at most the change of each state times the visits to it, and with states blocked there
+        are fewer visits than counted. Chains in which sweeps get nowhere are solved as sparse equations.
+        """
+        from cjm_analytics.kernels import chains
+
+        n, width = len(self.leaving), int(columns.max()) + 1
+        left = np.zeros((n, width)) if begin is None else begin.copy()
+        # No sum of so many numbers is more exact than this.
+        least = 4 * float(np.finfo(np.float64).eps) * self.leaving.sum()
+        enough = max(off * self.ways, least)
+        done = chains.swept(
+            self.begin, self.target, self.taken, self.to_goal, self.leaving, columns, left, enough, _SWEEPS
+        )
+        if not done:
+            for column in range(width):
+                kept = (columns != column).all(axis=1) & (self.leaving > 0)
+                left[-1, column] = self._solved(kept)
+        return left
+
+    def _solved(self, kept: NDArray[np.bool_]) -> float:
+        """The probability from the start over the states `kept`, as a system of sparse equations."""
+        from scipy import sparse
+        from scipy.sparse.linalg import spsolve
+
+        if not kept[-1]:
+            return 0.0
+        n = len(self.leaving)
+        moves = sparse.coo_array((self.taken, (self.source, self.target)), shape=(n, n))
+        matrix = sparse.csr_array(sparse.diags_array(self.leaving) - moves)[kept][:, kept]
+        return float(np.atleast_1d(spsolve(matrix.tocsc(), self.to_goal[kept]))[-1])
 
 
-def _is_full(steps: _Steps, blocked: Sequence[NDArray[np.int64]]) -> bool:
-    """Whether a full matrix is quicker: it is inverted once, sweeps go over all steps for each name."""
-    n = len(steps.to_goal)
-    return n <= _DENSE and n**3 < 3_000 * len(steps.source) * max(len(blocked), 1)
-
-
-def _lost_in_full(steps: _Steps, blocked: Sequence[NDArray[np.int64]]) -> tuple[float, NDArray[np.float64]]:
-    """The probability to reach the goal from the start, and what is left of it with some states blocked."""
-    matrix = np.eye(len(steps.to_goal))
-    np.subtract.at(matrix, (steps.source, steps.target), steps.share)
-    visits = np.linalg.inv(matrix)
-    reach = visits @ steps.to_goal
-    left = [
-        reach[0] - visits[0, some] @ np.linalg.solve(visits[np.ix_(some, some)], reach[some])
-        for some in blocked
-    ]
-    return float(reach[0]), np.array(left)
-
-
-def _lost_by_sweeps(
-    steps: _Steps, blocked: Sequence[NDArray[np.int64]], visits: float
-) -> tuple[float, NDArray[np.float64]]:
-    """The same for many states. A way visits `visits` states on average.
-
-    An equation that is off by e puts the probability at the start off by e times the visits to its state, and
-    with states blocked there are fewer visits: so together at most e · `visits`. Chains in which sweeps get
-    nowhere are solved as sparse matrices.
-    """
-    from cjm_analytics.kernels import chains
-
-    n = len(steps.to_goal)
-    begin = np.searchsorted(steps.source, np.arange(n + 1)).astype(np.int64)
-    off = max(_OFF / max(visits, 1.0), 4 * float(np.finfo(np.float64).eps))
-
-    def reached(some: NDArray[np.int64]) -> float:
-        is_blocked = np.zeros(n, np.bool_)
-        is_blocked[some] = True
-        found = chains.reached(begin, steps.target, steps.share, steps.to_goal, is_blocked, off, _SWEEPS)
-        return _solved(steps, ~is_blocked) if np.isnan(found) else float(found)
-
-    return reached(np.zeros(0, np.int64)), np.array([reached(some) for some in blocked])
-
-
-def _solved(steps: _Steps, kept: NDArray[np.bool_]) -> float:
-    """The probability from the start over the states `kept`, as a system of sparse equations."""
-    from scipy import sparse
-    from scipy.sparse.linalg import spsolve
-
-    n = len(steps.to_goal)
-    moves = sparse.coo_array((steps.share, (steps.source, steps.target)), shape=(n, n))
-    matrix = sparse.csr_array(sparse.eye_array(n) - moves)[kept][:, kept]
-    return float(spsolve(matrix.tocsc(), steps.to_goal[kept])[0])
+def _different(rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The different rows, in the order of the first of each, and which of them each row is."""
+    number, width = np.zeros(len(rows), np.int64), int(rows.max()) + 2
+    for column in rows.T:
+        number = pd.factorize(number * width + (column + 1))[0].astype(np.int64)
+    first = np.empty(int(number.max()) + 1, np.int64)
+    first[number[::-1]] = np.arange(len(rows) - 1, -1, -1)
+    return rows[first], number

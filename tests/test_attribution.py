@@ -11,6 +11,7 @@ import pytest
 
 from cjm_analytics.analysis.attribution import MODELS, attribution
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.removal import Chain
 from logs import journeys_of, random_rows
 
 MINUTE = 60
@@ -394,3 +395,81 @@ def test_chains_of_many_states_are_solved_alike(seed, sweeps, monkeypatch):
     np.testing.assert_allclose(
         asked(journeys, model="markov", order=2).to_frame()["share"], full["share"], atol=1e-11
     )
+
+
+# Chains of many states, by an independent solution
+
+
+def counted_steps(ways, order, n_symbols):
+    """{(last symbols, next, group): times}: -1 for none before, n_symbols for the goal, + 1 for nothing."""
+    steps = {}
+    for names, converts, group in ways:
+        before = (-1,) * order
+        for following in [*names, n_symbols if converts else n_symbols + 1]:
+            key = (*before, following, group)
+            steps[key] = steps.get(key, 0) + 1
+            before = (*before[1:], following)
+    return dict(sorted(steps.items()))
+
+
+def lost_by_equations(steps, order, symbol, weights):
+    """The part of the probability to reach the goal that is lost: (I - Q) h = r, with and without."""
+    n_symbols = max(key[order] for key in steps) - 1
+    states = list(dict.fromkeys(key[:order] for key in steps))
+    number = {state: at for at, state in enumerate(states)}
+    moves = np.zeros((len(states), len(states) + 2))
+    for (*before, following, group), times in steps.items():
+        here = number[tuple(before)]
+        after = (
+            len(states) + following - n_symbols
+            if following >= n_symbols
+            else number[(*before[1:], following)]
+        )
+        moves[here, after] += times * weights[group]
+    totals = moves.sum(axis=1, keepdims=True)
+    shares = np.divide(moves, totals, out=np.zeros_like(moves), where=totals > 0)
+    within, to_goal = shares[:, :-2], shares[:, -2]
+    kept = np.array([symbol not in state for state in states])
+    start = number[(-1,) * order]
+    whole = np.linalg.solve(np.eye(len(states)) - within, to_goal)[start]
+    left = np.linalg.solve(np.eye(kept.sum()) - within[kept][:, kept], to_goal[kept])
+    return 1 - left[kept[:start].sum()] / whole
+
+
+@pytest.mark.parametrize(("order", "length"), [(1, 5), (2, 60), (3, 5), (4, 5)])
+@pytest.mark.parametrize("dense", [0, 4_000])
+def test_removal_effects_of_draws_equal_an_independent_linear_solution(order, length, dense, monkeypatch):
+    monkeypatch.setattr("cjm_analytics.removal._DENSE", dense)
+    monkeypatch.setattr("cjm_analytics.removal._WIDTH", 3)  # several blocks of symbols
+    monkeypatch.setattr("cjm_analytics.removal._CELLS", 1)  # a round for each
+    rng = np.random.default_rng(order)
+    n, n_groups = 8, 5
+    liked = rng.dirichlet(np.full(n, 0.5), n)
+    ways = []
+    for _ in range(120):
+        names = [int(rng.integers(n))]
+        while rng.random() > 1 / length:
+            names.append(int(rng.choice(n, p=liked[names[-1]])))
+        ways.append((names, rng.random() < 0.4, int(rng.integers(n_groups))))
+    steps = counted_steps(ways, order, n)
+    rows = np.array(list(steps), np.int32)
+    chain = Chain.of(rows, np.array(list(steps.values())), n_symbols=n, order=order)
+    weights = np.vstack([np.ones(n_groups), [2, 0, 1, 1, 1], [0, 0, 3, 0, 2]]).astype(float)
+    effects = chain.removal_effects(np.arange(n), weights)
+    for row, found in zip(weights, effects, strict=True):
+        expected = [lost_by_equations(steps, order, symbol, row) for symbol in range(n)]
+        np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-9)
+    expected = [lost_by_equations(steps, order, symbol, weights[0]) for symbol in range(n)]
+    np.testing.assert_allclose(effects[0], expected, atol=1e-11)
+
+
+def test_ways_that_go_round_for_long_are_solved_in_few_sweeps(monkeypatch):
+    """Two names in turn, hundreds of times, and rarely a third: what is lost without it is a tiny part."""
+    monkeypatch.setattr("cjm_analytics.removal._DENSE", 0)
+    monkeypatch.setattr("cjm_analytics.removal._SWEEPS", 400)
+    monkeypatch.setattr("cjm_analytics.removal._Steps._solved", None)  # no other way out
+    ways = [([0, 1] * 400, True, 0), ([0, 1] * 300 + [2], True, 1), ([0, 1, 2], False, 2)]
+    steps = counted_steps(ways, 2, 3)
+    chain = Chain.of(np.array(list(steps), np.int32), np.array(list(steps.values())), n_symbols=3, order=2)
+    found = chain.removal_effects(np.array([2]), np.ones((1, 3)))[0, 0]
+    assert found == pytest.approx(lost_by_equations(steps, 2, 2, np.ones(3)), abs=1e-11)

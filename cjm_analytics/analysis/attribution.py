@@ -98,10 +98,10 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     - `markov`: ways as a Markov chain over the last `order` touches, with steps to the goal and to nothing,
       probabilities as counted, journeys without conversion included. A name's removal effect is the part of
       the probability to reach the goal that is lost if every step to the name leads to nothing instead;
-      credits are in proportion to the effects. Solved as linear equations (of very many states by sweeps,
-      at most 1e-12 off), without simulation (Anderl, Becker, von Wangenheim and Schumann 2016). Early in a
-      way the state is the touches so far. Every way ends, so that there is always one solution; a name from
-      which no way leads to the goal has the effect 0.
+      credits are in proportion to the effects. Solved as linear equations (of many states by sweeps, at
+      most 1e-12 off, in the draws of the bootstrap 1e-9), without simulation (Anderl, Becker, von Wangenheim
+      and Schumann 2016). Early in a way the state is the touches so far. Every way ends, so that there is
+      always one solution; a name from which no way leads to the goal has the effect 0.
 
     Within each model the shares sum to 1, conversions to all conversions, values to the total value. A model
     that looks at what converted only (all but `markov`) cannot tell a touch that helps from one that is
@@ -431,7 +431,7 @@ class AttributionAnalysis:
         n = len(partial.names)
         chain = Chain.of(partial.steps, partial.counts, n_symbols=n, order=self.order)
         touched = used[used < n]
-        effects = np.array([chain.removal_effects(touched, row) for row in weights])
+        effects = chain.removal_effects(touched, weights)
         blank = np.array([chain.straight(row) for row in weights])
         conversions = weights @ partial.totals[:, 0]
         rest = np.divide(blank, conversions, out=np.zeros(len(weights)), where=conversions > 0)
