@@ -325,6 +325,33 @@ def test_conversions_are_worth_what_their_own_column_says_unless_another_is_name
     assert without.to_frame()["value"].isna().all()
 
 
+SALES = pd.DataFrame({
+    "customer": ["a", "a", "b", "b", "c", "c"], "time": [0, 1] * 3, "touchpoint": ["ad", "buy"] * 3,
+    "value": [7.0, 30, None, 10, None, 5], "currency": ["GBP", "EUR", None, "usd", None, None],
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("n_partitions", [1, 3])
+def test_amounts_in_several_currencies_are_never_added(n_partitions):
+    journeys = journeys_of(SALES, goal="buy", n_partitions=n_partitions)
+    with pytest.raises(InputError, match=r"2 currencies \(EUR, usd\).*select\(where={'currency': 'EUR'}"):
+        asked(journeys, value="value")
+    unasked = asked(journeys)
+    assert unasked.currencies == ("EUR", "usd")
+    assert np.isnan(unasked.value)
+    assert "Values in EUR, usd are not added" in unasked._repr_html_()
+    assert asked(journeys, value="value", currency=None).value == 45
+    one = asked(journeys.select(where={"currency": "EUR"}), value="value")
+    assert (one.value, one.currencies) == (30, ("EUR",))
+
+
+def test_a_currency_is_the_same_in_small_letters_and_may_be_missing():
+    written = SALES.assign(currency=["GBP", "EUR", None, "eur", None, None])
+    assert asked(journeys_of(written, goal="buy"), value="value").value == 45
+    with pytest.raises(UnknownNameError, match="Did you mean 'currency'"):
+        asked(journeys_of(written, goal="buy"), value="value", currency="curency")
+
+
 def test_intervals_hold_the_truth_most_of_the_time():
     rng = np.random.default_rng(1)
     hits = 0

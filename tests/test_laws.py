@@ -78,6 +78,9 @@ PLANS = {
     "ngrams by group": lambda journeys: NGramsAnalysis.plan(journeys, by="channel", unit="session"),
     "paths": lambda journeys: PathsAnalysis.plan(journeys, top=None),
     "paths with scores": lambda journeys: PathsAnalysis.plan(journeys, top=None, instrument="nps"),
+    "paths with values": lambda journeys: PathsAnalysis.plan(
+        journeys, top=None, value="value", by="touchpoint", unit="session", currency=None
+    ),
     "paths by group": lambda journeys: PathsAnalysis.plan(journeys, of="phase", by="channel", unit="session"),
     "lifecycle": lambda journeys: LifecycleAnalysis.plan(journeys, of=["A", "B"], period="day", by="channel"),
     "retention": lambda journeys: RetentionAnalysis.plan(journeys, start="A", period="day"),
@@ -113,6 +116,8 @@ def a_log(seed):
     """Random journeys with survey answers, and a random split of their customers into three partitions."""
     rng = np.random.default_rng(seed)
     rows = random_rows(rng, n_customers=8, n_events=60)
+    rows["value"] = np.round(rng.random(len(rows)) * 100, 2)
+    rows["currency"] = np.where(rows["touchpoint"] == "C", "EUR", "USD")
     customers = sorted(rows["customer"].unique())
     answers = [
         {

@@ -563,3 +563,22 @@ def test_paths_have_a_value_and_the_scores_of_their_answers():
         paths(journeys, value="touchpoint")
     with pytest.raises(InputError, match="a session has none"):
         paths(journeys, instrument="nps", unit="session")
+
+
+@pytest.mark.parametrize("n_partitions", [1, 3])
+def test_amounts_in_several_currencies_are_added_in_no_group(n_partitions):
+    rows = pd.DataFrame({
+        "customer": ["a", "a", "b", "b", "c"], "time": [0, 1, 0, 1, 0],
+        "touchpoint": ["ad", "buy", "ad", "buy", "ad"],
+        "value": [None, 30.0, 1.0, 10.0, 0.0], "currency": [None, "EUR", "usd", "USD", "GBP"],
+        "country": ["DE", "DE", "US", "US", "US"],
+    })  # fmt: skip
+    journeys = journeys_of(rows, n_partitions=n_partitions)
+    with pytest.raises(InputError, match=r"2 currencies \(EUR, USD\).*select\(where={'currency': 'EUR'}"):
+        paths(journeys, value="value")
+    grouped = paths(journeys, value="value", by="country").to_frame()
+    assert grouped["value"].tolist() == [30, 0, 11]
+    assert paths(journeys, value="value", currency=None).to_frame()["value"].sum() == 41
+    assert paths(journeys.select(where={"currency": "EUR"}), value="value").to_frame()["value"].sum() == 30
+    with pytest.raises(UnknownNameError, match="Did you mean 'currency'"):
+        paths(journeys, value="value", currency="curency")

@@ -16,10 +16,14 @@ from cjm_analytics.analysis.sequences import (
     amounts,
     check_by,
     check_count,
+    check_currency,
     check_goal,
+    currencies,
+    different_currencies,
     frozen,
     goal_markers,
     has_goal,
+    mixed_currencies,
 )
 from cjm_analytics.durations import microseconds
 from cjm_analytics.engine import run
@@ -60,6 +64,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     model: str | Sequence[str] = "markov",
     goal: str | None = None,
     value: str | None = None,
+    currency: str | None = "currency",
     conversions: str = "first",
     lookback: Duration | None = None,
     lookback_steps: int | None = None,
@@ -119,7 +124,12 @@ def attribution(  # noqa: PLR0913 - all but the first are named
         A marker or touchpoint; default: the model's goal.
     value : str, optional
         A column of numbers: what a conversion is worth, at the event of the goal; an empty cell: 0. Default:
-        the events' own column `value`, where they have one.
+        the events' own column `value`, where they have one and it is in one currency.
+    currency : str, optional
+        The column that says what the amounts are in, if the events have it. Amounts in several currencies are
+        never added: an error if `value` is named, else values are missing, and `currencies` says why. An
+        amount without a currency is taken to be in that of the others. None: all amounts are in one unit,
+        whatever the events say.
     conversions : {"first", "all"}
         The journey's first goal only; or each of its goals, and every way begins behind the goal before.
     lookback : str or Timedelta, optional
@@ -156,7 +166,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     UnknownNameError
         No such column, model, goal or transform.
     InputError
-        No goal; a number out of its range.
+        No goal; a number out of its range; `value` is no column of numbers, or in several currencies.
 
     Examples
     --------
@@ -179,6 +189,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
         model=model,
         goal=goal,
         value=value,
+        currency=currency,
         conversions=conversions,
         lookback=lookback,
         lookback_steps=lookback_steps,
@@ -205,6 +216,8 @@ class AttributionAnalysis:
     goal: Named | None
     goal_markers: int
     value: str | None
+    value_asked: bool
+    currency: str | None
     every_goal: bool
     lookback: int
     steps: int
@@ -228,6 +241,7 @@ class AttributionAnalysis:
         model: str | Sequence[str] = "markov",
         goal: str | None = None,
         value: str | None = None,
+        currency: str | None = "currency",
         conversions: str = "first",
         lookback: Duration | None = None,
         lookback_steps: int | None = None,
@@ -245,6 +259,7 @@ class AttributionAnalysis:
         """Check what was asked."""
         check_by(journeys, by)
         check_by(journeys, value)
+        value_asked = value is not None
         if value is None and "value" in journeys.partitions[0].rows.names:
             value = "value"
         check_goal(journeys.codebook, goal)
@@ -272,6 +287,8 @@ class AttributionAnalysis:
             Named.read(journeys.codebook, goal, what="goal") if goal is not None else None,
             goal_markers(journeys),
             value,
+            value_asked,
+            check_currency(journeys, currency) if value is not None else None,
             conversions == "all",
             NEVER if lookback is None else microseconds(lookback, name="lookback"),
             lookback_steps or 0,
@@ -330,7 +347,13 @@ class AttributionAnalysis:
             first, taken = rows.tally(every, np.zeros(len(every), np.int32), np.zeros(1, np.bool_))
             by_step = rows.in_order(every[first])
             steps, counts = every[first][by_step], taken[by_step, :1]
-        return AttributionPartial(names, credit, totals, steps, counts[:, 0])
+        found: list[tuple[int, str]] = []
+        if self.currency is not None:
+            paid = row[chosen][worth != 0]
+            found = currencies(partition, self.currency, paid, np.zeros(len(paid), np.int64))
+        return AttributionPartial(
+            names, credit, totals, steps, counts[:, 0], tuple(name for _, name in found)
+        )
 
     def _goals(self, partition: Partition) -> NDArray[np.bool_]:
         """Which events are a goal."""
@@ -359,7 +382,11 @@ class AttributionAnalysis:
         names = [*(partial.names[code] for code in used[used < len(partial.names)]),
                  *([NONE] if len(partial.names) in used else [])]  # fmt: skip
         conversions = weights @ partial.totals[:, 0]
-        has_value = bool(partial.totals[:, 3].any())
+        paid_in = different_currencies(partial.currencies)
+        several = len(paid_in) > 1
+        if several and self.value_asked:
+            raise mixed_currencies(str(self.value), str(self.currency), paid_in)
+        has_value = not several and bool(partial.totals[:, 3].any())
         total_value = float(partial.totals[:, 1].sum()) / _MONEY if has_value else float("nan")
         frames = []
         simple = [name for name in self.models if name != "markov"]
@@ -402,6 +429,7 @@ class AttributionAnalysis:
             without=int(partial.totals[:, 2].sum()),
             order=self.order,
             bootstrap=self.bootstrap,
+            currencies=paid_in,
             _frame=frame,
         )
 
@@ -502,6 +530,8 @@ class AttributionPartial:
         Last symbols (−1: none), next symbol (names: the goal, names + 1: nothing), group; sorted.
     counts : int64, n
         How often each step was taken.
+    currencies : tuple of str
+        Of the conversions' values, sorted.
     """
 
     names: tuple[str, ...]
@@ -509,6 +539,7 @@ class AttributionPartial:
     totals: NDArray[np.int64]
     steps: NDArray[np.int32]
     counts: NDArray[np.int64]
+    currencies: tuple[str, ...]
 
     def __add__(self, other: AttributionPartial) -> AttributionPartial:
         from cjm_analytics.kernels.rows import merged
@@ -523,7 +554,8 @@ class AttributionPartial:
             code = np.concatenate([place, [len(names), len(names) + 1, -1]]).astype(np.int32)
             steps.append(np.column_stack([code[part.steps[:, :-1]], part.steps[:, -1:]]))
         rows, counts = merged(steps[0], self.counts[:, None], steps[1], other.counts[:, None])
-        return AttributionPartial(names, credit, self.totals + other.totals, rows, counts[:, 0].copy())
+        found = tuple(sorted({*self.currencies, *other.currencies}))
+        return AttributionPartial(names, credit, self.totals + other.totals, rows, counts[:, 0].copy(), found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -539,6 +571,8 @@ class Attribution:
         Of all conversions; NaN where they have none.
     without : int
         Ways that led to no goal.
+    currencies : tuple of str
+        What values are in; of several, values are missing.
     """
 
     by: str
@@ -548,6 +582,7 @@ class Attribution:
     without: int
     order: int
     bootstrap: int
+    currencies: tuple[str, ...]
     _frame: pd.DataFrame = field(repr=False)
 
     def to_frame(self) -> pd.DataFrame:
@@ -591,5 +626,6 @@ class Attribution:
     def _repr_html_(self) -> str:
         facts = {"conversions": f"{self.conversions:,}", "ways to no goal": f"{self.without:,}"}
         if self.value > 0:
-            facts["value"] = f"{self.value:,.2f}"
-        return card(f"Attribution by {self.by}", facts, self.wide().reset_index())
+            facts["value"] = " ".join([f"{self.value:,.2f}", *self.currencies])
+        note = f"Values in {', '.join(self.currencies)} are not added." if len(self.currencies) > 1 else ""
+        return card(f"Attribution by {self.by}", facts, self.wide().reset_index(), note=note)

@@ -19,11 +19,15 @@ from cjm_analytics.analysis.sequences import (
     amounts,
     check_by,
     check_count,
+    check_currency,
     check_goal,
     check_unit,
+    currencies,
+    different_currencies,
     dominant_phases,
     has_goal,
     in_order,
+    mixed_currencies,
     shares_compared,
     totals,
     ungrouped,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
+    from cjm_analytics.analysis.sequences import Groups
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
 
@@ -58,6 +63,7 @@ def paths(
     by: str | None = None,
     goal: str | None = None,
     value: str | None = None,
+    currency: str | None = "currency",
     instrument: str | None = None,
     engine: Engine | None = None,
 ) -> Paths:
@@ -90,6 +96,10 @@ def paths(
         time in that journey) between the session's first and last event.
     value : str, optional
         A column of numbers: what the events of a unit are worth together; missing: 0.
+    currency : str, optional
+        The column that says what the amounts are in, if the events have it. Amounts of one group in several
+        currencies are an error, never added; an amount without a currency is taken to be in that of the
+        others. None: all amounts are in one unit, whatever the events say.
     instrument : str, optional
         `nps`, `csat`, …: the answers that units of this path gave, for units of journeys or customers.
     engine : Engine, optional
@@ -110,7 +120,8 @@ def paths(
     UnknownNameError
         No such `of`, `unit`, `by`, `goal`, `value` or `instrument`.
     InputError
-        `top` or `max_length` is below 1; `value` is no column of numbers; answers of sessions.
+        `top` or `max_length` is below 1; `value` is no column of numbers, or in several currencies; answers
+        of sessions.
 
     Notes
     -----
@@ -139,6 +150,7 @@ def paths(
         by=by,
         goal=goal,
         value=value,
+        currency=currency,
         instrument=instrument,
     )
     return run(analysis, journeys, engine)
@@ -158,6 +170,7 @@ class PathsAnalysis:
     goal: str | None
     has_goal: bool
     value: str | None = None
+    currency: str | None = None
     instrument: str | None = None
     hash_bits: int = _EVERY_BIT
 
@@ -174,6 +187,7 @@ class PathsAnalysis:
         by: str | None = None,
         goal: str | None = None,
         value: str | None = None,
+        currency: str | None = "currency",
         instrument: str | None = None,
     ) -> PathsAnalysis:
         """Check what was asked."""
@@ -190,7 +204,18 @@ class PathsAnalysis:
         if instrument is not None and unit == "session":
             raise InputError("Answers belong to journeys and customers: a session has none.")
         return cls(
-            journeys.codebook, symbols, top, collapse, max_length, unit, by, goal, known, value, instrument
+            codebook=journeys.codebook,
+            symbols=symbols,
+            top=top,
+            collapse=collapse,
+            max_length=max_length,
+            unit=unit,
+            by=by,
+            goal=goal,
+            has_goal=known,
+            value=value,
+            currency=check_currency(journeys, currency) if value is not None else None,
+            instrument=instrument,
         )
 
     def map(self, partition: Partition) -> PathsPartial:
@@ -236,6 +261,7 @@ class PathsAnalysis:
             durations=kernels.sorted_by_path(number, counts, last - first),
             phases=self.symbols.count_phases(partition),
             sums=self._sums(partition, asked, number, len(example)),
+            currencies=self._currencies(partition, asked, groups),
         )
 
     def _sums(
@@ -256,8 +282,22 @@ class PathsAnalysis:
             columns += [totals(path, scores, n_paths), np.bincount(path, minlength=n_paths).astype(np.int64)]
         return np.stack(columns, axis=1) if columns else np.zeros((n_paths, 0), np.int64)
 
+    def _currencies(self, partition: Partition, asked: Asked, groups: Groups) -> tuple[tuple[str, str], ...]:
+        """Each group and the currencies of its amounts."""
+        if self.value is None or self.currency is None:
+            return ()
+        rows = asked.units.arrange(np.arange(partition.n_events))
+        owner = np.repeat(groups.codes, np.diff(asked.offsets))
+        counted = amounts(partition, self.value)[rows] != 0
+        found = currencies(partition, self.currency, rows[counted], owner[counted])
+        return tuple(sorted((groups.names[group], name) for group, name in found))
+
     def finalize(self, partial: PathsPartial) -> Paths:
         """The most frequent paths of each group."""
+        for group in partial.groups:
+            found = different_currencies(name for one, name in partial.currencies if one == group)
+            if len(found) > 1:
+                raise mixed_currencies(str(self.value), str(self.currency), found)
         names = (*self.symbols.names, MORE)
         ranks = _text_ranks(names)
         groups = in_order(partial.groups, self.by, self.codebook)
@@ -342,6 +382,8 @@ class PathsPartial:
         Events by symbol and phase.
     sums : int64, n_paths × measures
         Values and scores in 1/10,000, and numbers of answers; as many as were asked for.
+    currencies : tuple of (str, str)
+        Groups and the currencies of their values, sorted.
     """
 
     groups: tuple[str, ...]
@@ -354,6 +396,7 @@ class PathsPartial:
     durations: NDArray[np.int64]
     phases: NDArray[np.int64]
     sums: NDArray[np.int64]
+    currencies: tuple[tuple[str, str], ...]
 
     def __add__(self, other: PathsPartial) -> PathsPartial:
         from cjm_analytics.kernels import paths as kernels
@@ -395,6 +438,7 @@ class PathsPartial:
             )
             if self.sums.shape[1]
             else np.zeros((len(hashes), 0), np.int64),
+            currencies=tuple(sorted({*self.currencies, *other.currencies})),
         )
 
     @property

@@ -17,7 +17,7 @@ from cjm_analytics.journeys import NEVER, NONE, UNASSIGNED
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -34,11 +34,15 @@ __all__ = [
     "Symbols",
     "aligned",
     "amounts",
+    "check_currency",
     "check_goal",
+    "currencies",
+    "different_currencies",
     "dominant_phases",
     "goal_markers",
     "has_goal",
     "in_order",
+    "mixed_currencies",
     "totals",
     "union",
 ]
@@ -51,6 +55,9 @@ OTHER = "other"
 
 MORE = "…"
 """The end of a path that was cut."""
+
+CURRENCY = "currency"
+"""The column of the events that says what amounts are in."""
 
 UNITS = ("journey", "customer", "session")
 CODED = ("touchpoint", "stage", "phase", "channel")
@@ -311,6 +318,50 @@ def amounts(partition: Partition, column: str) -> NDArray[np.int64]:
         raise InputError(f"value={column!r} is no column of numbers ({fault}).") from fault
     whole: NDArray[np.int64] = np.rint(np.nan_to_num(numbers) * 10_000).astype(np.int64)
     return whole
+
+
+def check_currency(journeys: Journeys, currency: str | None) -> str | None:
+    """The column that says what amounts are in; None where there is none, or it is not to be looked at."""
+    if currency == CURRENCY and currency not in journeys.partitions[0].rows.names:
+        return None
+    check_by(journeys, currency)
+    return currency
+
+
+def currencies(
+    partition: Partition, column: str, rows: NDArray[np.int64], groups: NDArray[Any]
+) -> list[tuple[int, str]]:
+    """The currencies at some rows, each with the groups (one per row) in which it occurs; sorted."""
+    labels = partition.labels(column)
+    codes = labels.codes[rows]
+    known = codes >= 0
+    width = max(len(labels.names), 1)
+    pairs = np.unique(groups[known].astype(np.int64) * width + codes[known])
+    return sorted((pair // width, labels.names[pair % width]) for pair in pairs.tolist())
+
+
+def different_currencies(names: Iterable[str]) -> tuple[str, ...]:
+    """Each currency once, as it is first written: `eur` is `EUR`.
+
+    Examples
+    --------
+    >>> different_currencies(["EUR", "USD", "eur "])
+    ('EUR', 'USD')
+    """
+    written: dict[str, str] = {}
+    for name in names:
+        written.setdefault(name.strip().upper(), name)
+    return tuple(written.values())
+
+
+def mixed_currencies(value: str, column: str, found: Sequence[str]) -> InputError:
+    """What is said of amounts that cannot be added."""
+    return InputError(
+        f"value={value!r}: there are amounts in {len(found)} currencies ({', '.join(found)}), which cannot "
+        f"be added. Take the journeys of one, journeys.select(where={{{column!r}: {found[0]!r}}}) (a journey "
+        "with amounts in several stays), or convert the amounts before they are loaded; if all are in one "
+        "unit already, say currency=None."
+    )
 
 
 def totals(number: NDArray[Any], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
