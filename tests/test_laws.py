@@ -103,6 +103,7 @@ PLANS = {
     "time_to by group, with ends": lambda journeys: TimeToAnalysis.plan(
         journeys, ["C", "D"], start="A", ends="E", by=["channel", "stage"]
     ),
+    "transitions, the rare ones gathered": lambda journeys: TransitionsAnalysis.plan(journeys, min_share=0.3),
     "transitions": TransitionsAnalysis.plan,
     "transitions by group": lambda journeys: TransitionsAnalysis.plan(
         journeys, of="stage", by="channel", unit="customer"

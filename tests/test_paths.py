@@ -582,3 +582,18 @@ def test_amounts_in_several_currencies_are_added_in_no_group(n_partitions):
     assert paths(journeys.select(where={"currency": "EUR"}), value="value").to_frame()["value"].sum() == 30
     with pytest.raises(UnknownNameError, match="Did you mean 'currency'"):
         paths(journeys, value="value", currency="curency")
+
+
+def test_the_picture_gathers_rare_paths_in_one_row_and_the_frame_stays():
+    rows = [(f"c{n}", t, name) for n, way in enumerate(["ab"] * 6 + ["a"] * 2 + ["b", "c"]) for t, name in
+            enumerate(way)]  # fmt: skip
+    result = paths(journeys_of(rows, goal="b"), top=3)
+    before = result.to_frame()
+    texts = [note.text for note in result.plot(min_share=0.2).layout.annotations]
+    assert any("2 of 4 different paths; they cover 80" in text for text in texts)
+    assert "other: 2 paths" in texts
+    assert not any("other" in note.text for note in result.plot().layout.annotations)
+    pd.testing.assert_frame_equal(result.to_frame(), before)
+    assert result.plot("tree", min_share=0.5) is not None
+    with pytest.raises(InputError, match="min_share=-1 must be a share"):
+        result.plot(min_share=-1)

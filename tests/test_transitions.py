@@ -405,3 +405,92 @@ def test_a_chart_of_nothing_is_a_chart(kind):
 def test_an_unknown_kind_of_chart_is_told_with_the_known_ones():
     with pytest.raises(UnknownNameError, match="Did you mean 'heatmap'"):
         transitions(journeys_of(LOG)).plot("heat map")
+
+
+# Gathering what is rare
+
+
+def slow_gathered(frame, by, share):
+    """(group, source, target) -> count with rare transitions led through "other", from the whole frame."""
+    rows = [(row[by] if by else "", row) for row in frame.to_dict("records")]
+    frequent = {(row["source"], row["target"]) for _, row in rows if row["journeys"] / row["units"] >= share}
+    shown = {START, END}.union(*frequent) if frequent else {START, END}
+    found = Counter()
+    for group, row in rows:
+        source, target, times = row["source"], row["target"], row["count"]
+        if (source, target) in frequent:
+            found[group, source, target] += times
+        elif source in shown and target in shown:
+            found[group, source, "other"] += times
+            found[group, "other", target] += times
+        else:
+            here, there = (name if name in shown else "other" for name in (source, target))
+            found[group, here, there] += times
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rare_transitions_lead_through_other_and_as_many_leave_each_node_as_arrive(seed):
+    rng = np.random.default_rng(seed)
+    by = [None, "device"][seed % 2]
+    options = {"of": ["touchpoint", "stage"][seed % 3 > 1], "by": by, "collapse": bool(rng.integers(2))}
+    share = float(rng.choice([0.1, 0.3, 0.5, 1]))
+    journeys = built(random_log(rng))
+    whole = transitions(journeys, **options).to_frame()
+    result = transitions(journeys, **options, min_share=share)
+    frame = result.to_frame()
+    groups = frame[by] if by else pd.Series("", frame.index)
+    keys = zip(groups, frame["source"], frame["target"], strict=True)
+    assert dict(zip(keys, frame["count"], strict=True)) == slow_gathered(whole, by, share)
+    for group in set(groups):
+        mine = frame[groups == group]
+        left, entered = (mine.groupby(end)["count"].sum() for end in ("source", "target"))
+        assert left[START] == entered[END] == mine["units"].iloc[0]
+        assert left.drop(START).to_dict() == entered.drop(END).to_dict()
+    exact = frame[(frame["source"] != "other") & (frame["target"] != "other")].astype({"journeys": int})
+    same = exact.merge(whole)
+    assert len(same) == len(exact)
+    through = frame.drop(exact.index)
+    assert through["journeys"].isna().all()
+    assert through["median_time"].isna().all()
+    assert result.total == whole["count"].sum()
+
+
+def test_nothing_is_gathered_unless_it_is_asked_for_or_rare():
+    journeys = journeys_of(LOG)
+    whole = transitions(journeys).to_frame()
+    pd.testing.assert_frame_equal(transitions(journeys, min_share=1 / 3).to_frame(), whole)
+    frame = transitions(journeys, min_share=0.5).to_frame()
+    assert frame[["source", "target", "count"]].to_numpy().tolist() == [
+        [START, "ad", 3],
+        ["ad", "buy", 2],
+        ["ad", "other", 2],
+        ["buy", END, 2],
+        ["other", END, 1],
+        ["other", "ad", 1],
+    ]
+
+
+def test_a_name_that_is_itself_other_is_gathered_with_the_rest():
+    rows = [("a", 0, "ad"), ("a", 1, "other"), ("b", 0, "ad"), ("b", 1, "other"), ("b", 2, "rare")]
+    frame = transitions(journeys_of(rows), min_share=0.9).to_frame()
+    assert frame[["source", "target", "count"]].to_numpy().tolist() == [
+        [START, "ad", 2],
+        ["ad", "other", 2],
+        ["other", END, 2],
+        ["other", "other", 1],
+    ]
+
+
+def test_what_was_gathered_is_said_by_every_door():
+    log = pd.DataFrame(LOG, columns=["customer", "time", "touchpoint"])
+    both = [log.assign(device="desk"), log.assign(device="phone", customer=log["customer"] + "2")]
+    result, group = transitions(journeys_of(pd.concat(both)), by="device", min_share=0.5), "desk"
+    assert not {"other"} & {*result.compare()["source"], *result.compare()["target"]}
+    assert result.matrix("journeys", group=group).loc["other"].isna().any()
+    assert result.matrix(group=group).loc["other"].sum() == result.matrix(group=group)["other"].sum()
+    assert "journeys" not in next(iter(result.to_networkx(group=group)["other"].values()))
+    assert "other" in result.plot(group=group).layout.yaxis.ticktext
+    assert result.plot("graph", group=group) is not None
+    with pytest.raises(InputError, match="min_share=2 must be a share"):
+        transitions(journeys_of(LOG), min_share=2)

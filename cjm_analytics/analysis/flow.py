@@ -16,6 +16,7 @@ from cjm_analytics.analysis.sequences import (
     Asked,
     Symbols,
     check_count,
+    check_share,
     check_unit,
     dominant_phases,
     frozen,
@@ -234,9 +235,8 @@ class FlowAnalysis:
         symbols = Symbols.read(codebook, of)
         check_count("positions", positions, least=2, none=None)
         check_count("top", top)
-        for name, share in (("min_share", min_share), ("max_share", max_share)):
-            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-                raise InputError(f"{name}={share!r} must be a share between 0 and 1.")
+        check_share("min_share", min_share)
+        check_share("max_share", max_share)
         if around is not None and (start is not None or end is not None):
             raise InputError("around= looks both ways: leave start= and end= out.")
         if every and around is None and start is None and end is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import combinations
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from cjm_analytics import statistics
 from cjm_analytics._html import card
 from cjm_analytics.analysis.sequences import (
     MORE,
+    OTHER,
     Asked,
     Symbols,
     aligned,
@@ -21,6 +23,7 @@ from cjm_analytics.analysis.sequences import (
     check_count,
     check_currency,
     check_goal,
+    check_share,
     check_unit,
     currencies,
     different_currencies,
@@ -757,7 +760,7 @@ class Paths:
         found = self._total.find(row, group)
         return (int(self._total.counts[found]) if found >= 0 else 0), self._total.units_of(group)
 
-    def plot(self, kind: str = "rows") -> go.Figure:
+    def plot(self, kind: str = "rows", *, min_share: float = 0.0) -> go.Figure:
         """The paths as a picture.
 
         Parameters
@@ -766,16 +769,24 @@ class Paths:
             Rows of blocks in the colours of their phases, with share and conversion beside; or the tree of
             what journeys begin with, from left to right (of the first group, where there are groups). A
             click on a branch of the tree goes into it.
+        min_share : float
+            Paths that less than this share of the units (of their group) take are gathered in one row
+            "other", together with those that are not shown at all. In a tree: branches of less than this
+            share are not drawn, default 1 in 200. The frame stays as it is.
 
         Raises
         ------
         UnknownNameError
             No such kind.
+        InputError
+            `min_share` is no share.
         """
         from cjm_analytics.charts.paths import path_rows, prefix_tree
+        from cjm_analytics.charts.theme import percent
 
+        check_share("min_share", min_share)
         if kind == "tree":
-            least = max(self.units // 200, 1)
+            least = max(ceil(min_share * self.units - 1e-9) if min_share else self.units // 200, 1)
             tree = self.tree(max_depth=8, min_journeys=least)
             if self.by and len(tree):
                 tree = tree[tree[self.by] == tree[self.by].iloc[0]]
@@ -791,16 +802,25 @@ class Paths:
         if kind != "rows":
             raise UnknownNameError("kind of picture", kind, ["rows", "tree"])
 
+        kept = (self._frame["share"] >= min_share - 1e-9).to_numpy()
+        shown = self._frame[kept].copy()
+        shown["names"] = pd.Series(list(self.sequences), self._frame.index, dtype=object)[kept]
+        said = None
+        if min_share:
+            covered = float(shown["journeys"].sum() / max(self.units, 1))
+            said = f"{len(shown):,} of {self.n_paths:,} different paths; they cover {percent(covered)} of "
+            said += f"{self.units:,} {self.unit}s, “other” the rest"
+            shown = self._with_other(shown)
         blocks = pd.DataFrame(
             [
-                (row, position, name, self._phases[name])
-                for row, sequence in enumerate(self.sequences)
-                for position, name in enumerate(sequence)
+                (row, position, name, self._phases.get(name, ""))
+                for row, names in enumerate(shown["names"])
+                for position, name in enumerate(names)
             ],
             columns=["row", "position", "name", "phase"],
         )
         return path_rows(
-            self._frame,
+            shown,
             blocks,
             phases=self._road,
             group=self.by,
@@ -809,7 +829,43 @@ class Paths:
             coverage=self.coverage,
             n_paths=self.n_paths,
             total=self.units,
+            said=said,
         )
+
+    def _with_other(self, shown: pd.DataFrame) -> pd.DataFrame:
+        """The rows, and per group one for the units that take any other path."""
+        total = self._total
+        rows: list[dict[str, Any]] = []
+        for group in self._order:
+            mine = shown[shown[self.by] == total.groups[group]] if self.by else shown
+            paths = slice(total.starts[group], total.starts[group + 1])
+            units, converted = total.units_of(group), int(total.converted[paths].sum())
+            journeys = units - int(mine["journeys"].sum())
+            rows += [{str(name): cell for name, cell in row.items()} for row in mine.to_dict("records")]
+            if not journeys:
+                continue
+            n_paths = len(total.counts[paths]) - len(mine)
+            rest: dict[str, Any] = {
+                "names": (f"{OTHER}: {n_paths:,} paths",),
+                "journeys": journeys,
+                "share": journeys / units,
+                "units": units,
+                "median_duration": pd.NaT,
+                "conversion": np.nan,
+            }
+            if self._has_goal:
+                converted -= int(mine["converted"].sum())
+                low, high = statistics.wilson(np.array([converted]), np.array([journeys]))
+                rest |= {
+                    "converted": converted,
+                    "conversion": converted / journeys,
+                    "low": float(low[0]),
+                    "high": float(high[0]),
+                }
+            if self.by:
+                rest[self.by] = total.groups[group]
+            rows.append(rest)
+        return pd.DataFrame(rows, columns=[*shown])
 
     def _repr_html_(self) -> str:
         facts = {

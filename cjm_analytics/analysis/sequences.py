@@ -36,6 +36,7 @@ __all__ = [
     "amounts",
     "check_currency",
     "check_goal",
+    "check_share",
     "currencies",
     "different_currencies",
     "dominant_phases",
@@ -283,6 +284,12 @@ def check_count(name: str, value: int | None, *, least: int = 1, none: str | Non
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         other = f", or None {none}" if none else ""
         raise InputError(f"{name}={value!r} must be a whole number of at least {least}{other}.")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse what is no share."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"{name}={value!r} must be a share between 0 and 1.")
 
 
 def has_goal(journeys: Journeys, goal: str | None) -> bool:

@@ -11,12 +11,15 @@ import pandas as pd
 
 from cjm_analytics._html import card
 from cjm_analytics.analysis.sequences import (
+    ALL,
     END,
+    OTHER,
     START,
     Asked,
     Symbols,
     aligned,
     check_by,
+    check_share,
     check_unit,
     dominant_phases,
     in_order,
@@ -61,6 +64,7 @@ def transitions(
     by: str | None = None,
     collapse: bool = False,
     times: bool = True,
+    min_share: float = 0.0,
     engine: Engine | None = None,
 ) -> Transitions:
     """What directly follows what: how often, in how many journeys, and after how long.
@@ -84,6 +88,11 @@ def transitions(
         Leave out transitions from a symbol to itself. The time of A A B is then that from the second A to B.
     times : bool
         Whether to find median times; without them it is several times as quick, and `median_time` missing.
+    min_share : float
+        Transitions that less than this share of the units have (of every group) are gathered: they lead from
+        their source to "other", and from there to their target. A name with such transitions only is gathered
+        in "other" itself. As many leave each node as arrive, and all that leaves a name that is shown still
+        does; at "other" `journeys` and `median_time` are missing.
     engine : Engine, optional
         Where to run; default: this machine.
 
@@ -99,6 +108,8 @@ def transitions(
     ------
     UnknownNameError
         No such `of`, `unit` or `by`.
+    InputError
+        `min_share` is no share.
 
     Notes
     -----
@@ -119,7 +130,9 @@ def transitions(
     2       ad    buy      1         1    0.5      1 days
     3      buy  (end)      1         1    1.0         NaT
     """
-    analysis = TransitionsAnalysis.plan(journeys, of=of, unit=unit, by=by, collapse=collapse, times=times)
+    analysis = TransitionsAnalysis.plan(
+        journeys, of=of, unit=unit, by=by, collapse=collapse, times=times, min_share=min_share
+    )
     return run(analysis, journeys, engine)
 
 
@@ -133,6 +146,7 @@ class TransitionsAnalysis:
     by: str | None
     collapse: bool
     times: bool
+    min_share: float = 0.0
     dense: int = _DENSE
     exact_times: int = _EXACT_TIMES
 
@@ -146,12 +160,14 @@ class TransitionsAnalysis:
         by: str | None = None,
         collapse: bool = False,
         times: bool = True,
+        min_share: float = 0.0,
     ) -> TransitionsAnalysis:
         """Check what was asked."""
         symbols = Symbols.read(journeys.codebook, of)
         check_unit(unit)
         check_by(journeys, by)
-        return cls(journeys.codebook, symbols, unit, by, collapse, times)
+        check_share("min_share", min_share)
+        return cls(journeys.codebook, symbols, unit, by, collapse, times, min_share)
 
     def map(self, partition: Partition) -> TransitionsPartial:
         """The transitions of the partition that occur."""
@@ -174,30 +190,27 @@ class TransitionsAnalysis:
 
     def finalize(self, partial: TransitionsPartial) -> Transitions:
         """Shares and medians."""
-        names = (*self.symbols.names, START, END)
-        phases = [*dominant_phases(self.symbols, partial.phases, self.codebook), "", ""]
+        names = (*self.symbols.names, START, END, OTHER)
+        phases = [*dominant_phases(self.symbols, partial.phases, self.codebook), "", "", ""]
         order = in_order(partial.groups, self.by, self.codebook)
         groups = tuple(partial.groups[one] for one in order)
-        number, pair = np.divmod(partial.keys, self._width**2)
-        source, target = np.divmod(pair, self._width)
-        node = number * self._width + source
-        into = number * self._width + target
+        links = self._gathered(partial)
+        number, source, target = (links[name].to_numpy() for name in ("group", "source", "target"))
         leaving, entering = (
-            np.bincount(one, partial.counts, len(partial.groups) * self._width).astype(np.int64)
-            for one in (node, into)
+            links.groupby(["group", end])["count"].transform("sum") for end in ("source", "target")
         )
         label = np.array(names, dtype=object)
         frame = pd.DataFrame(
             {
                 "source": label[source],
                 "target": label[target],
-                "count": partial.counts,
-                "journeys": partial.journeys,
-                "share": partial.counts / leaving[node],
-                "median_time": _timedelta(partial.times.quantiles(0.5, n_groups=len(partial.keys))),
-                "leaving": leaving[node],
+                "count": links["count"],
+                "journeys": links["journeys"],
+                "share": links["count"] / leaving,
+                "median_time": _timedelta(links["median_time"].to_numpy()),
+                "leaving": leaving,
                 "units": partial.units[number],
-                "share_in": partial.counts / entering[into],
+                "share_in": links["count"] / entering,
             }
         )
         frame.insert(0, "group", np.argsort(order)[number] if order else number)
@@ -218,9 +231,45 @@ class TransitionsAnalysis:
             by=self.by,
             _frame=frame,
             _units=dict(zip(groups, partial.units[order].tolist(), strict=True)),
+            _totals=dict(zip(groups, partial.totals()[order].tolist(), strict=True)),
             _phases=dict(zip(names, phases, strict=True)),
             _road=self.codebook.phases,
         )
+
+    def _gathered(self, partial: TransitionsPartial) -> pd.DataFrame:
+        """Group, source and target of each transition; rare ones lead through the node after the last."""
+        number, pair = np.divmod(partial.keys, partial.width**2)
+        source, target = np.divmod(pair, partial.width)
+        links = pd.DataFrame(
+            {
+                "group": number,
+                "source": source,
+                "target": target,
+                "count": partial.counts,
+                "journeys": partial.journeys,
+                "median_time": partial.times.quantiles(0.5, n_groups=len(partial.keys)),
+            }
+        )
+        frequent = np.unique(pair[partial.journeys >= self.min_share * partial.units[number] - 1e-9])
+        shown = np.zeros(partial.width, np.bool_)
+        shown[np.concatenate(np.divmod(frequent, partial.width))] = True
+        shown[len(self.symbols) :] = True
+        if self.min_share > 0 and OTHER in self.symbols.names:
+            shown[self.symbols.names.index(OTHER)] = False
+        kept = np.isin(pair, frequent) & shown[source] & shown[target]
+        if kept.all():
+            return links
+        rare, rest = links[~kept], partial.width
+        of_one = shown[rare["source"]] | ~shown[rare["target"]]
+        into = rare[of_one].assign(target=rest)
+        into["source"] = into["source"].where(shown[into["source"]], rest)
+        out = rare[shown[rare["target"]]].assign(source=rest)
+        through = pd.concat([into, out]).groupby(["group", "source", "target"], as_index=False)["count"].sum()
+        through = through.assign(journeys=pd.array([pd.NA] * len(through), "Int64"), median_time=np.nan)
+        gathered: pd.DataFrame = pd.concat(
+            [links[kept].astype({"journeys": "Int64"}), through], ignore_index=True
+        )
+        return gathered
 
     @property
     def _width(self) -> int:
@@ -344,6 +393,12 @@ class TransitionsPartial:
             phases=self.phases + other.phases,
         )
 
+    def totals(self) -> NDArray[np.int64]:
+        """All transitions of each group."""
+        found = np.zeros(len(self.groups), np.int64)
+        np.add.at(found, self.keys // self.width**2, self.counts)
+        return found
+
     def _moved(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
         """The keys, group g now being group `place[g]`."""
         if not len(self.keys):
@@ -407,6 +462,7 @@ class Transitions:
     by: str | None
     _frame: pd.DataFrame = field(repr=False)
     _units: dict[str, int] = field(repr=False)
+    _totals: dict[str, int] = field(repr=False)
     _phases: dict[str, str] = field(repr=False)
     _road: tuple[str, ...] = field(repr=False)
 
@@ -420,7 +476,7 @@ class Transitions:
         Parameters
         ----------
         values : {"count", "share", "journeys"}
-            What stands in the cells; 0 where a transition does not occur.
+            What stands in the cells; 0 where a transition does not occur, missing where it is not known.
         group : str
             Which group; needed with `by=`, and only then.
 
@@ -440,17 +496,16 @@ class Transitions:
         frame = self._of_group(group)
         seen = {*frame["source"], *frame["target"]}
         names = [name for name in self._phases if name in seen - {START, END}]
-        table = frame.pivot_table(
-            index="source", columns="target", values=values, aggfunc="sum", fill_value=0
-        )
+        table = frame.set_index(["source", "target"])[values].unstack(fill_value=0)  # noqa: PD010 - keeps missing
         table = table.reindex(index=[START, *names], columns=[*names, END], fill_value=0)
-        return table.astype(float if values == "share" else np.int64)
+        return table.astype(float if values == "share" else frame[values].dtype)
 
     def compare(self) -> pd.DataFrame:
         """Which transitions do more of one group's journeys have than of another's.
 
-        Every pair of groups, for every transition. Compared are shares of journeys, not of transitions: those
-        of one journey belong together, and would pretend more evidence than there is.
+        Every pair of groups, for every transition that does not lead through "other". Compared are shares of
+        journeys, not of transitions: those of one journey belong together, and would pretend more evidence
+        than there is.
 
         Returns
         -------
@@ -469,7 +524,8 @@ class Transitions:
             raise ungrouped("transitions")
         columns = [self.by, f"other_{self.by}", "source", "target"]
         columns += ["journeys", "units", "other_journeys", "other_units"]
-        taken = self._frame.pivot_table(
+        frame = self._frame[self._frame["journeys"].notna()].astype({"journeys": np.int64})
+        taken = frame.pivot_table(
             index=["source", "target"], columns=self.by, values="journeys", aggfunc="sum", fill_value=0
         )
         rows = [
@@ -509,7 +565,9 @@ class Transitions:
         for name in dict.fromkeys([*frame["source"], *frame["target"]]):
             graph.add_node(name, phase=self._phases.get(name, ""), count=int(entered.get(name, 0)))
         for row in frame.to_dict("records"):
-            facts = {name: row[name] for name in ("count", "journeys", "share", "share_in")}
+            facts = {name: row[name] for name in ("count", "share", "share_in")}
+            if not pd.isna(row["journeys"]):
+                facts["journeys"] = row["journeys"]
             if not pd.isna(row["median_time"]):
                 facts["median_seconds"] = row["median_time"].total_seconds()
             graph.add_edge(row["source"], row["target"], **facts)
@@ -563,7 +621,14 @@ class Transitions:
         phases = pd.DataFrame({"name": list(self._phases), "phase": list(self._phases.values())})
         subject = f"{self.by} {group}" if self.by else ""
         return drawn[kind](
-            frame, phases, road=self._road, of=self.of, unit=self.unit, top=top, subject=subject
+            frame,
+            phases,
+            road=self._road,
+            of=self.of,
+            unit=self.unit,
+            top=top,
+            subject=subject,
+            total=self._totals.get(group or ALL, 0),
         )
 
     def _of_group(self, group: str | None) -> pd.DataFrame:

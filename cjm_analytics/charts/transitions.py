@@ -31,6 +31,7 @@ def heat_map(
     unit: str,
     top: int | None,
     subject: str,
+    total: int,
 ) -> go.Figure:
     """Where each node goes next: a row per source, a column per target, in the cell the share of the row.
 
@@ -46,6 +47,8 @@ def heat_map(
         What the nodes are, what the transitions were counted in, and which group this is.
     top : int or None
         So many nodes besides `(start)` and `(end)`, the others gathered as "other"; default 20.
+    total : int
+        All transitions.
     """
     import plotly.graph_objects as go
 
@@ -68,7 +71,7 @@ def heat_map(
     height = above + 40 + _CELL * len(rows)
     figure = theme.figure(
         heading(of, subject),
-        subtitle=coverage(frame, chosen, unit) + (", the rest gathered as “other”" if rest else ""),
+        subtitle=coverage(frame, chosen, unit, total) + (", the rest gathered as “other”" if rest else ""),
         height=height,
         width=max(round(_CELL * len(columns) + 1.75 * room + 72), 640),
     )
@@ -153,22 +156,21 @@ def heading(of: str, subject: str) -> str:
     return f"What follows what, by {of}" + (f": {plain(subject)}" if subject else "")
 
 
-def coverage(frame: pd.DataFrame, chosen: list[str], unit: str) -> str:
+def coverage(frame: pd.DataFrame, chosen: list[str], unit: str, total: int) -> str:
     """How many nodes are shown, and what share of the transitions lies between them."""
     shown = frame["source"].isin([*chosen, START]) & frame["target"].isin([*chosen, END])
-    n_nodes = len(set(frame["source"]) - {START})
-    total = int(frame["count"].sum())
+    n_nodes = len(set(frame["source"]) - {START, OTHER})
     units = int(frame["units"].iloc[0]) if len(frame) else 0
     said = f"{total:,} transitions in {units:,} {unit}s"
-    if len(chosen) < n_nodes:
+    if int(frame["count"][shown].sum()) < total:
         said += f" · {len(chosen)} of {n_nodes:,} names, {theme.percent(frame['count'][shown].sum() / total)}"
         said += " of the transitions"
     return said
 
 
 def most_visited(frame: pd.DataFrame, top: int) -> list[str]:
-    """The nodes that are left most often; ties by name."""
-    visits = frame[frame["source"] != START].groupby("source")["count"].sum().reset_index()
+    """The nodes that are left most often, "other" aside; ties by name."""
+    visits = frame[~frame["source"].isin([START, OTHER])].groupby("source")["count"].sum().reset_index()
     order = visits.sort_values(["count", "source"], ascending=[False, True])
     return [str(name) for name in order["source"].head(top)]
 
