@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from cjm_analytics.events.scatter import bins_of_hashes, text_buffers, text_hashes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["EVIDENCE", "KINDS", "NEVER", "Keys", "Pairs", "Seen", "Texts", "by_hour"]
@@ -111,7 +113,7 @@ class Texts:
         self._hashes = _with_room(self._hashes, self._n, n)
         self._ends = _with_room(self._ends, self._n + 1, n)
         self._bytes = _with_room(self._bytes, int(self._ends[self._n]), n_bytes)
-        self._slots = _slots_for(self._slots, self.hashes, n)
+        self._slots = _slots_for(self._slots, self._n + n, lambda: self.hashes)
 
 
 class Keys:
@@ -119,11 +121,16 @@ class Keys:
 
     def __init__(self) -> None:
         self._slots = np.zeros(16, dtype=np.uint64)
-        self._hashes = np.empty(0, dtype=np.uint64)
+        self._keys = np.empty(0, dtype=np.uint64)
         self._n = 0
 
     def __len__(self) -> int:
         return self._n
+
+    @property
+    def all(self) -> NDArray[np.uint64]:
+        """The keys in the order of their numbers."""
+        return self._keys[: self._n]
 
     def number(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The number of each key."""
@@ -131,12 +138,10 @@ class Keys:
 
         numbers = np.empty(len(keys), dtype=np.int32)
         for start in range(0, len(keys), _AT_ONCE):
-            hashes = spread(keys[start : start + _AT_ONCE])
-            self._hashes = _with_room(self._hashes, self._n, len(hashes))
-            self._slots = _slots_for(self._slots, self._hashes[: self._n], len(hashes))
-            numbers[start : start + _AT_ONCE], self._n = number_keys(
-                hashes, self._slots, self._hashes, self._n
-            )
+            part = keys[start : start + _AT_ONCE]
+            self._keys = _with_room(self._keys, self._n, len(part))
+            self._slots = _slots_for(self._slots, self._n + len(part), lambda: spread(self.all))
+            numbers[start : start + _AT_ONCE], self._n = number_keys(part, self._slots, self._keys, self._n)
         return numbers
 
 
@@ -151,27 +156,26 @@ class Pairs:
 
     def __init__(self) -> None:
         self.texts = Texts()
-        self._numbers = Keys()
-        self._keys = np.empty(0, dtype=np.uint64)
+        self._keys = Keys()
         self._rows, self._first, self._last = (np.empty(0, dtype=np.int64) for _ in range(3))
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._keys)
 
     @property
     def alias(self) -> NDArray[np.int64]:
         """Per pair the number of its first id."""
-        return (self._keys[: len(self)] >> _ID_BITS).astype(np.int64)
+        return (self._keys.all >> _ID_BITS).astype(np.int64)
 
     @property
     def user(self) -> NDArray[np.int64]:
         """Per pair the number of its second id."""
-        return ((self._keys[: len(self)] >> _KIND_BITS) & _ID).astype(np.int64)
+        return ((self._keys.all >> _KIND_BITS) & _ID).astype(np.int64)
 
     @property
     def kind(self) -> NDArray[np.int8]:
         """Per pair its place in `KINDS`."""
-        return (self._keys[: len(self)] & _KIND).astype(np.int8)
+        return (self._keys.all & _KIND).astype(np.int8)
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -193,10 +197,8 @@ class Pairs:
         keys |= self.texts.number(user).astype(np.uint64) << _KIND_BITS
         keys |= kind.astype(np.uint64)
         before = len(self)
-        numbers = self._numbers.number(keys)
+        numbers = self._keys.number(keys)
         new = len(self) - before
-        self._keys = _with_room(self._keys, before, new)
-        self._keys[numbers] = keys
         for name, value in (("_rows", 0), ("_first", NEVER), ("_last", _LONG_AGO)):
             column = _with_room(getattr(self, name), before, new)
             column[before : before + new] = value
@@ -212,7 +214,7 @@ class Pairs:
 
     def table(self, seen: Seen) -> pa.Table:
         """Pairs with their texts, schema `EVIDENCE`."""
-        keys = self._keys[seen.pair]
+        keys = self._keys.all[seen.pair]
         never = seen.first == NEVER
         return pa.table(
             [
@@ -231,12 +233,12 @@ class Pairs:
 
     def bins(self, pairs: NDArray[np.int32]) -> NDArray[np.uint16]:
         """The bin of each pair's first id."""
-        return bins_of_hashes(self.texts.hashes[(self._keys[pairs] >> _ID_BITS).astype(np.int64)])
+        return bins_of_hashes(self.texts.hashes[(self._keys.all[pairs] >> _ID_BITS).astype(np.int64)])
 
     def in_order(self, seen: Seen) -> Seen:
         """Sorted by hashes of the ids, kind and time, which depends on nothing else."""
         pairs, place = np.unique(seen.pair, return_inverse=True)
-        keys = self._keys[pairs]
+        keys = self._keys.all[pairs]
         hashes = self.texts.hashes
         by_alias = hashes[(keys >> _ID_BITS).astype(np.int64)]
         order = np.argsort(by_alias)
@@ -276,11 +278,13 @@ def _with_room(array: NDArray[_Kind], n: int, more: int) -> NDArray[_Kind]:
     return longer
 
 
-def _slots_for(slots: NDArray[np.uint64], hashes: NDArray[np.uint64], more: int) -> NDArray[np.uint64]:
-    """The slots, or more of them: at most three of four are taken."""
+def _slots_for(
+    slots: NDArray[np.uint64], n: int, hashes: Callable[[], NDArray[np.uint64]]
+) -> NDArray[np.uint64]:
+    """The slots, or more of them, filled anew, so that at most three of four are taken by `n`."""
     from cjm_analytics.kernels.numbering import filled_slots
 
     size = len(slots)
-    while size * 3 < (len(hashes) + more) * 4:
+    while size * 3 < n * 4:
         size *= 2
-    return slots if size == len(slots) else filled_slots(hashes, size)
+    return slots if size == len(slots) else filled_slots(hashes(), size)

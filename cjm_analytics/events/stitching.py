@@ -191,7 +191,7 @@ class _Graph:
         pairs: Pairs,
         rules: Rules,
         nodes: tuple[NDArray[np.int64], NDArray[np.int8]],
-        ends: NDArray[np.int64],
+        ends: tuple[NDArray[np.int64], NDArray[np.int64]],
     ) -> None:
         self.rules = rules
         self.pairs = pairs
@@ -214,16 +214,17 @@ class _Graph:
         types = _types(pairs.texts.all, rules)
         names_system = types < rules.types.index(EMAIL)
         kind = pairs.kind
-        ends = np.stack([pairs.alias, pairs.user])
-        is_user = np.stack([kind == _MERGE, kind != _ALIAS]) & ~names_system[ends]
-        ends = ends * 2 + is_user
+        ends = [
+            text * 2 + (is_user & ~names_system[text])
+            for text, is_user in ((pairs.alias, kind == _MERGE), (pairs.user, kind != _ALIAS))
+        ]
         seen = np.zeros(2 * len(types), dtype=bool)
         for end in ends:
             seen[end] = True
         place = np.cumsum(seen) - 1
         text, is_user = np.divmod(np.flatnonzero(seen), 2)
         nodes = text, np.where(is_user, np.int8(0), types[text])
-        return cls(pairs, rules, nodes, place[ends])
+        return cls(pairs, rules, nodes, (place[ends[0]], place[ends[1]]))
 
     def __len__(self) -> int:
         return len(self.text)

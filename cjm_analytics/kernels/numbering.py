@@ -61,6 +61,7 @@ def number_texts(
             slot = hashes[text] & last
             while slots[slot] != 0 and (slots[slot] ^ hashes[text]) & _UPPER != 0:
                 slot = (slot + _ONE) & last
+            looked[text] = slots[slot]
             if slots[slot] == 0:
                 letters = data[offsets[text] : offsets[text + 1]]
                 found = _keep(hashes[text], letters, slots, slot, known, found)
@@ -68,7 +69,7 @@ def number_texts(
         numbers[text] = np.int64(entry & _LOWER) - 1
     for text in range(n):
         letters = data[offsets[text] : offsets[text + 1]]
-        if _is_known(letters, known, numbers[text]):
+        if looked[text] == 0 or _is_known(letters, known, numbers[text]):  # zero: it has just been kept
             continue
         slot = hashes[text] & last
         while slots[slot] != 0 and not (
@@ -119,7 +120,7 @@ def _is_known(
 
 @njit(nogil=True, cache=True)
 def spread(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of each key; no two keys have the same."""
+    """A hash of each key."""
     hashes = np.empty(len(keys), dtype=np.uint64)
     for at in range(len(keys)):
         state = keys[at] * np.uint64(0x9E3779B97F4A7C15)
@@ -130,24 +131,24 @@ def spread(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @njit(nogil=True, cache=True)
 def number_keys(
-    hashes: NDArray[np.uint64], slots: NDArray[np.uint64], known: NDArray[np.uint64], found: int
+    keys: NDArray[np.uint64], slots: NDArray[np.uint64], known: NDArray[np.uint64], found: int
 ) -> tuple[NDArray[np.int32], int]:
     """The number of each key, in the order of appearance, and how many there are now.
 
-    Keys are given by their `spread`; `known` are those of the `found` keys numbered before, with room for
-    more.
+    Slots are by the keys' `spread`; `known` are the `found` keys numbered before, with room for more.
     """
-    numbers = np.empty(len(hashes), dtype=np.int32)
+    hashes = spread(keys)
+    numbers = np.empty(len(keys), dtype=np.int32)
     last = np.uint64(len(slots) - 1)
-    for key in range(len(hashes)):
+    for key in range(len(keys)):
         slot = hashes[key] & last
         while slots[slot] != 0 and not (
             (slots[slot] ^ hashes[key]) & _UPPER == 0
-            and known[np.int64(slots[slot] & _LOWER) - 1] == hashes[key]
+            and known[np.int64(slots[slot] & _LOWER) - 1] == keys[key]
         ):
             slot = (slot + _ONE) & last
         if slots[slot] == 0:
-            known[found] = hashes[key]
+            known[found] = keys[key]
             found += 1
             slots[slot] = (hashes[key] & _UPPER) | np.uint64(found)
         numbers[key] = np.int64(slots[slot] & _LOWER) - 1
