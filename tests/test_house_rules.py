@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import cjm_analytics as cjm
+from test_loader_matrix import EVERY
 
 FUNCTIONS = [name for name in cjm.__all__ if inspect.isfunction(getattr(cjm, name))]
 CLASSES = [name for name in cjm.__all__ if inspect.isclass(getattr(cjm, name))]
@@ -50,6 +51,12 @@ def test_a_loader_says_what_it_reads_and_shows_it(name):
     text = inspect.getdoc(getattr(cjm.loaders, name)) or ""
     assert ">>>" in text, f"cjm.loaders.{name} has no doctest"
     assert "Parameters" in text
+
+
+def test_every_loader_is_under_the_matrix():
+    loads = [case.values[0].load for case in EVERY]
+    tried = {getattr(one, "func", one).__name__ for one in loads}
+    assert tried == set(LOADERS) - {"describe"}
 
 
 @pytest.mark.parametrize("name", CLASSES)

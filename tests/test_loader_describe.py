@@ -7,7 +7,7 @@ import pytest
 
 import cjm_analytics as cjm
 from cjm_analytics.errors import InputError
-from test_loader_matrix import EVERY, write
+from test_loader_matrix import VENDORS, write
 
 ALIKE = {"segment": {"rudderstack"}, "rudderstack": {"segment"}}
 """Layouts in which another vendor's rows look just the same."""
@@ -22,7 +22,7 @@ def events(code, **names):
     return cjm.ingest(run(code, **names), progress=False, now="2026-01-01").to_frame()
 
 
-@pytest.mark.parametrize("case", EVERY)
+@pytest.mark.parametrize("case", VENDORS)
 def test_a_vendors_export_is_known_by_its_loader(case, tmp_path):
     path = write(tmp_path, case)
     known = getattr(case.load, "keywords", {})

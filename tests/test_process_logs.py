@@ -94,6 +94,9 @@ def test_xes_says_what_is_wrong(log, tmp_path):
     with pytest.raises(InputError, match="damaged, cut off or no XES"):
         read(loaders.xes(tmp_path / "cut.xes"))
     (tmp_path / "other.xes").write_text("<html/>")
+    (tmp_path / "blank.xes").write_text("\ufeff\n")
+    with pytest.raises(InputError, match=r"blank\.xes' is empty"):
+        loaders.xes(tmp_path / "blank.xes")
     with pytest.raises(InputError, match="its root is <html>"):
         loaders.xes(tmp_path / "other.xes")
     (tmp_path / "none.xes").write_text("<log/>")

@@ -53,6 +53,10 @@ class Case:
         The long story in this vendor's layout, below the folder of synthetic samples.
     story_options : mapping
         What the loader must be told to read it.
+    written : callable, optional
+        Rows → the bytes of the file, where they do not stand in lines.
+    can_be_packed : bool
+        Whether the file may be packed.
     """
 
     name: str
@@ -68,6 +72,8 @@ class Case:
     unknown: str | None = "a_new_column"
     story: str | None = None
     story_options: dict[str, Any] = field(default_factory=dict)
+    written: Callable[[list[Any]], bytes] | None = None
+    can_be_packed: bool = True
 
 
 def steps(*, events=("page_view", "login", "purchase"), anonymous="d1", **columns):
@@ -182,6 +188,31 @@ def _matomo(*actions):
         "firstActionTimestamp": EPOCHS[SEEN], "referrerType": "campaign", "campaignSource": "newsletter",
         "campaignMedium": "email", "campaignName": "spring", "deviceType": "Desktop",
         "actionDetails": [listed[place] for place in actions],
+    }  # fmt: skip
+
+
+_VISITS = [
+    {
+        "idvisit": 7, "idvisitor": "a1b2c3d4e5f60718", "visit_first_action_time": SEEN.replace("T", " "),
+        "user_id": "u1", "campaign_source": "newsletter", "campaign_medium": "email",
+        "campaign_name": "spring",
+    }
+]  # fmt: skip
+"""Matomo's table `log_visit`."""
+
+
+def _matomo_link(time, number, **fields):
+    return {
+        "idlink_va": number, "idsite": 1, "idvisit": 7, "idvisitor": "a1b2c3d4e5f60718",
+        "server_time": time.replace("T", " "), "idaction_url": "", "idaction_url_ref": 1,
+        "idaction_event_action": "", **fields,
+    }  # fmt: skip
+
+
+def _matomo_conversion(time, goal, **fields):
+    return {
+        "idvisit": 7, "idsite": 1, "idvisitor": "a1b2c3d4e5f60718", "server_time": time.replace("T", " "),
+        "idgoal": goal, "buster": 0, "idorder": "", "revenue": "", "url": "", **fields,
     }  # fmt: skip
 
 
@@ -421,6 +452,71 @@ CASES = [
         broken=[{"type": "action", "timestamp": "not a time"}],
         repeated=2,
         unknown=None,
+    ),
+    Case(
+        "matomo, actions in the database",
+        loaders.matomo,
+        "log_link_visit_action.csv",
+        twice(
+            [
+                _matomo_link(SEEN, 1, idaction_url=1, idaction_url_ref=0),
+                _matomo_link(LOGIN, 2, idaction_event_action=2),
+                _matomo_link(BOUGHT, 3, idaction_event_action=3),
+            ]
+        ),
+        [
+            {**one, "user_id": "u1"}
+            for one in clicked(
+                steps(
+                    events=("action", "login", "purchase"),
+                    anonymous="a1b2c3d4e5f60718",
+                    channel="web",
+                    session_id="1:7",
+                )
+            )
+        ],
+        time="server_time",
+        beside={
+            "log_action.csv": [
+                {"idaction": 1, "name": "shop.example/lamp?size=1", "type": 1, "url_prefix": 2},
+                {"idaction": 2, "name": "login", "type": 11, "url_prefix": ""},
+                {"idaction": 3, "name": "purchase", "type": 11, "url_prefix": ""},
+            ],
+            "log_visit.csv": _VISITS,
+        },
+    ),
+    Case(
+        "matomo, conversions in the database",
+        loaders.matomo,
+        "log_conversion.csv",
+        twice(
+            [
+                _matomo_conversion(SEEN, 1, url="https://shop.example/lamp?size=1"),
+                _matomo_conversion(LOGIN, 2),
+                _matomo_conversion(BOUGHT, 0, idorder="1001", revenue=49.9),
+            ]
+        ),
+        [
+            {**one, "user_id": "u1", **more}
+            for one, more in zip(
+                steps(
+                    events=("seen a lamp", "login", "ecommerceOrder"),
+                    anonymous="a1b2c3d4e5f60718",
+                    channel="web",
+                    session_id="1:7",
+                ),
+                ({"path": "/lamp?size=1"}, {}, {"order_id": "1001", "value": "49.9"}),
+                strict=True,
+            )
+        ],
+        time="server_time",
+        beside={
+            "goal.csv": [
+                {"idsite": 1, "idgoal": 1, "name": "seen a lamp", "match_attribute": "url"},
+                {"idsite": 1, "idgoal": 2, "name": "login", "match_attribute": "manually"},
+            ],
+            "log_visit.csv": _VISITS,
+        },
     ),
     Case(
         "adobe",

@@ -32,6 +32,7 @@ _TIME: Final = "time:timestamp"
 _STEP: Final = "lifecycle:transition"
 _NUMBERS: Final = {"int": int, "float": float}
 _INNER: Final = ("list", "container")
+_BLANK: Final = b"\xef\xbb\xbf \r\n\t"
 
 
 def xes(
@@ -135,6 +136,9 @@ class XesReader:
 def _traces(file: InputFile) -> Iterator[list[dict[str, Any] | None]]:
     """The events of each trace, with the attributes of the trace; None for those that are not kept."""
     defaults: dict[str, dict[str, Any]] = {"event": {}, "trace": {}}
+    with file.open() as stream:
+        if not bytes(stream.read(64)).strip(_BLANK):
+            raise InputError(f"{file.shown!r} is empty: not even a <log>.")
     with file.open() as stream:
         try:
             walk = ET.iterparse(stream, events=("start", "end"))  # noqa: S314 - see the import
