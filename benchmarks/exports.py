@@ -6,12 +6,16 @@ contacts, hundreds of pages and a few dozen browsers. The rows are as wide as th
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import random
+import sqlite3
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -303,7 +307,203 @@ def _access_line(one: Contact) -> str:
     return f'{one.address} - {one.user or "-"} {asked} 200 5120 "{SHOP}/" "{one.agent}"'
 
 
+# Customer relations and support
+
+
+def _seconds(one: Contact) -> int:
+    return one.micros // 1_000_000
+
+
+def _task(one: Contact) -> dict[str, Any]:
+    return {
+        "Id": f"00T{one.number:015}", "WhoId": f"003{one.address.replace('.', ''):0>15}",
+        "TaskSubtype": ("Email", "Call", "ListEmail")[one.number % 3], "Status": "Completed",
+        "Subject": one.path, "Priority": "Normal", "OwnerId": "005000000000001AAA",
+        "CallType": "Inbound" if one.number % 3 == 1 else "", "ActivityDate": one.time("%Y-%m-%d"),
+        "CreatedDate": one.time("%Y-%m-%dT%H:%M:%S.000Z"),
+        "CompletedDateTime": one.time("%Y-%m-%dT%H:%M:%S.000+0000"), "IsDeleted": "false",
+    }  # fmt: skip
+
+
+def _lead(one: Contact) -> dict[str, Any]:
+    return {
+        "Id": _task(one)["WhoId"], "AccountId": "001000000000001AAA", "LastName": "Ada",
+        "Email": f"{one.device}@example.com",
+    }  # fmt: skip
+
+
+def _call(one: Contact) -> dict[str, Any]:
+    return {
+        "id": str(one.number), "archived": False, "createdAt": one.time(), "updatedAt": one.time(),
+        "properties": {
+            "hs_timestamp": one.time(), "hs_call_title": one.path, "hs_call_duration": "38000",
+            "hs_call_direction": "INBOUND" if one.number % 2 else "OUTBOUND", "hubspot_owner_id": "1",
+        },
+        "associations": {"contacts": {"results": [{"id": one.device, "type": "call_to_contact"}]}},
+    }  # fmt: skip
+
+
+def _ticket(one: Contact) -> dict[str, Any]:
+    return {
+        "id": one.number, "created_at": one.time(), "updated_at": one.time(), "requester_id": one.device,
+        "submitter_id": one.device if one.number % 2 else "agent", "subject": one.path, "status": "closed",
+        "priority": "normal", "type": "question", "group_id": 98, "tags": ["lamp", "delivery"],
+        "via": {"channel": ("chat", "email", "web")[one.number % 3]},
+    }  # fmt: skip
+
+
+def _part(one: Contact) -> dict[str, Any]:
+    author = ("user", "admin", "bot")[one.number % 3]
+    return {
+        "type": "conversation_part", "id": str(one.number), "conversation_id": f"c{one.device}",
+        "part_type": "comment" if one.number % 5 else "close", "body": f"<p>{one.path}</p>",
+        "created_at": _seconds(one), "updated_at": _seconds(one), "attachments": [],
+        "author": {"type": author, "id": one.device, "email": f"{one.device}@example.com"},
+    }  # fmt: skip
+
+
+# Orders and payments
+
+
+def _shop_order(one: Contact) -> dict[str, Any]:
+    return {
+        "id": one.number, "name": f"#{one.number}", "order_number": one.number, "currency": "EUR",
+        "email": f"{one.device}@example.com", "created_at": one.time(), "processed_at": one.time(),
+        "financial_status": "paid", "total_price": "49.90", "source_name": "web", "test": False,
+        "cart_token": one.id, "landing_site": one.path, "customer": {"id": one.session},
+        "note_attributes": [],
+        "line_items": [{"id": one.number, "title": "Lamp", "quantity": 1, "price": "49.90"}],
+    }  # fmt: skip
+
+
+def _charge_event(one: Contact) -> dict[str, Any]:
+    checkout = {
+        "object": "charge", "id": f"ch_{one.number}", "customer": f"cus_{one.session}", "currency": "eur",
+        "amount": 4990, "amount_refunded": 0, "created": _seconds(one), "livemode": True, "paid": True,
+        "payment_intent": f"pi_{one.number}", "status": "succeeded",
+        "metadata": {"order_id": str(one.number)},
+        "billing_details": {"email": f"{one.device}@example.com", "address": {"country": "DE"}},
+        "payment_method_details": {"type": "card", "card": {"brand": "visa", "country": "DE"}},
+    }  # fmt: skip
+    return {
+        "id": f"evt_{one.number}", "object": "event", "type": "charge.succeeded", "created": _seconds(one),
+        "api_version": "2024-06-20", "livemode": True, "data": {"object": checkout},
+    }  # fmt: skip
+
+
+# Surveys
+
+
+def _score(one: Contact) -> int:
+    return one.number % 11
+
+
+LIKELY = "How likely is it that you would recommend us to a friend?"
+
+
+def _qualtrics(one: Contact) -> dict[str, Any]:
+    score = _score(one)
+    return {
+        "ResponseId": f"R_{one.number}", "StartDate": one.time("%Y-%m-%d %H:%M:%S"),
+        "EndDate": one.time("%Y-%m-%d %H:%M:%S"), "RecordedDate": one.time("%Y-%m-%d %H:%M:%S"),
+        "Status": "IP Address", "Progress": "100", "Finished": "True", "UserLanguage": "EN",
+        "DistributionChannel": "email", "RecipientEmail": f"{one.device}@example.com",
+        "ExternalReference": one.user or "", "Q1": score, "Q2_TEXT": one.path,
+        "Q1_NPS_GROUP": "Detractor" if score < 7 else "Passive" if score < 9 else "Promoter",
+    }  # fmt: skip
+
+
+def _surveymonkey(one: Contact) -> dict[str, Any]:
+    return {
+        "Respondent ID": one.number, "Collector ID": 4, "Start Date": one.time("%m/%d/%Y %I:%M:%S %p"),
+        "End Date": one.time("%m/%d/%Y %I:%M:%S %p"), "Email Address": f"{one.device}@example.com",
+        "Custom Data 1": one.user or "", LIKELY: _score(one), "What can we do better?": one.path,
+    }  # fmt: skip
+
+
+def _typeform(one: Contact) -> dict[str, Any]:
+    return {
+        "landing_id": one.id, "token": one.id, "landed_at": one.time(), "submitted_at": one.time(),
+        "metadata": {"user_agent": one.agent, "platform": "other", "network_id": one.device},
+        "hidden": {"email": f"{one.device}@example.com", "user_id": one.user},
+        "answers": [
+            {"type": "number", "number": _score(one), "field": {"ref": "nps", "type": "opinion_scale"}},
+            {"type": "text", "text": one.path, "field": {"ref": "why", "type": "long_text"}},
+        ],
+    }  # fmt: skip
+
+
+def _delighted(one: Contact) -> dict[str, Any]:
+    return {
+        "id": str(one.number), "person": {"id": one.device, "email": f"{one.device}@example.com"},
+        "survey_type": "nps", "score": _score(one), "comment": one.path, "created_at": _seconds(one),
+        "updated_at": _seconds(one), "tags": [],
+        "person_properties": {"customer_id": one.user, "plan": "free"},
+    }  # fmt: skip
+
+
+# Tables and databases
+
+
+def _plain(one: Contact) -> dict[str, Any]:
+    return {
+        "customer": one.device, "timestamp": one.time(), "event": one.event, "path": one.path,
+        "order_id": one.order.get("order_id"), "value": one.order.get("value"), "agent": one.agent,
+    }  # fmt: skip
+
+
 # Writing
+
+
+def _csv(path: Path, rows: Iterator[dict[str, Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        head = next(rows)
+        writer = csv.DictWriter(file, list(head))
+        writer.writeheader()
+        writer.writerow(head)
+        writer.writerows(rows)
+    return path
+
+
+def _once(n: int, row: Callable[[Contact], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row for each device."""
+    return (row(one) for one in contacts(n) if one.is_first)
+
+
+def _beside(
+    main: str, row: Callable[[Contact], dict[str, Any]], **tables: Callable[[Contact], dict[str, Any]]
+) -> Callable[[Path, int], Path]:
+    """A folder with a table of what happened and tables of the people to whom it did."""
+
+    def write(folder: Path, n: int) -> Path:
+        place = folder / "export"
+        place.mkdir(exist_ok=True)
+        put, end = (_csv, "csv") if main.endswith(".csv") else (_lines, "json")
+        put(place / main, map(row, contacts(n)))
+        for name, person in tables.items():
+            put(place / f"{name}.{end}", _once(n, person))
+        return place
+
+    return write
+
+
+def _of_sqlite(folder: Path, n: int) -> Path:
+    path = folder / "shop.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        names = list(_plain(next(contacts(1))))
+        connection.execute(f"create table log ({', '.join(names)})")
+        rows = (tuple(_plain(one).values()) for one in contacts(n))
+        connection.executemany(f"insert into log values ({', '.join('?' * len(names))})", rows)
+    return path
+
+
+def _of_duckdb(folder: Path, n: int) -> Path:
+    path = folder / "shop.duckdb"
+    rows = _parquet(folder / "rows.parquet", map(_plain, contacts(n)))
+    with duckdb.connect(path) as connection:
+        connection.execute(f"create table log as select * from read_parquet('{rows}')")
+    rows.unlink()
+    return path
 
 
 def _lines(path: Path, rows: Iterator[dict[str, Any]]) -> Path:
@@ -382,22 +582,58 @@ EXPORTS: dict[str, Callable[[Path, int], Path]] = {
     "access_log": lambda folder, n: _texts(folder / "access.log", map(_access_line, contacts(n))),
     "adobe_analytics": _of_adobe,
     "amplitude": lambda folder, n: _lines(folder / "1_2025-03-01_1#0.json", map(_amplitude, contacts(n))),
+    "delighted": lambda folder, n: _lines(folder / "survey_responses.jsonl", map(_delighted, contacts(n))),
     "ga4 (JSON)": lambda folder, n: _lines(
         folder / "events_20250301.jsonl", (_bigquery(_ga4(one)) for one in contacts(n))
     ),
     "ga4 (Parquet)": lambda folder, n: _parquet(folder / "events_20250301.parquet", map(_ga4, contacts(n))),
+    "hubspot": _beside(
+        "calls.json",
+        _call,
+        contacts=lambda one: {"id": one.device, "properties": {"email": f"{one.device}@example.com"}},
+    ),
+    "intercom": _beside(
+        "conversation_parts.json",
+        _part,
+        contacts=lambda one: {"id": one.device, "role": "user", "external_id": f"u{one.device}"},
+        conversation_contacts=lambda one: {
+            "conversation_id": f"c{one.device}",
+            "contact_id": one.device,
+        },
+    ),
     "matomo": _of_matomo,
     "mixpanel": lambda folder, n: _lines(folder / "mixpanel.jsonl", map(_mixpanel, contacts(n))),
     "ocel": _of_ocel,
     "posthog": lambda folder, n: _parquet(folder / "posthog.parquet", map(_posthog, contacts(n))),
+    "qualtrics": lambda folder, n: _csv(folder / "answers.csv", map(_qualtrics, contacts(n))),
     "rudderstack": lambda folder, n: _lines(folder / "rudder.json", map(_rudderstack, contacts(n))),
+    "salesforce": _beside("Task.csv", _task, Contact=_lead),
     "segment": lambda folder, n: _lines(folder / "segment.json", map(_segment, contacts(n))),
+    "shopify": lambda folder, n: _lines(folder / "orders.jsonl", map(_shop_order, contacts(n))),
     "snowplow (TSV)": lambda folder, n: _texts(
         folder / "enriched.tsv", (_tabs(_snowplow(one), _FIELDS) for one in contacts(n))
     ),
     "snowplow (Parquet)": lambda folder, n: _parquet(
         folder / "snowplow.parquet", map(_snowplow, contacts(n))
     ),
+    "sql (DuckDB)": _of_duckdb,
+    "sql (SQLite)": _of_sqlite,
+    "stripe": lambda folder, n: _lines(folder / "events.jsonl", map(_charge_event, contacts(n))),
+    "surveymonkey": lambda folder, n: _csv(folder / "responses.csv", map(_surveymonkey, contacts(n))),
+    "table (CSV)": lambda folder, n: _csv(folder / "log.csv", map(_plain, contacts(n))),
+    "table (JSON)": lambda folder, n: _lines(folder / "log.jsonl", map(_plain, contacts(n))),
+    "table (Parquet)": lambda folder, n: _parquet(folder / "log.parquet", map(_plain, contacts(n))),
+    "typeform": lambda folder, n: _lines(folder / "responses.jsonl", map(_typeform, contacts(n))),
     "xes": _of_xes,
+    "zendesk": _beside(
+        "tickets.json",
+        _ticket,
+        users=lambda one: {
+            "id": one.device,
+            "external_id": f"u{one.device}",
+            "email": f"{one.device}@example.com",
+            "role": "end-user",
+        },
+    ),
 }
 """Vendor → writes an export of so many contacts into a folder, and says where it is."""

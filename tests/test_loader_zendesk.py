@@ -11,6 +11,7 @@ import pytest
 
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders import rows as rows_module
 from cjm_analytics.loaders.source import whole
 from cjm_analytics.schema import INVITE
 
@@ -505,3 +506,40 @@ def test_a_real_warehouse_sample_is_read_whole(shared_data):
     assert batch.n_read == sum(
         len(list(csv.DictReader(io.StringIO(file.read_text())))) for file in folder.glob("*.csv")
     )
+
+
+def test_people_are_known_from_any_page_of_an_answer(tmp_path):
+    page = json.dumps({"tickets": [ticket()], "users": [ADA]})
+    path = tmp_path / "tickets.json"
+    path.write_text("\n".join(['{"tickets": [', json.dumps({"tickets": [ticket(id=2)]}), page]))
+    events = read(path).events
+    assert events["user_id"].to_pylist() == ["u1", "u1"]
+
+
+def test_a_table_of_events_is_read_once_and_one_of_people_before_it(tmp_path, monkeypatch):
+    for name, rows in {
+        "tickets": [ticket(via="email")],
+        "ticket_comments": [comment(id=one) for one in range(200)],
+        "users": [ADA, BOB, AGENT],
+    }.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    monkeypatch.setattr(rows_module, "_CSV_BLOCK", 1_000)
+    monkeypatch.setattr(rows_module, "_LOOKED_AT", 500)
+    parsed = []
+    parse = rows_module._CsvParser.parse
+
+    def counted(self, block, line):
+        rows = parse(self, block, line)
+        parsed.append((rows.file, len(rows)))
+        return rows
+
+    monkeypatch.setattr(rows_module._CsvParser, "parse", counted)
+    events = read(tmp_path).events
+    assert events["user_id"].to_pylist() == ["u1"] * 201
+    comments = [size for file, size in parsed if file.endswith("comments.csv")]
+    assert len(comments) > 3
+    assert sum(comments) == 200 + comments[0]
+    assert sum(size for file, size in parsed if file.endswith("users.csv")) == 2 * 3

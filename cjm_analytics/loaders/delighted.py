@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.loaders.opened import as_object
-from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, filled, invite
-from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, invite
+from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import one_text
 from cjm_analytics.loaders.vendor import Part, Vendor
@@ -66,7 +66,7 @@ def _responses(
             at=row.get("created_at"),
             received=row.get("updated_at"),
             values={**{name: row[name] for name in row if name not in _GONE}, **fields},
-            email=filled(person, "email") or filled(row, "email"),
+            email=filled_member(person, "email") or filled_member(row, "email"),
             comment=row.get("comment"),
             channel=_CHANNELS.get(_way(fields)),
             someone=f"delighted:{_person(row)}" if _person(row) else None,
@@ -76,13 +76,13 @@ def _responses(
 
 
 def _person(row: Mapping[str, Any]) -> str | None:
-    found = filled(row, "person_id", "person")
+    found = filled_member(row, "person_id", "person")
     return one_text(found.get("id") if isinstance(found, dict) else found)
 
 
 def _way(fields: Mapping[str, Any]) -> str:
     """How the survey reached the person."""
-    return str(filled(fields, "Delighted Source", "delighted_source") or "email").lower()
+    return str(filled_member(fields, "Delighted Source", "delighted_source") or "email").lower()
 
 
 def _people(
@@ -122,7 +122,7 @@ def _people(
 
 def _user(fields: object, asked: Asked) -> object:
     names = [asked.user] if asked.user else ["user_id", "customer_id"]
-    return filled(fields, *names) if isinstance(fields, dict) else None
+    return filled_member(fields, *names) if isinstance(fields, dict) else None
 
 
 def _instant(time: object) -> str:

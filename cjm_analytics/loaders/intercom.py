@@ -19,7 +19,7 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import as_object
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.rows import member
+from cjm_analytics.loaders.rows import filled_member
 from cjm_analytics.loaders.states import changes, closings, happened, in_order
 from cjm_analytics.loaders.values import one_text
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
@@ -48,12 +48,6 @@ _CLOSINGS: Final = ("conversation_closed", "conversation_reopened")
 # What happened in conversations
 
 
-def _of(row: Mapping[str, Any], *places: str) -> Any:  # noqa: ANN401 - a cell
-    """The first cell that is filled: the API nests what warehouse copies write into one name."""
-    cells = (row.get(one) if "." not in one else member(row, one) for one in places)
-    return next((cell for cell in cells if cell not in (None, "")), None)
-
-
 def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_object(cell) for name, cell in row.items()}
 
@@ -61,10 +55,10 @@ def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
 def _person(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
     """Whose conversation it is: its first contact, else the customer who wrote first."""
     number = key_text(row.get("id"))
-    listed = _of(row, "contacts.contacts", "contacts")
+    listed = filled_member(row, "contacts.contacts", "contacts")
     found = next((one for one in listed if isinstance(one, dict)), {}) if isinstance(listed, list) else {}
-    kind = _of(row, "source.author.type", "source_author_type")
-    author = _of(row, "source.author.id", "source_author_id")
+    kind = filled_member(row, "source.author.type", "source_author_type")
+    author = filled_member(row, "source.author.id", "source_author_id")
     wrote = kind in _CUSTOMERS
     contact = found.get("id") or sides.get("conversation_contact", {}).get(number or "", {}).get("contact_id")
     contact = contact or (author if wrote else None)
@@ -72,7 +66,7 @@ def _person(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
     return {
         "_contact": contact,
         "_user": None if is_author and kind == "lead" else found.get("external_id"),
-        "_email": _of(row, "source.author.email") if is_author else None,
+        "_email": filled_member(row, "source.author.email") if is_author else None,
     }
 
 
@@ -97,8 +91,8 @@ def _conversations(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[i
 def _course(row: dict[str, Any], sides: Sides) -> Iterator[dict[str, Any]]:
     """How a conversation began, and what was said in it, where its parts come with it."""
     number = row["_conversation"]
-    replied = _of(row, "statistics.first_contact_reply_at", "first_contact_reply_created_at")
-    by_customer = _of(row, "source.author.type", "source_author_type") in _CUSTOMERS
+    replied = filled_member(row, "statistics.first_contact_reply_at", "first_contact_reply_created_at")
+    by_customer = filled_member(row, "source.author.type", "source_author_type") in _CUSTOMERS
     if by_customer or replied is not None:
         told_by = {"_time": row.get("created_at"), "_actor": "customer" if by_customer else "company"}
         yield happened("conversation_started", row | told_by, of=number)
@@ -111,7 +105,7 @@ def _course(row: dict[str, Any], sides: Sides) -> Iterator[dict[str, Any]]:
 
 
 def _listed(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = _of(row, "conversation_parts.conversation_parts", "conversation_parts")
+    found = filled_member(row, "conversation_parts.conversation_parts", "conversation_parts")
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
@@ -121,7 +115,7 @@ def _said(part: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[dict[str,
     if event is not None:
         about = {
             "_time": part.get("created_at"),
-            "_actor": _ACTORS.get(str(_of(part, "author.type", "author_type")), "company"),
+            "_actor": _ACTORS.get(str(filled_member(part, "author.type", "author_type")), "company"),
         }
         if event == "conversation_reply":
             about["body"] = part.get("body")
@@ -135,9 +129,9 @@ def _parts(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict
         number = key_text(part.get("conversation_id"))
         known = sides.get("conversation", {}).get(number or "", {"id": number})
         who = _person(_parsed(known), sides)
-        if not who["_contact"] and _of(part, "author.type", "author_type") in _CUSTOMERS:
-            who["_contact"] = _of(part, "author.id", "author_id")
-        channel = {"source_type": _of(known, "source.type", "source_type")}
+        if not who["_contact"] and filled_member(part, "author.type", "author_type") in _CUSTOMERS:
+            who["_contact"] = filled_member(part, "author.id", "author_id")
+        channel = {"source_type": filled_member(known, "source.type", "source_type")}
         for said in _said(part, part | who | channel | {"_conversation": number}):
             yield place, said
 
@@ -163,7 +157,7 @@ def _closings(
     ):
         yield places[at], row | {"_actor": "company"}
     if known.get("state") == "closed" and not found:
-        exact = _of(known, "statistics.last_close_at")
+        exact = filled_member(known, "statistics.last_close_at")
         when = {"_time": exact or known.get("updated_at"), "_is_inferred": exact is None, "_actor": "company"}
         closed = happened("conversation_closed", known | when, of=known["_conversation"], at=when["_time"])
         yield places[-1], closed
@@ -171,9 +165,9 @@ def _closings(
 
 def _ratings(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A rating that was asked for, and the answer; copies do not tell when it was given."""
-    asked = _of(row, "conversation_rating.created_at", "conversation_rating_created_at")
-    score = _of(row, "conversation_rating.rating", "conversation_rating_value")
-    given = _of(row, "conversation_rating.updated_at")
+    asked = filled_member(row, "conversation_rating.created_at", "conversation_rating_created_at")
+    score = filled_member(row, "conversation_rating.rating", "conversation_rating_value")
+    given = filled_member(row, "conversation_rating.updated_at")
     if asked is not None:
         yield happened(INVITE, row | {"_time": asked, "_actor": "company"}, of=row["_conversation"])
     if score is not None:
@@ -182,7 +176,7 @@ def _ratings(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "_is_inferred": given is None,
             "_actor": "customer",
             "_score": score,
-            "_remark": _of(row, "conversation_rating.remark", "conversation_rating_remark"),
+            "_remark": filled_member(row, "conversation_rating.remark", "conversation_rating_remark"),
         }
         yield happened("survey_response", row | answer, of=row["_conversation"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -76,6 +77,7 @@ class Cells:
     rows: Rows
     sides: Sides = field(default_factory=dict)
     _known: dict[Callable[[Cells], pa.Array], pa.Array] = field(default_factory=dict, repr=False)
+    _keys: dict[Callable[[Cells], pa.Array], list[str | None]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,6 +87,12 @@ class Cells:
         if one.read not in self._known:
             self._known[one.read] = one.read(self)
         return self._known[one.read]
+
+    def keys(self, one: Saying) -> list[str | None]:
+        """The same as keys of a side table; several members of its row are looked up by one key."""
+        if one.read not in self._keys:
+            self._keys[one.read] = [key_text(key) for key in self.of(one).to_pylist()]
+        return self._keys[one.read]
 
     def __getitem__(self, name: str) -> pa.Array:
         """A column in its own type; nulls where the block has none of that name; `=text` is a constant."""
@@ -128,8 +136,12 @@ Where: TypeAlias = "str | Saying"
 
 def column(where: Where) -> Saying:
     """A name or a constant as a saying."""
-    if isinstance(where, Saying):
-        return where
+    return where if isinstance(where, Saying) else _named(where)
+
+
+@cache
+def _named(where: str) -> Saying:
+    """A column of the export: one saying for each name, so that a block is asked once."""
     names = () if where.startswith("=") else (where,)
     return Saying(lambda cells: cells[where], names, names)
 
@@ -272,8 +284,10 @@ def looked_up(side: str, where: Where, name: str) -> Saying:
     one = column(where)
 
     def read(cells: Cells) -> pa.Array:
-        table = cells.sides.get(side, {})
-        keys = [key_text(key) for key in cells.of(one).to_pylist()]
+        table = cells.sides.get(side)
+        if not table:
+            return pa.nulls(len(cells), pa.string())
+        keys = cells.keys(one)
         return inferred([member(table.get(key, _NOTHING), name) if key else None for key in keys])
 
     return Saying(read, one.reads)
@@ -289,7 +303,7 @@ def followed(side: str, where: Where, name: str) -> Saying:
 
     def read(cells: Cells) -> pa.Array:
         table = cells.sides.get(side, {})
-        return pa.array([_end(table, key_text(key), name) for key in cells.of(one).to_pylist()], pa.string())
+        return pa.array([_end(table, key, name) for key in cells.keys(one)], pa.string())
 
     return Saying(read, one.reads)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.opened import respelt
-from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, filled, in_zone, invite
-from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, invite
+from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.vendor import Part, Vendor
 
@@ -132,11 +132,14 @@ def _time(values: Mapping[str, Any], name: str) -> object:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Answers and fields under their bare names."""
-    return {
-        name.removesuffix(_TEXT): value
-        for name, value in values.items()
-        if name.partition("[")[0] not in _GONE
-    }
+    bare = {name: _bare(name) for name in values}
+    return {told: values[name] for name, told in bare.items() if told is not None}
+
+
+@lru_cache(maxsize=4096)
+def _bare(name: str) -> str | None:
+    """What a question or field is called; None for what is not kept among the answers."""
+    return None if name.partition("[")[0] in _GONE else name.removesuffix(_TEXT)
 
 
 def _responses(
@@ -161,7 +164,7 @@ def _responses(
             at=_time(row, "endDate") or _time(row, "recordedDate"),
             received=_time(row, "recordedDate"),
             values=_plain(values),
-            user=filled(row, "externalDataReference"),
+            user=filled_member(row, "externalDataReference"),
             email=row.get("recipientEmail"),
             survey=survey,
             comment=next((values[name] for name in values if name.endswith((_TEXT, "_TEXT"))), None),
@@ -193,7 +196,9 @@ def _rated(
     for name in grouped:
         _check_group(name, values.get(name), values[f"{name}_NPS_GROUP"])
     known = [
-        name for name in values if str(questions.get(f"{survey}:{name}", {}).get("selector")).upper() == "NPS"
+        name
+        for name in (values if questions else ())
+        if str(questions.get(f"{survey}:{name}", {}).get("selector")).upper() == "NPS"
     ]
     return [(name, _NPS, values.get(name)) for name in dict.fromkeys([*grouped, *known])]
 
@@ -245,7 +250,7 @@ def _invites(
             f"{row.get('distribution_id')}:{row.get('contact_id')}",
             in_zone(row["sent_at"], "UTC"),
             asked.instruments_of(survey),
-            user=filled(contact, "ext_ref", "external_data_reference"),
+            user=filled_member(contact, "ext_ref", "external_data_reference"),
             email=contact.get("email"),
             someone=f"qualtrics:{row.get('contact_id')}",
             survey=survey,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cjm_analytics.errors import InputError, UnknownNameError
-from cjm_analytics.loaders.mapping import filled as filled_cells
-from cjm_analytics.loaders.mapping import first
-from cjm_analytics.loaders.rows import member
+from cjm_analytics.loaders.mapping import filled, first
+from cjm_analytics.loaders.rows import filled_member
 from cjm_analytics.loaders.vendor import Events
 from cjm_analytics.schema import INVITE
 
@@ -25,7 +24,6 @@ __all__ = [
     "Asked",
     "Response",
     "Scale",
-    "filled",
     "in_zone",
     "invite",
     "is_nps_question",
@@ -100,12 +98,6 @@ def _number(cell: object) -> object:
 def is_nps_question(text: str) -> bool:
     """Whether a question asks, in one of the usual languages, how likely a recommendation is."""
     return bool(re.search(_LIKELY, text, re.IGNORECASE) and re.search(_RECOMMEND, text, re.IGNORECASE))
-
-
-def filled(values: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of any type
-    """The first of several members that is not empty."""
-    found = (member(values, name) for name in names)
-    return next((one for one in found if one not in (None, "")), None)
 
 
 def in_zone(time: object, zone: str) -> object:
@@ -186,7 +178,11 @@ class Response:
         """An event for each question that was rated; one without a score where none was."""
         given = [(question, scale, cell) for question, scale, cell in ratings if cell not in (None, "")]
         comment = self.values.get(asked.comment) if asked.comment else self.comment
-        user = filled(self.values, asked.user) if asked.user else self.user or filled(self.values, *_USERS)
+        user = (
+            filled_member(self.values, asked.user)
+            if asked.user
+            else self.user or filled_member(self.values, *_USERS)
+        )
         known = self.values.get("anonymous_id") or self.someone
         nobody = not user and not self.email and not known
         taken = {*KEYS, *_USERS, asked.comment, asked.user, *(question for question, _, _ in given)}
@@ -252,7 +248,7 @@ def invite(
 ANSWERS: Final[dict[str, Any]] = {
     "events": (
         Events(
-            where=filled_cells("_event"),
+            where=filled("_event"),
             columns={
                 "event": "_event",
                 "timestamp": "_at",

@@ -34,7 +34,7 @@ from cjm_analytics.loaders.json_columns import JsonColumns
 from cjm_analytics.loaders.values import as_json, json_texts, object_text, plain, strings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from typing import BinaryIO, TypeAlias
 
@@ -53,6 +53,7 @@ __all__ = [
     "ObjectRows",
     "Rows",
     "column_names",
+    "filled_member",
     "frame_rows",
     "inferred",
     "member",
@@ -345,12 +346,23 @@ def _parsed(cell: object) -> object:
 
 def member(cell: object, path: str) -> object:
     """The member of an object at a dotted path; None where there is none. A key that holds dots wins."""
-    if not isinstance(cell, dict):
-        return None
-    if path in cell:
-        return cell[path]
-    head, _, rest = path.partition(".")
-    return member(cell.get(head), rest) if rest else None
+    while isinstance(cell, dict):
+        if path in cell:
+            return cell[path]
+        head, _, path = path.partition(".")
+        if not path:
+            return None
+        cell = cell.get(head)
+    return None
+
+
+def filled_member(values: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of any type
+    """The first of several members, dotted or not, that is not empty."""
+    for name in names:
+        found = member(values, name)
+        if found not in (None, ""):
+            return found
+    return None
 
 
 def inferred(values: Sequence[object]) -> pa.Array:

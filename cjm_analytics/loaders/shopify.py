@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.mapping import Saying, each, first, looked_up, path, told
 from cjm_analytics.loaders.opened import as_object
-from cjm_analytics.loaders.rows import CsvFormat, member
+from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -35,12 +35,6 @@ _WHO: Final = (
 )  # fmt: skip
 
 
-def _filled(values: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of any type
-    """The first of several members that is not empty."""
-    found = (member(values, name) for name in names)
-    return next((one for one in found if one not in (None, "")), None)
-
-
 def _bare(number: object) -> str:
     """`gid://shopify/Customer/17`, and 17.0 as frames write it, are 17; `#1001` is 1001, as pages say it."""
     return str(number).rpartition("/")[2].removesuffix(".0").removeprefix("#")
@@ -55,19 +49,22 @@ def _objects(members: object) -> list[dict[str, Any]]:
 
 def _who(order: Mapping[str, Any], *, number: str, user: str | None) -> dict[str, Any]:
     """What an order or a checkout says for all of its events: whose it is, and which."""
-    customer, called = _filled(order, "customer.id", "customer_id"), _filled(order, number, "name", "id")
+    customer, called = (
+        filled_member(order, "customer.id", "customer_id"),
+        filled_member(order, number, "name", "id"),
+    )
     noted = as_object(order.get("note_attributes"))
     notes = {str(one.get("name")).lower(): one.get("value") for one in _objects(noted)}
     notes |= {name: order.get(f"note_attribute_{name}") for name in _CLIENTS if name not in notes}
-    said = _filled(order, user) if user else None
+    said = filled_member(order, user) if user else None
     return {
         "_key": None if order.get("id") is None else _bare(order["id"]),
         "_number": None if called is None else _bare(called),
         "_user": None if said is None else _bare(said),
-        "_email": _filled(order, "email", "contact_email", "customer.email"),
+        "_email": filled_member(order, "email", "contact_email", "customer.email"),
         "_customer": None if customer is None else f"shopify:{_bare(customer)}",
         "_cart": order.get("cart_token"),
-        "_checkout": _filled(order, "checkout_token", "token"),
+        "_checkout": filled_member(order, "checkout_token", "token"),
         "_client": next((notes[name] for name in _CLIENTS if notes.get(name)), None),
         "_test": order.get("test"),
         "_source": order.get("source_name"),
@@ -81,7 +78,7 @@ def _order(order: dict[str, Any], *, number: str, user: str | None) -> Iterator[
     key = who["_key"] or who["_number"]
     parts = ("refunds", "fulfillments", "transactions", "customerJourneySummary")
     about = {name: value for name, value in order.items() if name not in parts}
-    placed = _filled(order, "processed_at", "created_at")
+    placed = filled_member(order, "processed_at", "created_at")
     yield {**about, **who, **_event("order_placed", placed, key, order.get("total_price"))}
     who = {**who, "_key": None}  # one row tells what other tables look up
     if order.get("cancelled_at"):
@@ -112,7 +109,7 @@ def _transaction(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
     is_lost = kind in {*_PAYING, "authorization"} and status in {"failure", "error"}
     name = "order_paid" if kind in _PAYING and status == "success" else "payment_failed" if is_lost else None
     about = {**one, "_test": one.get("test"), "_currency": one.get("currency")}
-    time = _filled(one, "processed_at", "created_at")
+    time = filled_member(one, "processed_at", "created_at")
     yield {**about, **_event(name, time, one.get("id"), one.get("amount"))}
 
 
@@ -122,7 +119,7 @@ def _fulfillment(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _on_the_way(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What a parcel service reports: `fulfillment_in_transit`, `fulfillment_delivered`."""
-    time = _filled(one, "happened_at", "created_at")
+    time = filled_member(one, "happened_at", "created_at")
     yield {**one, **_event(f"fulfillment_{one.get('status')}", time, one.get("id"), actor="company")}
 
 
@@ -134,7 +131,7 @@ def _refund(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
     ]
     known = [float(amount) for amount in amounts if amount is not None]
     value = f"{sum(known):.4f}" if known else None
-    time = _filled(one, "processed_at", "created_at")
+    time = filled_member(one, "processed_at", "created_at")
     yield {**one, **_event("refund_created", time, one.get("id"), value, actor="company")}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.loaders.mapping import Saying, each, first, looked_up
 from cjm_analytics.loaders.opened import as_object
-from cjm_analytics.loaders.rows import CsvFormat, member
+from cjm_analytics.loaders.rows import CsvFormat, filled_member, member
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -59,12 +59,6 @@ _RENEWED: Final = "subscription_cycle"
 _HELD: Final = ("_key", "_user", "_email", "_customer", "_order")
 
 
-def _filled(values: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell of any type
-    """The first of several members that is not empty."""
-    found = (member(values, name) for name in names)
-    return next((one for one in found if one not in (None, "")), None)
-
-
 def _id_of(values: Mapping[str, Any], name: str) -> str | None:
     """An id that stands as such, as an object with an id, or, in a table, as `<name>_id`."""
     found = values.get(name)
@@ -97,17 +91,17 @@ def _event(
     identity = said.get("id")
     customer = identity if what == "customer" else _id_of(said, "customer")
     currency = said.get("currency")
-    amount = _filled(values, *_AMOUNTS.get(what, ("amount",)))
+    amount = filled_member(values, *_AMOUNTS.get(what, ("amount",)))
     return {
         **values,
         "_event": kind if kind.startswith(_CONTACTS) else None,
         "_at": time,
         "_id": key or f"{kind}:{identity}",
         "_key": identity if what in {"charge", "customer"} else None,
-        "_user": _filled(
+        "_user": filled_member(
             values, *([user] if user else ("client_reference_id", "metadata.user_id", "metadata.customer_id"))
         ),
-        "_email": _filled(
+        "_email": filled_member(
             values,
             "customer_details.email",
             "customer_email",
@@ -137,7 +131,7 @@ def _order(what: str, values: Mapping[str, Any]) -> object:
     )
     subscription = values.get("id") if what == "subscription" else _id_of(values, "subscription")
     payment = values.get("id") if what == "payment_intent" else _id_of(values, "payment_intent")
-    number = _filled(values, "metadata.order_id", "metadata.order_number")
+    number = filled_member(values, "metadata.order_id", "metadata.order_number")
     return (
         number
         or (subscription if begins else None)
@@ -182,7 +176,9 @@ def _charge(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]
 
 def _payment(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
     """A payment as it stands now: succeeded, cancelled, failed the last time, or never tried."""
-    has_failed = _filled(row, "last_payment_error.code", "last_payment_error_code", "last_payment_error_type")
+    has_failed = filled_member(
+        row, "last_payment_error.code", "last_payment_error_code", "last_payment_error_type"
+    )
     ends = {"succeeded": "succeeded", "canceled": "canceled"}
     end = ends.get(str(row.get("status")), "payment_failed" if has_failed else "created")
     time = row.get("canceled_at") if end == "canceled" else None
@@ -197,11 +193,11 @@ def _invoice(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any
     has_failed = not is_paid and str(row.get("attempted")).lower() == "true"
     kind = "invoice.paid" if is_paid else "invoice.payment_failed" if has_failed else "invoice.created"
     paid = (
-        _filled(row, "status_transitions.paid_at", "status_transitions_paid_at", "paid_at")
+        filled_member(row, "status_transitions.paid_at", "status_transitions_paid_at", "paid_at")
         if is_paid
         else None
     )
-    time = paid or _filled(row, "created", "period_start")
+    time = paid or filled_member(row, "created", "period_start")
     yield {**_event(kind, time, {**row, "object": "invoice"}, user=user), "_is_inferred": not paid}
 
 

@@ -12,12 +12,11 @@ from cjm_analytics.loaders.ratings import (
     Asked,
     Response,
     Scale,
-    filled,
     in_zone,
     invite,
     is_nps_question,
 )
-from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.vendor import Part, Vendor
 
@@ -106,9 +105,9 @@ def _exported(
     response = Response(
         vendor="surveymonkey",
         identity=str(row.get("respondent_id")),
-        at=_local(filled(row, "date_modified", "date_created"), zone, dayfirst=dayfirst),
+        at=_local(filled_member(row, "date_modified", "date_created"), zone, dayfirst=dayfirst),
         values=values,
-        user=filled(row, "user_id", "customer_id", "Custom Data 1"),
+        user=filled_member(row, "user_id", "customer_id", "Custom Data 1"),
         email=row.get("email"),
         comment=next((row[name] for name in row if name.endswith(_OPEN)), None),
     )
@@ -142,15 +141,15 @@ def _responses(
         response = Response(
             vendor="surveymonkey",
             identity=str(row.get("id")),
-            at=filled(row, "date_modified", "date_created"),
+            at=filled_member(row, "date_modified", "date_created"),
             values={
                 "status": row.get("response_status"),
                 "collector_id": row.get("collector_id"),
                 **texts,
                 **fields,
             },
-            user=filled(fields, "user_id", "customer_id") or row.get("custom_value"),
-            email=filled(row, "metadata.contact.email.value", "email_address"),
+            user=filled_member(fields, "user_id", "customer_id") or row.get("custom_value"),
+            email=filled_member(row, "metadata.contact.email.value", "email_address"),
             survey=row.get("survey_id"),
             comment=words[0] if words else None,
             someone=f"surveymonkey:{row['recipient_id']}" if row.get("recipient_id") else None,
@@ -177,9 +176,9 @@ def _is_free(answer: Mapping[str, Any]) -> bool:
 def _said(answers: Sequence[Mapping[str, Any]], details: Mapping[str, Mapping[str, Any]]) -> object:
     """The answers to a question in words."""
     words = [
-        filled(one, "simple_text", "text")
-        or filled(details.get(str(filled(one, "choice_id", "row_id")), {}), "text", "position")
-        or filled(one, "choice_id", "row_id")
+        filled_member(one, "simple_text", "text")
+        or filled_member(details.get(str(filled_member(one, "choice_id", "row_id")), {}), "text", "position")
+        or filled_member(one, "choice_id", "row_id")
         for one in answers
     ]
     return words[0] if len(words) == 1 else words or None
@@ -192,7 +191,7 @@ def _rated(
     if not answers:
         return None
     choice = details.get(str(answers[0].get("choice_id")), {})
-    text = filled(answers[0], "simple_text", "text") or choice.get("text")
+    text = filled_member(answers[0], "simple_text", "text") or choice.get("text")
     if text and any(sign.isdigit() for sign in str(text)):
         return text
     place = choice.get("position")
@@ -206,7 +205,7 @@ def _invites(
     messages = sides.get("messages", {})
     for place, row in enumerate(rows):
         message = messages.get(str(row.get("message_id")), {})
-        time = filled(message, "scheduled_date", "scheduled_at", "date_created", "created_at")
+        time = filled_member(message, "scheduled_date", "scheduled_at", "date_created", "created_at")
         if row.get("mail_status") != "sent" or message.get("type", "invite") != "invite" or time is None:
             yield place, {"_event": None}
             continue

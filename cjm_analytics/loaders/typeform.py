@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, filled, in_zone, is_nps_question
-from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, is_nps_question
+from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.vendor import Part, Vendor
 
@@ -54,7 +54,7 @@ def _responses(
         }
         response = Response(
             vendor="typeform",
-            identity=str(filled(sent, "response_id", "token", "landing_id")),
+            identity=str(filled_member(sent, "response_id", "token", "landing_id")),
             at=given,
             values={**rest, **told, **hidden},
             email=next((one["email"] for one in answers if one.get("email")), hidden.get("email")),
@@ -77,7 +77,7 @@ def _value(answer: Mapping[str, Any]) -> object:
     """What was answered, whichever type of question it was; of choices their labels."""
     value = answer.get(str(answer.get("type")))
     if isinstance(value, dict):
-        return filled(value, "label", "other", "labels")
+        return filled_member(value, "label", "other", "labels")
     return value
 
 
@@ -119,7 +119,7 @@ def _exported(row: dict[str, Any], *, asked: Asked) -> Iterator[dict[str, Any]]:
         identity=str(row.get("#")),
         at=in_zone(row[_TIMES[0]], "UTC"),
         values=values,
-        email=filled(row, "email", "Email"),
+        email=filled_member(row, "email", "Email"),
         channel="web",
     )
     known = asked.scales or {name: _NPS for name in values if is_nps_question(name)}

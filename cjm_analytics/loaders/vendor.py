@@ -394,7 +394,7 @@ class _Reading:
     ) -> Iterator[Batch]:
         """All batches: side tables are read first, parts that are looked at together last."""
         if any(part.key for part in self.vendor.parts.values()):
-            for name, rows in self._blocks(files, told, held):
+            for name, rows in self._blocks(files, told, held, are_sides=True):
                 self._remember(name, rows)
             self._miss()
         waiting: dict[str, list[Rows]] = defaultdict(list)
@@ -414,9 +414,14 @@ class _Reading:
             yield from self._together(self.vendor.parts[name], several)
 
     def _blocks(
-        self, files: Sequence[InputFile], told: Mapping[str, str | None], held: object
+        self,
+        files: Sequence[InputFile],
+        told: Mapping[str, str | None],
+        held: object,
+        *,
+        are_sides: bool = False,
     ) -> Iterator[tuple[str | None, Rows]]:
-        """(part, rows) of every block."""
+        """(part, rows) of every block; for side tables only the first of a file that is none."""
         if held is not None:
             for rows in frame_rows(held, f"<{type(held).__name__}>"):
                 tidy = self.vendor.tidy(rows)
@@ -426,7 +431,15 @@ class _Reading:
                 named = (self.vendor.part_named(member_name) if member_name else None) or told[file.shown]
                 if len(rows) or rows.broken:
                     tidy = self.vendor.tidy(rows)
-                    yield self.vendor.part_of(tidy, named), tidy
+                    part = self.vendor.part_of(tidy, named)
+                    yield part, tidy
+                    # where a name or fixed columns tell what the file's own rows are, all of them are that
+                    is_told = len(rows) > 0 and bool(told[file.shown] or not rows.is_sparse)
+                    if are_sides and member_name is None and is_told and not self._is_side(part):
+                        break
+
+    def _is_side(self, part: str | None) -> bool:
+        return part is not None and self.vendor.parts[part].key is not None
 
     def _remember(self, name: str | None, rows: Rows) -> None:
         """Hold the rows of a side table."""
