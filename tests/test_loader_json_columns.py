@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cjm_analytics import loaders
+from cjm_analytics.loaders import rows as raw_rows
 from cjm_analytics.loaders.json_columns import JsonColumns
 from cjm_analytics.loaders.source import whole
 
@@ -110,13 +111,16 @@ def test_what_looks_like_a_time_stays_as_it_was_written():
     assert columns.read(b'{"b": {"d": 2}}').to_pylist() == [{"a": None, "b": {"c": None, "d": 2}}]
 
 
-def test_a_file_that_never_fits_is_not_tried_for_ever(monkeypatch):
+def test_a_file_that_never_fits_is_not_tried_for_ever(monkeypatch, tmp_path):
     asked = []
-    columns = JsonColumns()
-    monkeypatch.setattr(columns, "_asked", asked.append)
-    for _ in range(9):
-        assert columns.read(b"{}") is None
-    assert len(asked) == 4
+    monkeypatch.setattr(JsonColumns, "_asked", lambda _, block: asked.append(block))
+    monkeypatch.setattr(raw_rows, "_COLUMN_BLOCK", 4096)
+    path, n = tmp_path / "log.jsonl", 20_000
+    path.write_text("".join(f'{{"who": "c{one}", "at": {10**9 + one}, "what": "x"}}\n' for one in range(n)))
+    batch = whole(loaders.table(path, customer="who", timestamp="at", event="what").batches())
+    assert batch.events["user_id"].to_pylist() == [f"c{one}" for one in range(n)]
+    # Of some two hundred blocks; the file is looked at before it is read, and two are parsed ahead each time.
+    assert 4 <= len(asked) <= 2 * (4 + raw_rows._PARSERS)
 
 
 def test_nested_cells_become_json_as_a_whole():
