@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cjm_analytics._html import shown
+from cjm_analytics._card import shown
 from cjm_analytics.charts.theme import FONT, GRID, INK, MUTED
 from cjm_analytics.errors import InputError
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cjm_analytics._html import card, table
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.columns import concatenated
 from cjm_analytics.errors import ModelWarning
 from cjm_analytics.matching import COMBINATORS, OPERATORS, compile_match, with_codes
@@ -35,8 +35,8 @@ _TOLERATED = 0.05
 """From this share of unmatched events on, the map does not cover what happened."""
 
 
-@dataclass(frozen=True)
-class Coverage:
+@dataclass(frozen=True, repr=False)
+class Coverage(Shown):
     """What a model's rules name, per source, and suggestions for what they do not.
 
     Attributes
@@ -61,12 +61,19 @@ class Coverage:
         """
         return self.sources.copy()
 
-    def _repr_html_(self) -> str:
-        left = self.suggestions.drop(columns="rule").head(_TOP)
+    def _card(self) -> Card:
         facts = {"matched": "–" if np.isnan(self.share) else f"{100 * self.share:.1f} %"}
-        note = f"The most frequent unmatched names:{table(left)}" if len(left) else ""
-        body = card("Coverage of the model", facts, self.sources)
-        return body if not note else f"{body.removesuffix('</div>')}<p>{note}</p></div>"
+        return Card("Coverage of the model", facts, self.sources)
+
+    def _unmatched(self) -> Card:
+        return Card("The most frequent unmatched names", {}, self.suggestions.drop(columns="rule").head(_TOP))
+
+    def _repr_html_(self) -> str:
+        return self._card().html() + (self._unmatched().html() if len(self.suggestions) else "")
+
+    def __repr__(self) -> str:
+        cards = [self._card(), *([self._unmatched()] if len(self.suggestions) else [])]
+        return "\n\n".join(card.text() for card in cards)
 
 
 class _Counts(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card
 from cjm_analytics.durations import readable
 from cjm_analytics.errors import InputError
 from cjm_analytics.schema import CANONICAL, INVITE
@@ -81,7 +81,7 @@ class Explanation:
         frame = self.to_frame().assign(
             value=lambda rows: rows["value"].map(lambda one: one, na_action="ignore")
         )
-        return card(self.verdict, facts, frame.astype({"value": object}))
+        return Card(self.verdict, facts, frame.astype({"value": object})).html()
 
 
 def explain(model: JourneyModel, event: Mapping[str, Any]) -> Explanation:

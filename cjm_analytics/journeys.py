@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 from cjm_analytics.events.identity import kinds_of
@@ -809,8 +809,8 @@ def open_journeys(path: str | Path) -> Journeys:
     return read_journeys(path)
 
 
-@dataclass(frozen=True, eq=False)
-class JourneysReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class JourneysReport(Shown):
     """What sessionizing did with each event."""
 
     journeys: Journeys
@@ -822,7 +822,7 @@ class JourneysReport:
         frame = pd.DataFrame({"what": list(counts), "events": list(counts.values())})
         return frame.assign(share=frame["events"] / max(total, 1))
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         journeys = self.journeys
         facts = {
             "journeys": f"{len(journeys):,}",
@@ -831,7 +831,7 @@ class JourneysReport:
             "touchpoints": f"{len(journeys.codebook.touchpoints):,}",
             "model": journeys.model.name if journeys.model else "none: one journey per customer",
         }
-        return card("Journeys", facts, self.to_frame())
+        return Card("Journeys", facts, self.to_frame())
 
 
 def _new_names(names: Sequence[str], group: Mapping[str, str], rename: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cjm_analytics._html import card, table
+from cjm_analytics._card import Card, Shown, table
 from cjm_analytics.errors import InputError, ModelWarning
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ class Finding:
         return f"{where}: {self.fault}{self.hint}" if where else f"{self.fault}{self.hint}"
 
 
-@dataclass(frozen=True)
-class JourneyModel:
+@dataclass(frozen=True, repr=False)
+class JourneyModel(Shown):
     """The meaning of events, validated.
 
     Read from a file with `JourneyModel.read`, or start from `JourneyModel.standard()`. Two models are equal
@@ -365,7 +365,7 @@ class JourneyModel:
         ]
         return pd.DataFrame(rows, columns=["touchpoint", "phase", "stage", "when", "rule", "progress"])
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         rules = self.to_frame()
         by_stage = rules.groupby("stage", sort=False)["touchpoint"].agg(", ".join)
         road = pd.DataFrame(
@@ -384,11 +384,14 @@ class JourneyModel:
             "version": self.hash,
         }
         odd = f"{len(self.findings)} warnings: see model.warnings" if self.findings else ""
-        top = card(self.name or "Journey model", facts, road, note=odd)
-        shown = rules.assign(when=rules["when"].fillna("always"))
-        rest = table(shown, rows=len(shown))
+        return Card(self.name or "Journey model", facts, road, note=odd)
+
+    def _repr_html_(self) -> str:
+        rules = self.to_frame()
+        rest = table(rules.assign(when=rules["when"].fillna("always")), rows=len(rules))
         style = "font:13px/1.4 system-ui,sans-serif"
-        return f"{top}<details style='{style}'><summary>Rules, in the order tried</summary>{rest}</details>"
+        below = f"<details style='{style}'><summary>Rules, in the order tried</summary>{rest}</details>"
+        return self._card().html() + below
 
 
 def _warned(model: JourneyModel, name: str) -> JourneyModel:

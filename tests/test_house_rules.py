@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import cjm_analytics as cjm
+from cjm_analytics._card import Shown
 from test_loader_matrix import EVERY
 
 FUNCTIONS = [name for name in cjm.__all__ if inspect.isfunction(getattr(cjm, name))]
@@ -79,8 +80,9 @@ def test_a_result_is_frozen_and_has_the_same_doors(name):
     assert dataclasses.is_dataclass(result)
     assert result.__dataclass_params__.frozen
     assert not hasattr(result, "__add__"), "results of two months do not add up: partials do"
-    for door in ("to_frame", "plot", "_repr_html_"):
+    for door in ("to_frame", "plot"):
         assert callable(getattr(result, door))
+    assert issubclass(result, Shown), "shows itself in a notebook and in a terminal"
 
 
 def test_importing_loads_neither_plotly_nor_numba_nor_scipy_nor_an_extra():

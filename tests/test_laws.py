@@ -196,3 +196,5 @@ def test_a_log_of_nothing_gives_a_frame_and_a_card(name):
     result = analysis.finalize(nothing)
     assert isinstance(result.to_frame(), pd.DataFrame)
     assert "<div" in result._repr_html_()
+    assert len(repr(result).splitlines()) > 1
+    assert "Partial" not in repr(result)

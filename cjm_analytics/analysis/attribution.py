@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Named
 from cjm_analytics.analysis.sequences import (
     aligned,
@@ -560,8 +560,8 @@ class AttributionPartial:
         return AttributionPartial(names, credit, self.totals + other.totals, rows, counts[:, 0].copy(), found)
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Shown):
     """How credit is divided: made by `cjm.attribution`.
 
     Attributes
@@ -585,7 +585,7 @@ class Attribution:
     order: int
     bootstrap: int
     currencies: tuple[str, ...]
-    _frame: pd.DataFrame = field(repr=False)
+    _frame: pd.DataFrame
 
     def to_frame(self) -> pd.DataFrame:
         """One row per model and name; the columns are those of `attribution`."""
@@ -625,9 +625,9 @@ class Attribution:
             order=self.order,
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {"conversions": f"{self.conversions:,}", "ways to no goal": f"{self.without:,}"}
         if self.value > 0:
             facts["value"] = " ".join([f"{self.value:,.2f}", *self.currencies])
         note = f"Values in {', '.join(self.currencies)} are not added." if len(self.currencies) > 1 else ""
-        return card(f"Attribution by {self.by}", facts, self.wide().reset_index(), note=note)
+        return Card(f"Attribution by {self.by}", facts, self.wide().reset_index(), note=note)

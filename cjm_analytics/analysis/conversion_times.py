@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.time_to import Curve
 from cjm_analytics.analysis.waits import Waits
 from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND, readable
@@ -84,8 +84,8 @@ class ConversionTimesPartial:
         return ConversionTimesPartial(waits)
 
 
-@dataclass(frozen=True, eq=False)
-class ConversionTimes:
+@dataclass(frozen=True, eq=False, repr=False)
+class ConversionTimes(Shown):
     """How long it takes to get through a funnel: made by `Funnel.time_to_convert`.
 
     A unit's clock starts at its first visit to the first step (an attempt's at its own start), also where a
@@ -192,7 +192,7 @@ class ConversionTimes:
             ignore_index=True,
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         started, through = (
             sum(count(curve) for curve in self._curves.values())
             for count in (lambda curve: curve.n, _through)
@@ -202,7 +202,7 @@ class ConversionTimes:
             half = _quantile(self._curves[()], 0.5)
             facts["half of them by"] = "not seen" if math.isnan(half) else readable(half)
         note = "Those that have not got through yet count for as long as they were seen."
-        return card("Time to get through the funnel", facts, self.to_frame(), note=note)
+        return Card("Time to get through the funnel", facts, self.to_frame(), note=note)
 
 
 def _repeated(columns: Sequence[str], group: Group, n: int) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.funnel import UNBOUNDED, Funnel, FunnelAnalysis
 from cjm_analytics.analysis.named import Named, columns, observed_until
 from cjm_analytics.analysis.sequences import check_goal, frozen, goal_markers, has_goal
@@ -414,8 +414,8 @@ class DriversPartial:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Drivers:
+@dataclass(frozen=True, eq=False, repr=False)
+class Drivers(Shown):
     """What goes with success: made by `cjm.drivers`.
 
     Attributes
@@ -492,7 +492,7 @@ class Drivers:
             else ""
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts: dict[str, Any] = {
             "successes": f"{self.successes:,}",
             "failures": f"{self.failures:,}",
@@ -501,4 +501,4 @@ class Drivers:
         }
         note = f"{self._warning} Associated with success, which is not to say that it causes it.".strip()
         shown = [name for name in _COLUMNS if name not in {"tests", "kind", "p_value"}]
-        return card("Drivers of conversion", facts, self._frame[shown], note=note, percent=False)
+        return Card("Drivers of conversion", facts, self._frame[shown], note=note, percent=False)

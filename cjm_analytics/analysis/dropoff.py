@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.analysis.waits import KINDS, added, tallied
 from cjm_analytics.durations import DAY, microseconds, readable
@@ -525,8 +525,8 @@ class DropOffPartial:
         return DropOffPartial(cells, self.truncated + other.truncated)
 
 
-@dataclass(frozen=True, eq=False)
-class DropOff:
+@dataclass(frozen=True, eq=False, repr=False)
+class DropOff(Shown):
     """Where customers drop off: made by `cjm.drop_off`.
 
     Attributes
@@ -680,7 +680,7 @@ class DropOff:
 
         return drop_off_chart(self._frame, of=self._analysis.of, by=self._analysis.by)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             "observed until": f"{self.observation_end:%Y-%m-%d %H:%M} UTC",
             "began before the data": f"{self.truncated:,}",
@@ -691,7 +691,7 @@ class DropOff:
             "Drop-off: the share that has not continued within the horizon; open journeys count as long as "
             "they were seen."
         )
-        return card("Drop-off", facts, self._frame, note=note)
+        return Card("Drop-off", facts, self._frame, note=note)
 
 
 _WHEREABOUTS = ["kind", "touchpoint", "journeys", "dropped", "share"]

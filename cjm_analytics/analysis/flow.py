@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import (
     END,
     OTHER,
@@ -499,8 +499,8 @@ class FlowPartial:
         return FlowPartial(keys, counts, lengths, self.units + other.units, self.phases + other.phases)
 
 
-@dataclass(frozen=True, eq=False)
-class Flow:
+@dataclass(frozen=True, eq=False, repr=False)
+class Flow(Shown):
     """Links from position to position.
 
     Attributes
@@ -525,8 +525,8 @@ class Flow:
     start: str | None
     end: str | None
     around: str | None
-    _frame: pd.DataFrame = field(repr=False)
-    _road: tuple[str, ...] = field(repr=False)
+    _frame: pd.DataFrame
+    _road: tuple[str, ...]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per link; the columns are those of `flow`."""
@@ -601,7 +601,7 @@ class Flow:
             )
         raise UnknownNameError("kind of picture", kind, ["sankey", "steps", "sunburst"])
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             f"{self.unit}s": f"{self.units:,}",
             "left out": f"{self.left_out:,}",
@@ -609,4 +609,4 @@ class Flow:
         }
         if self.passes != self.units:
             facts["passes"] = f"{self.passes:,}"
-        return card(f"Flow by {self.of}", facts, self._frame)
+        return Card(f"Flow by {self.of}", facts, self._frame)

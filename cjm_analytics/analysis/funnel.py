@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Group, columns
 from cjm_analytics.analysis.sequences import OTHER, aligned, check_by, check_count, frozen
 from cjm_analytics.durations import Duration, microseconds, readable
@@ -932,8 +932,8 @@ class FunnelPartial:
         return FunnelPartial(groups, counts, times)
 
 
-@dataclass(frozen=True, eq=False)
-class Funnel:
+@dataclass(frozen=True, eq=False, repr=False)
+class Funnel(Shown):
     """How many got through the steps: made by `cjm.funnel`.
 
     Attributes
@@ -1215,7 +1215,7 @@ class Funnel:
             return "step by step within " + ", ".join(readable(one) for one in analysis.windows[1:])
         return f"within {readable(analysis.total)}"
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             f"{self.analysis.unit}s that started": f"{self.started:,}",
             "got through": f"{self.converted:,}",
@@ -1227,7 +1227,7 @@ class Funnel:
             note = "without a window no conversion is settled"
         if not self.exact_times:
             note += "; times within 0.5 %"
-        return card("Funnel", facts, self.to_frame(), note=note)
+        return Card("Funnel", facts, self.to_frame(), note=note)
 
     def _step_number(self, step: int | str | None) -> int:
         labels = [place.label for place in self.analysis.steps]

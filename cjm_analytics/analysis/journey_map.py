@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.contacts import Contacts, ContactsAnalysis
 from cjm_analytics.analysis.dropoff import DropOff, DropOffAnalysis
 from cjm_analytics.charts.theme import NBSP, percent
@@ -191,8 +191,8 @@ def _bots(journeys: Journeys) -> float | None:
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905 - reads better
 
 
-@dataclass(frozen=True, eq=False)
-class JourneyMap:
+@dataclass(frozen=True, eq=False, repr=False)
+class JourneyMap(Shown):
     """The journey map: made by `cjm.journey_map`.
 
     Attributes
@@ -340,12 +340,12 @@ class JourneyMap:
         }
         return orjson.dumps(_plain(document), option=orjson.OPT_INDENT_2).decode()
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         header = self._header()
         facts = {label: value for value, label in header["figures"]}
         columns = ["phase", "stage", "journeys", "customers", "share", "entered", "drop_off", "low", "high"]
         note = " ".join(self._warnings())
-        return card(
+        return Card(
             f"Journey map: {header['name']}", facts, self.to_frame()[[*columns, "touchpoints"]], note=note
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import (
     GroupCounts,
     Named,
@@ -168,8 +168,8 @@ class LifecycleAnalysis:
 _COLUMNS = ["period", *STATES, "active", "complete"]
 
 
-@dataclass(frozen=True, eq=False)
-class Lifecycle:
+@dataclass(frozen=True, eq=False, repr=False)
+class Lifecycle(Shown):
     """Where active customers come from: made by `cjm.lifecycle`.
 
     Attributes
@@ -198,7 +198,7 @@ class Lifecycle:
 
         return lifecycle_chart(self._frame, by=self._analysis.by, period=self._analysis.calendar.period)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         analysis = self._analysis
         facts = {
             "activity": "any event" if analysis.of is None else analysis.of.text,
@@ -206,4 +206,4 @@ class Lifecycle:
             "observed until": f"{self.observation_end:%Y-%m-%d %H:%M} UTC",
         }
         note = "new: active for the first time in the log; dormant: active in the period before, not in this."
-        return card("Lifecycle", facts, self._frame, note=note)
+        return Card("Lifecycle", facts, self._frame, note=note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.attribution import AttributionAnalysis, AttributionPartial
 from cjm_analytics.analysis.sequences import END, START
 from cjm_analytics.engine import run
@@ -151,12 +151,12 @@ class MarkovAnalysis:
         return Markov(_analysis=self.steps, _partial=partial)
 
 
-@dataclass(frozen=True, eq=False)
-class Markov:
+@dataclass(frozen=True, eq=False, repr=False)
+class Markov(Shown):
     """A Markov chain of journeys: made by `cjm.markov`."""
 
-    _analysis: AttributionAnalysis = field(repr=False)
-    _partial: AttributionPartial = field(repr=False)
+    _analysis: AttributionAnalysis
+    _partial: AttributionPartial
 
     @property
     def journeys(self) -> int:
@@ -318,11 +318,11 @@ class Markov:
 
         return to_goal_chart(self.to_frame(), of=self._analysis.by, journeys=self.journeys)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         frame = self.to_frame()
         reached = float(frame["to_goal"].iloc[0]) if len(frame) else float("nan")
         facts = {"journeys": f"{self.journeys:,}", "reach the goal": f"{100 * reached:.1f} %"}
-        return card(f"Markov chain of {self._analysis.by}s", facts, frame)
+        return Card(f"Markov chain of {self._analysis.by}s", facts, frame)
 
     @property
     def _n_groups(self) -> int:

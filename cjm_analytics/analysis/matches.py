@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import (
     Asked,
     Symbols,
@@ -300,8 +300,8 @@ class MatchesPartial:
         return MatchesPartial(groups, units, counts, until + until_too, length + length_too)
 
 
-@dataclass(frozen=True, eq=False)
-class Matches:
+@dataclass(frozen=True, eq=False, repr=False)
+class Matches(Shown):
     """How many journeys patterns fit: made by `cjm.matches`.
 
     Attributes
@@ -316,7 +316,7 @@ class Matches:
     of: str
     unit: str
     by: str | None
-    _frame: pd.DataFrame = field(repr=False)
+    _frame: pd.DataFrame
 
     def to_frame(self) -> pd.DataFrame:
         """One row per pattern, within each group; the columns are those of `matches`."""
@@ -353,8 +353,8 @@ class Matches:
 
         return matches_chart(self._frame, unit=self.unit, by=self.by, total=self.units)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         columns = [*([self.by] if self.by else []), "pattern", "matched", "share", "low", "high", "matches",
                    "conversion_with", "conversion_without", "difference"]  # fmt: skip
         facts = {f"{self.unit}s": f"{self.units:,}", "patterns": f"{self._frame['pattern'].nunique():,}"}
-        return card(f"Patterns over each {self.unit}'s {self.of}s", facts, self._frame[columns])
+        return Card(f"Patterns over each {self.unit}'s {self.of}s", facts, self._frame[columns])

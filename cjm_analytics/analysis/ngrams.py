@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import (
     Asked,
     Symbols,
@@ -291,8 +291,8 @@ class NGramsPartial:
         return rows
 
 
-@dataclass(frozen=True, eq=False)
-class NGrams:
+@dataclass(frozen=True, eq=False, repr=False)
+class NGrams(Shown):
     """Runs of neighbours: made by `cjm.ngrams`.
 
     Attributes
@@ -311,12 +311,12 @@ class NGrams:
     of: str
     unit: str
     by: str | None
-    _frame: pd.DataFrame = field(repr=False)
-    _shown: pd.DataFrame = field(repr=False)
-    _runs: NDArray[np.int32] = field(repr=False)
-    _units: dict[str, int] = field(repr=False)
-    _symbols: tuple[tuple[str, str], ...] = field(repr=False)
-    _road: tuple[str, ...] = field(repr=False)
+    _frame: pd.DataFrame
+    _shown: pd.DataFrame
+    _runs: NDArray[np.int32]
+    _units: dict[str, int]
+    _symbols: tuple[tuple[str, str], ...]
+    _road: tuple[str, ...]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per run, within each group; the columns are those of `ngrams`."""
@@ -376,6 +376,6 @@ class NGrams:
             noun="directly one after the other",
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {f"{self.unit}s": f"{self.units:,}", "different": f"{self.different:,}"}
-        return card(f"Runs of {self.n} {self.of}s", facts, self.to_frame())
+        return Card(f"Runs of {self.n} {self.of}s", facts, self.to_frame())

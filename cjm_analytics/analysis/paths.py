@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import (
     MORE,
     OTHER,
@@ -545,8 +545,8 @@ def _first_by_text(
     return np.concatenate([*taken, ties])
 
 
-@dataclass(frozen=True, eq=False)
-class Paths:
+@dataclass(frozen=True, eq=False, repr=False)
+class Paths(Shown):
     """The most frequent paths.
 
     Attributes
@@ -569,14 +569,14 @@ class Paths:
     unit: str
     of: str
     by: str | None
-    _frame: pd.DataFrame = field(repr=False)
-    _rows: NDArray[np.int64] = field(repr=False)
-    _total: PathsPartial = field(repr=False)
-    _names: tuple[str, ...] = field(repr=False)
-    _phases: dict[str, str] = field(repr=False)
-    _road: tuple[str, ...] = field(repr=False)
-    _order: tuple[int, ...] = field(repr=False)
-    _has_goal: bool = field(repr=False)
+    _frame: pd.DataFrame
+    _rows: NDArray[np.int64]
+    _total: PathsPartial
+    _names: tuple[str, ...]
+    _phases: dict[str, str]
+    _road: tuple[str, ...]
+    _order: tuple[int, ...]
+    _has_goal: bool
 
     @property
     def coverage(self) -> float:
@@ -867,7 +867,7 @@ class Paths:
             rows.append(rest)
         return pd.DataFrame(rows, columns=[*shown])
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             f"{self.unit}s": f"{self.units:,}",
             "different paths": f"{self.n_paths:,}",
@@ -875,7 +875,7 @@ class Paths:
             "coverage": f"{100 * self.coverage:.1f} %" if self.units else "–",
         }
         note = "" if self._has_goal else "No goal is known: name one with goal= to see conversion."
-        return card(f"Paths by {self.of}", facts, self._frame, note=note)
+        return Card(f"Paths by {self.of}", facts, self._frame, note=note)
 
 
 def _sums(number: NDArray[np.int64], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:

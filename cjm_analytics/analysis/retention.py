@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Group, Named, columns, groups_of, in_group_order, observed_until
 from cjm_analytics.analysis.periods import LENGTHS, Calendar
 from cjm_analytics.analysis.sequences import check_count, frozen
@@ -399,8 +399,8 @@ class RetentionPartial:
         return RetentionPartial(cells, self.truncated + other.truncated, self.after_end + other.after_end)
 
 
-@dataclass(frozen=True, eq=False)
-class Retention:
+@dataclass(frozen=True, eq=False, repr=False)
+class Retention(Shown):
     """Who comes back: made by `cjm.retention`.
 
     Attributes
@@ -546,7 +546,7 @@ class Retention:
             },
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         analysis = self._analysis
         facts = {
             "customers": f"{self.customers:,}",
@@ -558,7 +558,7 @@ class Retention:
         }
         curve = self.curve().rename(columns={"retention": "share"})
         note = "All cohorts together, cells whose period is over; share: returned of customers."
-        return card("Retention", facts, curve, note=note)
+        return Card("Retention", facts, curve, note=note)
 
 
 def _keys(frame: pd.DataFrame, by: Sequence[str]) -> list[tuple[Any, ...]]:

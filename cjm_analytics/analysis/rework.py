@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import Asked, Symbols, check_unit, dominant_phases, frozen
 from cjm_analytics.engine import run
 
@@ -159,8 +159,8 @@ class ReworkPartial:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Rework:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rework(Shown):
     """What customers do again: made by `cjm.rework`.
 
     Attributes
@@ -174,10 +174,10 @@ class Rework:
     units: int
     of: str
     unit: str
-    _frame: pd.DataFrame = field(repr=False)
-    _pairs: NDArray[np.int64] = field(repr=False)
-    _names: tuple[str, ...] = field(repr=False)
-    _road: tuple[str, ...] = field(repr=False)
+    _frame: pd.DataFrame
+    _pairs: NDArray[np.int64]
+    _names: tuple[str, ...]
+    _road: tuple[str, ...]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per name; the columns are those of `rework`."""
@@ -207,13 +207,13 @@ class Rework:
 
         return rework_chart(self._frame, road=self._road, of=self.of, unit=self.unit, units=self.units)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             f"{self.unit}s": f"{self.units:,}",
             "repeats": f"{int(self._frame['repeats'].sum()):,}",
             "returns": f"{int(self._frame['returns'].sum()):,}",
         }
-        return card(f"Rework by {self.of}", facts, self.to_frame())
+        return Card(f"Rework by {self.of}", facts, self.to_frame())
 
     def _cells(self, place: int) -> list[tuple[str, str, int]]:
         source, target = np.nonzero(self._pairs[:, :, place])

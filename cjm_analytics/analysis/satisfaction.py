@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.scales import Group, Pattern, Scale, Sheet, comparison
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
@@ -330,8 +330,8 @@ class SatisfactionPartial:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Satisfaction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Satisfaction(Shown):
     """How satisfied customers are: made by `cjm.satisfaction`.
 
     Attributes
@@ -475,7 +475,7 @@ class Satisfaction:
             self.to_frame(), by=self._analysis.by, phases=phases, phase_of=self._analysis.phase_of
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         rules = self._analysis.rules
         answers = sum(sheet.n(cell) for sheet in self._sheets for cell in range(len(sheet.groups)))
         facts = {
@@ -489,7 +489,7 @@ class Satisfaction:
             f"Cells with fewer than {rules.min_n} answers are hidden, those with fewer than {rules.weak_n} "
             "weak. Only customers who came so far and answered are heard."
         )
-        return card("Satisfaction", facts, frame[shown], note=note, percent=False)
+        return Card("Satisfaction", facts, frame[shown], note=note, percent=False)
 
 
 _COLUMNS = [

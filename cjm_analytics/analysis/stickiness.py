@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import (
     Group,
     GroupCounts,
@@ -170,8 +170,8 @@ class StickinessAnalysis:
         return self.calendar.covered(self.observed_from, self.observed_until)
 
 
-@dataclass(frozen=True, eq=False)
-class Stickiness:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stickiness(Shown):
     """How regular customers are: made by `cjm.stickiness`.
 
     Attributes
@@ -237,7 +237,7 @@ class Stickiness:
             self.distribution(), by=self._analysis.by, period=self._analysis.calendar.period
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         analysis = self._analysis
         average = self.average_days
         facts = {
@@ -248,7 +248,7 @@ class Stickiness:
         note = (
             f"All {analysis.calendar.period}s that the log covers as a whole; a customer counts once in each."
         )
-        return card("Stickiness", facts, self.distribution(), note=note)
+        return Card("Stickiness", facts, self.distribution(), note=note)
 
 
 _SHARES = ["days", "customers", "active", "share", "low", "high", "at_least", "reliability"]

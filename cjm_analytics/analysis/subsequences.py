@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from cjm_analytics import statistics
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.paths import PathsAnalysis, PathsPartial
 from cjm_analytics.analysis.sequences import check_count, dominant_phases
 from cjm_analytics.engine import run
@@ -295,8 +295,8 @@ def _closed(
     return [one for one in found if one[0] not in absorbed]
 
 
-@dataclass(frozen=True, eq=False)
-class Subsequences:
+@dataclass(frozen=True, eq=False, repr=False)
+class Subsequences(Shown):
     """Sub-sequences with gaps: made by `cjm.subsequences`.
 
     Attributes
@@ -313,10 +313,10 @@ class Subsequences:
     found: int
     of: str
     unit: str
-    _frame: pd.DataFrame = field(repr=False)
-    _every: pd.DataFrame = field(repr=False)
-    _phases: dict[str, str] = field(repr=False)
-    _road: tuple[str, ...] = field(repr=False)
+    _frame: pd.DataFrame
+    _every: pd.DataFrame
+    _phases: dict[str, str]
+    _road: tuple[str, ...]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per sub-sequence, the most frequent first; the columns are those of `subsequences`."""
@@ -368,7 +368,7 @@ class Subsequences:
             noun="one after the other, others between",
         )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         columns = ["subsequence", "journeys", "share", "conversion", "lift", "odds_ratio", "q_value"]
         facts = {f"{self.unit}s": f"{self.units:,}", "frequent": f"{self.found:,}"}
-        return card(f"Sub-sequences of {self.of}s", facts, self._frame[columns])
+        return Card(f"Sub-sequences of {self.of}s", facts, self._frame[columns])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Group, Named, columns, groups_of, in_group_order, observed_until
 from cjm_analytics.analysis.waits import Waits
 from cjm_analytics.durations import microseconds, readable
@@ -378,8 +378,8 @@ class Curve:
         return counts | {"incidence": share, "low": low, "high": high, "survival": left_over}
 
 
-@dataclass(frozen=True, eq=False)
-class TimeTo:
+@dataclass(frozen=True, eq=False, repr=False)
+class TimeTo(Shown):
     """How long it takes until an event: made by `cjm.time_to`.
 
     Attributes
@@ -584,7 +584,7 @@ class TimeTo:
             return "Gray", gray_test(tables)
         return "log-rank", log_rank(tables)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         analysis = self._analysis
         facts = {"journeys": f"{self.n:,}"}
         if analysis.by:
@@ -604,7 +604,7 @@ class TimeTo:
             "Incidence: the share that has reached the target by the horizon; journeys that have not yet "
             "count as long as they were seen."
         )
-        return card(f"Time to {analysis.target.text}", facts, self.at(), note=note)
+        return Card(f"Time to {analysis.target.text}", facts, self.at(), note=note)
 
 
 _COLUMNS = [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import (
     ALL,
     END,
@@ -438,8 +438,8 @@ def _timedelta(microseconds: NDArray[np.float64]) -> NDArray[np.timedelta64]:
     return np.where(missing, np.timedelta64("NaT", "ns"), whole.astype("timedelta64[ns]"))
 
 
-@dataclass(frozen=True, eq=False)
-class Transitions:
+@dataclass(frozen=True, eq=False, repr=False)
+class Transitions(Shown):
     """What follows what.
 
     Attributes
@@ -460,11 +460,11 @@ class Transitions:
     of: str
     unit: str
     by: str | None
-    _frame: pd.DataFrame = field(repr=False)
-    _units: dict[str, int] = field(repr=False)
-    _totals: dict[str, int] = field(repr=False)
-    _phases: dict[str, str] = field(repr=False)
-    _road: tuple[str, ...] = field(repr=False)
+    _frame: pd.DataFrame
+    _units: dict[str, int]
+    _totals: dict[str, int]
+    _phases: dict[str, str]
+    _road: tuple[str, ...]
 
     def to_frame(self) -> pd.DataFrame:
         """One row per transition that occurs; the columns are those of `transitions`."""
@@ -642,7 +642,7 @@ class Transitions:
             raise UnknownNameError(f"group of {self.by}", group, self._units)
         return self._frame[self._frame[self.by] == group].drop(columns=self.by)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> Card:
         facts = {
             f"{self.unit}s": f"{self.units:,}",
             "transitions": f"{self.total:,}",
@@ -650,4 +650,4 @@ class Transitions:
         }
         error = f"{100 * self.time_error:.1f} %"
         note = f"Median times are at most {error} off." if self.time_error else ""
-        return card(f"Transitions by {self.of}", facts, self._frame, note=note)
+        return Card(f"Transitions by {self.of}", facts, self._frame, note=note)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cjm_analytics._html import card, shown
+from cjm_analytics._card import Card, plain, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -227,19 +227,15 @@ class IngestReport:
 
     def _repr_html_(self) -> str:
         reasons = self.reasons()
-        more = card("Why rows were rejected", {}, reasons) if len(reasons) else ""
+        more = Card("Why rows were rejected", {}, reasons).html() if len(reasons) else ""
         if self.marked:
-            more = card("Marked as no customer's", {}, self.marks()) + more
-        return card("Events", self.facts(), self._shown(), note=" ".join(self.notes)) + more
+            more = Card("Marked as no customer's", {}, self.marks()).html() + more
+        return Card("Events", self.facts(), self._shown(), note=" ".join(self.notes)).html() + more
 
     def __repr__(self) -> str:
         lines = [" · ".join(f"{name} {value}" for name, value in self.facts().items())]
         frame = self._shown()
-        texts = {
-            name: [shown(value, share=str(name).endswith("_share")) for value in frame[name]]
-            for name in frame
-        }
-        lines += ["", pd.DataFrame(texts).to_string(index=False)]
+        lines += ["", plain(frame, rows=len(frame))]
         if self.marked:
             lines += ["", "Marked as no customer's:"]
             lines += [

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics._html import card
+from cjm_analytics._card import Card
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 from cjm_analytics.loaders.files import find_files, is_location, stem
 from cjm_analytics.loaders.origin import Origin
@@ -115,7 +115,7 @@ class Description:
 
     def _repr_html_(self) -> str:
         facts = {"loader": self.loader, **({"or": ", ".join(self.others)} if self.others else {})}
-        shown = card("What this is", facts, self.to_frame().round({"filled": 3}))
+        shown = Card("What this is", facts, self.to_frame().round({"filled": 3})).html()
         asked = "".join(f"<li>{escape(one)}</li>" for one in self.questions)
         return f"<pre>{escape(self.code)}</pre>{f'<ul>{asked}</ul>' if asked else ''}{shown}"
 
