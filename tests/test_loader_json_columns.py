@@ -223,3 +223,66 @@ def test_parameters_of_ga4_are_the_same_from_json_by_column_and_by_row(rows, tmp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JsonColumns, "read", lambda *_: None)
         assert told(loaders.ga4(path).batches()) == fast
+
+
+def both_ways(load, path):
+    """What a loader tells of JSON lines read as columns, and of the same read object by object."""
+    fast = everything(load(path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JsonColumns, "read", lambda *_: None)
+        return fast, everything(load(path))
+
+
+def everything(stream):
+    batch = whole(stream.batches())
+    events = [
+        {name: value for name, value in one.items() if value is not None and name != "properties"}
+        | {"properties": without_nothing(json.loads(one.get("properties") or "{}"))}
+        for one in batch.events.to_pylist()
+    ]
+    reasons = sorted((one["src_row"], one["reason"]) for one in batch.rejects.to_pylist())
+    links = {tuple(one.values()) for one in batch.links.to_pylist()}
+    known = {(one["user_id"], one["attribute"], cell(one["value"])) for one in batch.customers.to_pylist()}
+    return events, reasons, links, known, batch.n_read, batch.n_excluded
+
+
+def lines_of(folder, rows, name="export.jsonl"):
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+TEXTS = st.none() | st.sampled_from(["x", "a@b.org", "/p", "?q=1"])
+CALLS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["track", "page", "screen", "identify", "group", "alias", "beacon"])},
+    optional={
+        "event": st.sampled_from(["Order Completed", "Email Sent", "Email Opened"]),
+        "name": TEXTS, "anonymousId": TEXTS, "userId": TEXTS, "previousId": TEXTS, "groupId": TEXTS,
+        "channel": st.sampled_from(["mobile", "server"]),
+        "traits": st.dictionaries(st.sampled_from(["email", "plan"]), TEXTS),
+        "properties": st.fixed_dictionaries(
+            {}, optional={
+                "value": st.none() | st.floats(0, 99), "total": TEXTS, "revenue": st.booleans(),
+                "path": TEXTS, "device": TEXTS, "deep": st.fixed_dictionaries({"n": st.integers(0, 9)}),
+            },
+        ),
+        "context": st.fixed_dictionaries(
+            {}, optional={
+                "active": st.booleans(), "sessionId": st.integers(0, 9), "locale": TEXTS,
+                "page": st.fixed_dictionaries({}, optional={"path": TEXTS, "search": TEXTS}),
+                "library": st.fixed_dictionaries({"name": st.sampled_from(["analytics.js", "x-ios"])}),
+            },
+        ),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(CALLS, min_size=1, max_size=6))
+def test_calls_of_segment_by_column_are_those_by_row(rows, tmp_path_factory):
+    calls = [
+        {"messageId": f"m{place}", "timestamp": f"2025-03-01T10:00:0{place}Z", **row}
+        for place, row in enumerate(rows)
+    ]
+    fast, slow = both_ways(loaders.segment, lines_of(tmp_path_factory.mktemp("log"), calls))
+    assert fast == slow

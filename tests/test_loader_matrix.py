@@ -152,7 +152,7 @@ def test_blocks_are_the_whole(case, tmp_path, monkeypatch):
     path = write(tmp_path, case)
     plain = seen(read(case.load(path)))
     monkeypatch.setattr(raw_rows, "BLOCK_ROWS", 1)
-    for size in ("_CSV_BLOCK", "_JSON_BLOCK"):
+    for size in ("_CSV_BLOCK", "_JSON_BLOCK", "_COLUMN_BLOCK"):
         monkeypatch.setattr(raw_rows, size, 600)
     monkeypatch.setattr(sys.modules["cjm_analytics.loaders.access_log"], "_BLOCK", 64)
     monkeypatch.setattr(sys.modules["cjm_analytics.loaders.sql"], "_FETCHED", 1)

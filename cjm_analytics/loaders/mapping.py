@@ -33,6 +33,7 @@ __all__ = [
     "Sides",
     "Where",
     "bot",
+    "chosen",
     "column",
     "device",
     "each",
@@ -44,6 +45,7 @@ __all__ = [
     "joined",
     "key_text",
     "looked_up",
+    "number",
     "path",
     "scaled",
     "told",
@@ -59,6 +61,9 @@ Sides: TypeAlias = "Mapping[str, Mapping[str, Mapping[str, Any]]]"
 
 _NOTHING: Mapping[str, Any] = {}
 _UUID = re.compile(r"[0-9a-f]+(?:-[0-9a-f]+){4}", re.IGNORECASE)
+_MOST = 1e13
+"""Smaller amounts fit their column."""
+
 _TRUE = pa.array(["true", "t", "1", "yes", "y"])
 
 
@@ -182,12 +187,48 @@ def each(function: Callable[..., object], *wheres: Where) -> Saying:
 
     def read(cells: Cells) -> pa.Array:
         found = [cells.of(one) for one in sayings]
-        if len(found) == 1 and pa.types.is_string(found[0].type):
+        if len(found) == 1 and not pa.types.is_nested(found[0].type):
             few = pc.dictionary_encode(found[0], null_encoding="encode")
             return inferred([function(one) for one in few.dictionary.to_pylist()]).take(few.indices)
         return inferred([function(*row) for row in zip(*(one.to_pylist() for one in found), strict=True)])
 
     return Saying(read, reads)
+
+
+def chosen(by: Where, wheres: Mapping[str, Where], other: Where | None = None) -> Saying:
+    """One of several, as a column says; `other` for what is not listed.
+
+    `chosen("type", {"track": "event", "page": "=page_view"})` is the event of a track call, and the same name
+    for every page. What tells which stays in `properties`.
+    """
+    teller, left = column(by), column("=" if other is None else other)
+    sayings = {name: column(where) for name, where in wheres.items()}
+    every = [*sayings.values(), left]
+    reads = tuple(dict.fromkeys(name for one in [teller, *every] for name in one.reads))
+
+    def read(cells: Cells) -> pa.Array:
+        tells, found = _filled(cells.of(teller)), _filled(cells.of(left))
+        for name, one in sayings.items():
+            found = pc.if_else(pc.fill_null(pc.equal(tells, name), False), texts(cells.of(one)), found)
+        return found
+
+    return Saying(read, reads, tuple(name for one in every for name in one.lifts))
+
+
+def number(where: Where) -> Saying:
+    """A number as text, where there is one that an amount can be; what is no number is nothing."""
+    one = column(where)
+    return replace(each(_number, one), lifts=one.lifts)
+
+
+def _number(value: object) -> str | None:
+    if value is None or isinstance(value, bool):
+        return None
+    text = str(value).strip()
+    try:
+        return text if abs(float(text)) < _MOST else None
+    except ValueError:
+        return None
 
 
 def told(where: Where, names: Mapping[str, str | None], other: str | None = None) -> Saying:

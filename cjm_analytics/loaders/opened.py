@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,15 +17,49 @@ from cjm_analytics.loaders.table import promoted_name
 from cjm_analytics.loaders.values import json_texts, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["as_object", "left_over", "objects_of", "opened", "promoted_cells", "respelt", "structs"]
+__all__ = [
+    "Lifted",
+    "as_object",
+    "left_over",
+    "member_names",
+    "objects_of",
+    "opened",
+    "promoted_cells",
+    "respelt",
+    "structs",
+]
 
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """What has a place of its own and is no property any more.
+
+    Attributes
+    ----------
+    always : collection of str
+        Columns, and members of columns (dotted).
+    where : mapping
+        Columns that are taken in some rows only → which rows.
+    """
+
+    always: Collection[str] = frozenset()
+    where: Mapping[str, pa.Array] = field(default_factory=dict)
+
+    def by_row(self, size: int) -> Iterable[Collection[str]]:
+        """What is taken of each row."""
+        if not self.where:
+            return itertools.repeat(self.always, size)
+        told = zip(*(one.to_pylist() for one in self.where.values()), strict=True)
+        several: dict[tuple[bool, ...], Collection[str]] = {}
+        return [several.setdefault(row, {*self.always, *itertools.compress(self.where, row)}) for row in told]
 
 
 def objects_of(rows: Rows) -> list[dict[str, Any]]:
@@ -166,9 +201,7 @@ def as_object(cell: object) -> object:
     return cell
 
 
-def left_over(
-    rows: Rows, lifted: Collection[str], spread: Collection[str]
-) -> tuple[pa.Array | None, list[str]]:
+def left_over(rows: Rows, lifted: Lifted, spread: Collection[str]) -> tuple[pa.Array | None, list[str]]:
     """`properties` as JSON, and the names of the members that were spread."""
     if isinstance(rows, ObjectRows):
         return _left_of_objects(rows.objects, rows.names(), lifted, spread)
@@ -180,8 +213,19 @@ def left_over(
     return (nested if flat is None else _merged(flat, nested)), [*inside, *members]
 
 
+def member_names(rows: Rows, head: str) -> list[str]:
+    """The names of all members that the objects of a column have."""
+    if isinstance(rows, ObjectRows):
+        objects = [one.get(head) for one in rows.objects]
+        return list(dict.fromkeys(name for one in objects if isinstance(one, dict) for name in one))
+    if not rows.has(head):
+        return []
+    kind = rows.column(head).type
+    return list(kind.names) if pa.types.is_struct(kind) else []
+
+
 def _left_of_columns(
-    rows: Rows, heads: Collection[str], lifted: Collection[str], spread: Collection[str]
+    rows: Rows, heads: Collection[str], lifted: Lifted, spread: Collection[str]
 ) -> tuple[pa.Array | None, list[str]]:
     names = [one for one in rows.names() if one not in heads and not one.startswith(_TECHNICAL)]
     left = _thinned({one: rows.column(one) for one in names}, lifted, "")
@@ -196,12 +240,14 @@ def _left_of_columns(
     return json_texts(dict(sorted(left.items()))), inside
 
 
-def _thinned(columns: Mapping[str, pa.Array], lifted: Collection[str], before: str) -> dict[str, pa.Array]:
+def _thinned(columns: Mapping[str, pa.Array], lifted: Lifted, before: str) -> dict[str, pa.Array]:
     """Columns without what was lifted out of them, and with the members of their objects in order."""
     left = {}
     for name, cells in columns.items():
-        if before + name in lifted:
+        if before + name in lifted.always:
             continue
+        if before + name in lifted.where:
+            cells = pc.if_else(lifted.where[before + name], pa.scalar(None, cells.type), cells)  # noqa: PLW2901 - the same column, emptier
         if pa.types.is_struct(cells.type):
             members = dict(zip(cells.type.names, cells.flatten(), strict=True))
             inner = dict(sorted(_thinned(members, lifted, f"{before}{name}.").items()))
@@ -218,19 +264,19 @@ _SORTED: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
 
 
 def _left_of_objects(
-    objects: Sequence[dict[str, Any]], names: Sequence[str], lifted: Collection[str], spread: Collection[str]
+    objects: Sequence[dict[str, Any]], names: Sequence[str], lifted: Lifted, spread: Collection[str]
 ) -> tuple[pa.Array, list[str]]:
-    gone = {one for one in names if one in lifted or one.startswith(_TECHNICAL)}
-    within = {one.partition(".")[0] for one in lifted if "." in one}
+    technical = {one for one in names if one.startswith(_TECHNICAL)}
+    within = {one.partition(".")[0] for one in {*lifted.always, *lifted.where} if "." in one}
     inside: dict[str, None] = {}
     made = []
-    for one in objects:
+    for one, gone in zip(objects, lifted.by_row(len(objects)), strict=True):
         left = {}
         for name, value in one.items():
-            if value is None or name in gone:
+            if value is None or name in gone or name in technical:
                 continue
             if type(value) is dict:
-                value = _without(value, lifted if name in within else (), name + ".")  # noqa: PLW2901 - the same member, smaller
+                value = _without(value, gone if name in within else (), name + ".")  # noqa: PLW2901 - the same member, smaller
                 if not value:
                     continue
             left[name] = value

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 import warnings
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, hint
 from cjm_analytics.loaders.agents import device_of, is_bot
 from cjm_analytics.loaders.files import stem
+from cjm_analytics.loaders.mapping import (
+    Saying,
+    bot,
+    chosen,
+    device,
+    each,
+    every,
+    filled,
+    first,
+    joined,
+    number,
+    told,
+    unless,
+    whenever,
+)
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
-from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, Rows
+from cjm_analytics.loaders.rows import CsvFormat, Rows
 from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import ids, json_texts, money, one_text, strings, texts, trimmed
+from cjm_analytics.loaders.values import ids, json_texts, money, one_text, texts, trimmed
+from cjm_analytics.loaders.vendor import Events, Part, Reading, Vendor
 from cjm_analytics.schema import LOADED, Batch
 
 if TYPE_CHECKING:
@@ -51,7 +64,6 @@ _TABLES: Final = {
     "tracks", "pages", "screens", "identifies", "users", "groups", "accounts", "aliases", "group_memberships",
 }  # fmt: skip
 _DEVICE: Final = "device"
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+$")
 _OWN_COLUMNS: Final = {
     "id", "anonymous_id", "user_id", "event", "event_text", "timestamp", "received_at", "sent_at",
     "original_timestamp", "uuid_ts", "uuid", "loaded_at", "group_id", "previous_id",
@@ -199,16 +211,17 @@ def _stream(
     title: str,
 ) -> EventStream:
     wanted = {**checked_keep(keep), _DEVICE: None}
-    origin = Origin.of(source, format, CsvFormat())
+    origin = replace(Origin.of(source, format, CsvFormat()), columns=True)
     own_tables = {_table_of(path) for path in origin.shown} - _TABLES
     _check_kind(origin.glance(), title)
 
     def read(left_out: frozenset[str]) -> Iterator[Batch]:
         promoted = Promoted(wanted)
         clock = Clock(tz="UTC")
+        calls = Reading(_CALLS, promoted, name, clock)
         for rows in origin.without(left_out).blocks():
-            if isinstance(rows, ObjectRows) and _is_raw(rows):
-                yield _calls(rows, promoted, name, clock)
+            if _is_raw(rows):
+                yield calls.block(_RAW, rows)
             elif len(rows) or rows.broken:
                 _check_kind(rows, title)
                 yield _table_rows(rows, promoted, name, clock=clock, own_tables=own_tables)
@@ -228,16 +241,16 @@ def _stream(
     )
 
 
-def _is_raw(rows: ObjectRows) -> bool:
-    """Calls say their `type`; rows of the warehouse do not. A block without rows may be either."""
-    return not len(rows) or any(
-        "type" in one and ("messageId" in one or "userId" in one) for one in rows.objects
-    )
+def _is_raw(rows: Rows) -> bool:
+    """Calls say their `type`; rows of the warehouse do not. A block of objects without rows may be either."""
+    if not len(rows):
+        return rows.is_sparse
+    return rows.has("type") and (rows.has("messageId") or rows.has("userId"))
 
 
 def _check_kind(rows: Rows, title: str) -> None:
     """Refuse what is no export of this kind."""
-    if isinstance(rows, ObjectRows) and _is_raw(rows):
+    if _is_raw(rows):
         return
     there = set(rows.names())
     if not there & {"anonymous_id", "user_id", "received_at", "uuid_ts"}:
@@ -252,151 +265,14 @@ def _check_kind(rows: Rows, title: str) -> None:
 # Raw calls
 
 
-def _calls(rows: ObjectRows, promoted: Promoted, source: str, clock: Clock) -> Batch:
-    """A block of raw calls."""
-    contacts: list[int] = []
-    others: list[int] = []
-    refused: list[tuple[int, str, str]] = []
-    for row, call in enumerate(rows.objects):
-        kind = call.get("type")
-        if kind in _CONTACTS:
-            (others if _part(call, "context").get("active") is False else contacts).append(row)
-        elif kind in _TRAIT_CALLS:
-            others.append(row)
-        else:
-            said = "no type of call" if kind is None else f"an unknown type of call: {kind!r}"
-            refused.append((int(rows.numbers[row]), said, rows.raw(row)))
-    prepared = _contacts(rows, contacts, promoted)
-    batch = events_of(prepared, promoted, source=source, kind="clickstream", clock=clock)
-    links, customers = _known_from_calls(rows, others, clock)
-    strange = rejects_of(source, rows.file, refused)
-    return replace(
-        batch,
-        n_read=batch.n_read + len(others) + len(refused),
-        rejects=pa.concat_tables([batch.rejects, strange]),
-        links=pa.concat_tables([batch.links, links]),
-        customers=customers,
-        n_excluded=len(others),
-    )
+def _is_call(*kinds: str) -> Saying:
+    return each(lambda kind: kind in kinds, "type")
 
 
-def _part(cell: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A member that should be an object; an empty one where it is not."""
-    found = cell.get(name)
-    return found if type(found) is dict else {}
-
-
-def _contacts(rows: ObjectRows, contacts: Sequence[int], promoted: Promoted) -> Prepared:
-    """Track, page and screen calls under canonical names."""
-    calls = [rows.objects[row] for row in contacts]
-    context = [_part(call, "context") for call in calls]
-    properties = [_part(call, "properties") for call in calls]
-    page = [_part(one, "page") for one in context]
-    campaign = [_part(one, "campaign") for one in context]
-    kinds = [call["type"] for call in calls]
-    events = [
-        call.get("event") if kind == "track" else _NAMED[kind]
-        for call, kind in zip(calls, kinds, strict=True)
-    ]
-    amounts = [_amount(one) for one in properties]
-    columns: dict[str, pa.Array] = {
-        "user_id": strings([call.get("userId") for call in calls]),
-        "anonymous_id": strings([call.get("anonymousId") for call in calls]),
-        "account_id": strings([one.get("groupId") for one in context]),
-        "timestamp": strings([call.get("timestamp") or call.get("originalTimestamp") for call in calls]),
-        "received_at": strings([call.get("receivedAt") for call in calls]),
-        "event": strings(events),
-        "event_id": strings([call.get("messageId") for call in calls]),
-        "session_id": strings([_session(call, one) for call, one in zip(calls, context, strict=True)]),
-        "actor": _actors(events),
-        "channel": strings([_channel(call, one) for call, one in zip(calls, context, strict=True)]),
-        "url": strings([a.get("url") or b.get("url") for a, b in zip(page, properties, strict=True)]),
-        "path": strings([_path(a, b, kind) for a, b, kind in zip(page, properties, kinds, strict=True)]),
-        "referrer": strings([a.get("referrer") for a in page]),
-        "order_id": strings([one.get("order_id") or one.get("orderId") for one in properties]),
-        "value": strings([amount[1] if amount else None for amount in amounts]),
-        "currency": strings([one.get("currency") for one in properties]),
-        "email": strings([_part(one, "traits").get("email") for one in context]),
-        "is_bot": pa.array([_bot(one) for one in context], pa.bool_()),
-        **{name: strings([one.get(member) for one in campaign]) for name, member in _UTM.items()},
-    }
-    columns = {name: values for name, values in columns.items() if _needed(name, values)}
-    left = [
-        _left_over(call, one, inside, amount)
-        for call, one, inside, amount in zip(calls, context, properties, amounts, strict=True)
-    ]
-    shown = list(contacts)
-    promoted.notice(_members_of(properties))
-    found = promoted.looked_up(calls, properties)
-    found.setdefault(_DEVICE, strings([_device(one) for one in context]))
-    return Prepared(
-        rows.file,
-        rows.numbers[shown] if shown else np.zeros(0, np.int64),
-        columns | found,
-        pa.array(left, pa.binary()).cast(pa.string()),
-        lambda row: rows.raw(shown[row]),
-        rows.broken,
-    )
-
-
-def _needed(name: str, values: pa.Array) -> bool:
-    return name in {"user_id", "anonymous_id", "timestamp", "event"} or values.null_count < len(values)
-
-
-def _session(call: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
-    """A session's number, which is its device's or its person's only."""
-    number, whose = one_text(context.get("sessionId")), _id(call.get("anonymousId") or call.get("userId"))
-    return f"{whose}:{number}" if number and whose else None
-
-
-def _bot(context: Mapping[str, Any]) -> bool | None:
-    agent = context.get("userAgent")
-    return is_bot(agent) if isinstance(agent, str) else None
-
-
-def _device(context: Mapping[str, Any]) -> str | None:
-    """The kind of device: as the library says, else as the browser says."""
-    said = _part(context, "device").get("type")
-    agent = context.get("userAgent")
-    return said or (device_of(agent) if isinstance(agent, str) else None)
-
-
-def _members_of(properties: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for one in properties for name in one))
-
-
-def _amount(properties: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The money of an event: which property, and its number as text. What is no number is no amount."""
-    for name in _AMOUNTS:
-        value = properties.get(name)
-        if isinstance(value, bool) or value is None:
-            continue
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            continue
-        if abs(number) < 1e13:  # noqa: PLR2004 - fits decimal(18, 4)
-            return name, str(value).strip()
-    return None
-
-
-def _path(page: Mapping[str, Any], properties: Mapping[str, Any], kind: str) -> str | None:
-    path = page.get("path") or (properties.get("path") if kind == "page" else None)
+def _path(path: object, search: object) -> str | None:
     if not isinstance(path, str):
         return None
-    search = page.get("search")
     return path + search if isinstance(search, str) else path
-
-
-def _channel(call: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
-    """Web or app; unknown for calls of servers; mail for the events of mail services."""
-    kind = call["type"]
-    if kind != "track":
-        return "web" if kind == "page" else "app"
-    if str(call.get("event")).startswith("Email "):
-        return "email"
-    said = _APP_CHANNELS.get(str(call.get("channel")).lower())
-    return said or _library_channel(_part(context, "library").get("name"))
 
 
 def _library_channel(library: object) -> str | None:
@@ -406,72 +282,106 @@ def _library_channel(library: object) -> str | None:
     return "app" if any(one in text for one in _APP_LIBRARIES) else None
 
 
-def _actors(events: Sequence[object]) -> pa.Array:
-    return pa.array(["company" if event in _OUTBOUND else "customer" for event in events], pa.string())
-
-
-def _left_over(
-    call: Mapping[str, Any],
-    context: Mapping[str, Any],
-    properties: Mapping[str, Any],
-    amount: tuple[str, str] | None,
-) -> bytes | None:
-    """Everything that has no canonical place, as JSON."""
-    lifted = {"order_id", "orderId", "currency", amount[0] if amount else ""}
-    if call["type"] == "page":
-        lifted.update(_PAGE)
-    left = {name: value for name, value in properties.items() if name not in lifted and value is not None}
-    if call["type"] != "track":
-        left |= {name: call[name] for name in ("name", "category") if call.get(name) is not None}
-    around = {
-        name: value
-        for name, value in context.items()
-        if name not in {"page", "campaign", "traits", "groupId", "sessionId"} and value is not None
-    }
-    if around:
-        left["context"] = around
-    return orjson.dumps(left) if left else None
-
-
-def _known_from_calls(rows: ObjectRows, places: Sequence[int], clock: Clock) -> tuple[pa.Table, pa.Table]:
-    """Links and attributes from identify, group and alias calls."""
-    calls = [rows.objects[row] for row in places]
-    if not calls:
-        return links_of([]), attributes_of([])
-    written = strings([call.get("timestamp") or call.get("originalTimestamp") for call in calls])
-    times = clock.read(
-        written, rows.numbers[list(places)], column="timestamp", file=rows.file
-    ).values.to_pylist()
-    pairs: list[tuple[str | None, str | None, object]] = []
-    seen: list[tuple[str | None, object, str, str | None]] = []
-    for call, time in zip(calls, times, strict=True):
-        user, device = _id(call.get("userId")), _id(call.get("anonymousId"))
-        traits = _part(call, "traits")
-        kind = call["type"]
-        pairs.append((device, user, time))
-        if kind == "alias":
-            pairs.append((_id(call.get("previousId")), user, time))
-        if kind == "group":
-            seen.append((user, time, "account_id", _id(call.get("groupId"))))
-        prefix = "account." if kind == "group" else ""
-        if kind == "identify":
-            pairs.append((_alias(traits.get("email")), user, time))
-        seen.extend((user, time, prefix + name, one_text(value)) for name, value in traits.items())
-    return links_of(pairs), attributes_of(seen)
-
-
-def _id(value: object) -> str | None:
-    """One id, cleaned as a column of ids is."""
-    text = unicodedata.normalize("NFC", one_text(value) or "").strip()
-    return (text.lower() if _EMAIL.match(text) else text) or None
-
-
 def _alias(email: object) -> str | None:
     text = one_text(email)
     return f"email:{text.strip().lower()}" if text and "@" in text else None
 
 
+def _unknown(kind: object) -> str | None:
+    """Why a call is a reject, if its type is none that there is."""
+    if kind in _CONTACTS or kind in _TRAIT_CALLS:
+        return None
+    return "no type of call" if kind is None else f"an unknown type of call: {kind!r}"
+
+
+_IS_CONTACT: Final = every(
+    _is_call(*_CONTACTS), unless(each(lambda active: active is False, "context.active"))
+)
+_IS_PAGE: Final = _is_call("page")
+_EVENT: Final = chosen("type", {"track": "event", "page": "=page_view", "screen": "=screen_view"})
+_MAIL: Final = each(lambda event: "email" if str(event).startswith("Email ") else None, "event")
+_SERVICE: Final = first(_MAIL, told("channel", _APP_CHANNELS), each(_library_channel, "context.library.name"))
+_WORTH: Final = {name: number(f"properties.{name}") for name in _AMOUNTS}
+
+
+def _is_worth(name: str) -> Saying:
+    """Where an amount is the first that is a number."""
+    before = _AMOUNTS[: _AMOUNTS.index(name)]
+    return every(filled(_WORTH[name]), *(unless(filled(_WORTH[one])) for one in before))
+
+
+_RAW: Final = Part(
+    events=(
+        Events(
+            where=_IS_CONTACT,
+            columns={
+                "user_id": "userId",
+                "anonymous_id": "anonymousId",
+                "account_id": "context.groupId",
+                "timestamp": first("timestamp", "originalTimestamp"),
+                "received_at": "receivedAt",
+                "event": _EVENT.lifting("event"),
+                "event_id": "messageId",
+                "session_id": joined(first("anonymousId", "userId"), "context.sessionId").lifting(
+                    "context.sessionId"
+                ),
+                "actor": told(_EVENT, dict.fromkeys(_OUTBOUND, "company"), "customer"),
+                "channel": chosen("type", {"page": "=web", "screen": "=app"}, _SERVICE).keeping(),
+                "url": first("context.page.url", "properties.url").keeping(),
+                "path": each(
+                    _path,
+                    first("context.page.path", whenever(_IS_PAGE, "properties.path")),
+                    "context.page.search",
+                ),
+                "referrer": "context.page.referrer",
+                "order_id": first("properties.order_id", "properties.orderId"),
+                "value": first(*_WORTH.values()).keeping(),
+                "currency": "properties.currency",
+                "email": "context.traits.email",
+                "is_bot": bot("context.userAgent"),
+                **{name: f"context.campaign.{member}" for name, member in _UTM.items()},
+            },
+            also={
+                _DEVICE: first(
+                    "properties.device", "device", "context.device.type", device("context.userAgent")
+                ).keeping()
+            },
+            spread=("properties",),
+            aside=(
+                "type", "channel", "integrations", "version", "sentAt", "originalTimestamp", "traits",
+                "groupId", "previousId", "writeKey", "projectId", "rudderId", "_metadata", "context.page",
+                "context.campaign", "context.traits", "context.groupId",
+            ),
+            aside_where={
+                **{f"properties.{name}": _IS_PAGE for name in _PAGE},
+                **{name: _is_call("track") for name in ("name", "category")},
+                **{f"properties.{name}": _is_worth(name) for name in _AMOUNTS},
+            },
+        ),
+    ),
+    wrong=each(_unknown, "type"),
+    links=(
+        (whenever(unless(_IS_CONTACT), "anonymousId"), "userId"),
+        (whenever(_is_call("identify"), each(_alias, "traits.email")), "userId"),
+        (whenever(_is_call("alias"), "previousId"), "userId"),
+    ),
+    traits={"account_id": whenever(_is_call("group"), "groupId")},
+    members={"traits": (("", _is_call("identify")), ("account.", _is_call("group")))},
+    customer="userId",
+    time=first("timestamp", "originalTimestamp"),
+)  # fmt: skip
+_CALLS: Final = Vendor(name="segment", title="Segment", kind="clickstream", parts={"calls": _RAW})
+
+
 # Warehouse tables
+
+
+def _needed(name: str, values: pa.Array) -> bool:
+    return name in {"user_id", "anonymous_id", "timestamp", "event"} or values.null_count < len(values)
+
+
+def _actors(events: Sequence[object]) -> pa.Array:
+    return pa.array(["company" if event in _OUTBOUND else "customer" for event in events], pa.string())
 
 
 def _table_of(path: str) -> str:

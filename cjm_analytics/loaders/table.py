@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError, hint
 from cjm_analytics.loaders.origin import Origin
-from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, inferred, member, words
+from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, words
 from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import Clock, quality_column
 from cjm_analytics.loaders.values import (
@@ -605,21 +605,6 @@ class Promoted:
         """Remember what there is, for the message about a name that is not."""
         if self.keep and not self.members:
             self.members = tuple(members)
-
-    def looked_up(
-        self, calls: Sequence[Mapping[str, object]], properties: Sequence[Mapping[str, object]]
-    ) -> dict[str, pa.Array]:
-        """The promoted members of JSON objects: of their properties, else of the objects themselves."""
-        found = {}
-        for name in self.keep:
-            path = promoted_name(name)
-            values = [
-                inside if (inside := member(one, path)) is not None else member(call, path)
-                for one, call in zip(properties, calls, strict=True)
-            ]
-            if any(value is not None for value in values):
-                found[name] = inferred(values)
-        return found
 
     def fill(self, draft: Draft, rows: Rows, layout: Layout) -> None:
         """Write the promoted columns of one block."""

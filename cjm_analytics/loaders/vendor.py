@@ -24,7 +24,14 @@ from cjm_analytics.errors import InputError, hint
 from cjm_analytics.loaders.answers import pieces
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.mapping import Cells, Saying, Where, column, key_text, truths
-from cjm_analytics.loaders.opened import left_over, objects_of, opened, promoted_cells
+from cjm_analytics.loaders.opened import (
+    Lifted,
+    left_over,
+    member_names,
+    objects_of,
+    opened,
+    promoted_cells,
+)
 from cjm_analytics.loaders.prepared import (
     Prepared,
     attributed,
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.mapping import Sides
 
-__all__ = ["Events", "Part", "Vendor"]
+__all__ = ["Events", "Part", "Reading", "Vendor"]
 
 _IDS: Final = {"user_id", "anonymous_id", "account_id", "email"}
 _NEEDED: Final = {"user_id", "anonymous_id", "timestamp", "event"}
@@ -78,6 +85,8 @@ class Events:
         Objects whose members stand in `properties` by themselves.
     aside : tuple of str
         Columns that are not kept in `properties`.
+    aside_where : mapping
+        Columns that are not kept where a condition holds.
     kind : str, optional
         The `source_kind`, where it is not the vendor's.
     inferred : bool or Saying
@@ -89,6 +98,7 @@ class Events:
     also: Mapping[str, Where] = field(default_factory=dict)
     spread: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    aside_where: Mapping[str, Saying] = field(default_factory=dict)
     kind: str | None = None
     inferred: bool | Saying = False
 
@@ -106,6 +116,7 @@ class Events:
         asked = [
             *self.sayings.values(),
             *(one for one in (self.where, self.inferred) if isinstance(one, Saying)),
+            *self.aside_where.values(),
         ]
         return frozenset(self.aside).union(*(one.reads for one in asked))
 
@@ -131,6 +142,10 @@ class Part:
         The same of two aliases, such as a device or an order and an address (`email:…`).
     traits : mapping
         Attribute of the customer → where it stands.
+    members : mapping
+        Object all of whose members are attributes → what stands before their names, and in which rows.
+    wrong : str or Saying, optional
+        Why a row is a reject; nothing where it is none.
     customer, time : str or Saying, optional
         Whose traits they are, and when the links and traits were known.
     key : str or Saying, optional
@@ -160,6 +175,8 @@ class Part:
     merges: tuple[tuple[Where, Where], ...] = ()
     aliases: tuple[tuple[Where, Where], ...] = ()
     traits: Mapping[str, Where] = field(default_factory=dict)
+    members: Mapping[str, Sequence[tuple[str, Saying]]] = field(default_factory=dict)
+    wrong: Where | None = None
     customer: Where | None = None
     time: Where | None = None
     key: Where | None = None
@@ -174,7 +191,8 @@ class Part:
     def reads(self) -> frozenset[str]:
         pairs = (*self.links, *self.merges, *self.aliases)
         said = [one for pair in pairs for one in pair] + list(self.traits.values())
-        said += [one for one in (self.customer, self.time) if one is not None]
+        said += [one for one in (self.customer, self.time, self.wrong) if one is not None]
+        said += [where for several in self.members.values() for _, where in several]
         own = {name for one in said for name in column(one).reads}
         return frozenset(own).union(*(one.reads for one in self.events))
 
@@ -272,7 +290,7 @@ class Vendor:
 
         def read(left_out: frozenset[str]) -> Iterator[Batch]:
             promoted = Promoted(wanted)
-            reading = _Reading(self, promoted, name or self.name, self.clock.afresh())
+            reading = Reading(self, promoted, name or self.name, self.clock.afresh())
             kept = [file for file in files if file.shown not in left_out]
             yield from reading.batches(kept, told, None if files else source)
             for one in [one for one in promoted.unseen if one not in self._also]:
@@ -379,7 +397,7 @@ class Vendor:
 
 
 @dataclass
-class _Reading:
+class Reading:
     """One reading of an export."""
 
     vendor: Vendor
@@ -403,7 +421,7 @@ class _Reading:
             if part is None:
                 yield self._strange(rows)
             elif part.together is None:
-                yield self._block(part, rows)
+                yield self.block(part, rows)
             elif part.run is not None:
                 for closed in self._closed_runs(name or "", part.run, rows):
                     yield from self._together(part, closed)
@@ -473,7 +491,7 @@ class _Reading:
         rejects = rejects_of(self.source, rows.file, [], rows.broken)
         return Batch(LOADED.empty_table(), len(rows) + len(rows.broken), rejects, n_excluded=len(rows))
 
-    def _block(self, part: Part, rows: Rows) -> Batch:
+    def block(self, part: Part, rows: Rows) -> Batch:
         """One block of one part."""
         if part.unfold is None:
             return self._mapped(part, rows, np.arange(len(rows)), rows)
@@ -554,12 +572,16 @@ class _Reading:
         seen = opened(rows, part.reads, part.spread)
         cells = Cells(seen, self.sides)
         used = np.zeros(len(raw), bool)
+        wrong = self._wrong(part, cells)
+        used[origin[list(wrong)]] = True
         nameless = 0
         batches: list[Batch] = []
         for events in part.events:
             kept = np.arange(len(rows))
             if events.where is not None and len(rows):
                 kept = np.flatnonzero(truths(cells.of(events.where)))
+            if wrong:
+                kept = np.setdiff1d(kept, list(wrong))
             if self.vendor.may_be_nameless and len(kept):
                 named = self._named(events, cells)[kept]
                 nameless += len(kept) - int(named.sum())
@@ -584,14 +606,29 @@ class _Reading:
             batches = [Batch(LOADED.empty_table(), len(raw.broken), rejects)]
         unused = int((~used).sum())
         links, traits = self._known(part, cells)
+        batch = _joined(batches)
+        refused = [
+            (int(raw.numbers[origin[row]]), why, raw.raw(int(origin[row]))) for row, why in wrong.items()
+        ]
+        if refused:
+            strange = rejects_of(self.source, raw.file, refused)
+            batch = replace(batch, rejects=pa.concat_tables([batch.rejects, strange]))
         return replace(
-            _joined(batches),
+            batch,
             links=pa.concat_tables([*(one.links for one in batches), links]),
             customers=traits,
-            n_read=sum(one.n_read for one in batches) + unused,
+            n_read=sum(one.n_read for one in batches) + unused + len(refused),
             n_excluded=unused,
             n_nameless=min(nameless, unused),
         )
+
+    def _wrong(self, part: Part, cells: Cells) -> dict[int, str]:
+        """Rows that are rejects, and why."""
+        if part.wrong is None or not len(cells):
+            return {}
+        reasons = texts(cells.of(column(part.wrong)))
+        rows = np.flatnonzero(pc.is_valid(reasons).to_numpy(zero_copy_only=False))
+        return {int(row): reasons[int(row)].as_py() for row in rows}
 
     def _named(self, events: Events, cells: Cells) -> NDArray[np.bool_]:
         """The rows that carry an id of some kind."""
@@ -627,7 +664,10 @@ class _Reading:
             for name, values in columns.items()
             if name in _NEEDED or values.null_count < len(values)
         }
-        left, inside = left_over(rows, events.lifted, events.spread)
+        lifted = Lifted(
+            events.lifted, {name: pa.array(truths(cells.of(one))) for name, one in events.aside_where.items()}
+        )
+        left, inside = left_over(rows, lifted, events.spread)
         self.promoted.notice(dict.fromkeys([*inside, *rows.names()]))
         for name in self.promoted.keep:
             if name not in events.also:
@@ -653,7 +693,7 @@ class _Reading:
         """Links and traits of a block."""
         size = len(cells)
         kinds = {None: part.links, "merge": part.merges, "alias": part.aliases}
-        if not size or not (any(kinds.values()) or part.traits):
+        if not size or not (any(kinds.values()) or part.traits or part.members):
             return links_of([]), attributes_of([])
 
         def read(where: Where) -> pa.Array:
@@ -671,10 +711,20 @@ class _Reading:
             for one, other in pairs
         ]
         seen = []
-        if part.traits and part.customer is not None:
+        if part.customer is not None:
             users = read(part.customer)
             for name, where in part.traits.items():
                 seen.append(attributed(users, times, name, texts(cells.of(column(where)))))
+            for head, several in part.members.items():
+                names = member_names(cells.rows, head)
+                for before, condition in several:
+                    is_told = pa.array(truths(cells.of(condition)))
+                    whose = pc.if_else(is_told, users, pa.scalar(None, users.type))
+                    seen += [
+                        attributed(whose, times, before + name, texts(cells[f"{head}.{name}"]))
+                        for name in names
+                        if whose.null_count < size
+                    ]
         return pa.concat_tables([LINKS.empty_table(), *links]), pa.concat_tables(
             [CUSTOMERS.empty_table(), *seen]
         )
