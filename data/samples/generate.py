@@ -12,16 +12,22 @@ What is written beside this file:
 - `surveys.csv`, `survey_invites.csv`: answers and invitations, in local time without an offset
 - `truth/`: what really happened: `events.csv.gz` and `tickets.csv` (the stage of each contact), `journeys.csv.gz`,
   `drop_off.csv`, `satisfaction.csv`, `identity.csv.gz` (whose device it is), `facts.json`
+
+The people of the samples have devices of their own and keep their cookies. `--households --to FOLDER` makes the same
+exports of people who live together: `Households` says what they share and lose, and where its shares come from. Their
+truth has one file more, `whose.csv.gz`: who really did each thing, and whether the logs hold enough to tell.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import io
 import json
 import uuid
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -51,14 +57,93 @@ QUERIES = ["desk lamp", "floor lamp", "dimmable", "led bulb", "bedside", "smart 
 AGENTS = {
     "desktop": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0 Safari/537.36",
     "mobile": "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0 Mobile Safari/537.36",
+    "tablet": "Mozilla/5.0 (iPad; CPU OS 18_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.3 Safari/604.1",
     "bot": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
 }
+
+
+@dataclass(frozen=True)
+class Households:
+    """What people who live together share, forget and mistype.
+
+    The shares were fixed before the library was measured on them. Where a source is named, they are its figures;
+    the others are guesses, and rather too bad than too good.
+
+    Attributes
+    ----------
+    sizes : tuple of float
+        Shares of households of 1, 2, 3 and 4 people: German microcensus of 2018 (42, 34, 12, and 12 % of four or
+        more). All of them visit the shop: no real shop has so many households twice.
+    tablet, on_tablet : float
+        Share of the homes of several people that have a tablet for all, and share of their journeys that begin on
+        it. Six in ten homes have one, and 55 to 60 % of those who use a tablet share it (GlobalWebIndex 2017). Tablets
+        make a few per cent of the traffic of web sites; here it is three times as much.
+    computer : float
+        Share of the homes of several people in which all who use a computer use the same one.
+    stays : float
+        How often people leave a device of several people without signing out. Who comes next is then taken for them,
+        until it matters: whoever pays or looks at an account signs in as themselves.
+    login : float
+        For how long somebody stays signed in on a device: 14 days, as WordPress remembers.
+    cleared : float
+        Share of devices that lose their cookies in 30 days, and with them the login. Three users in ten delete their
+        cookies in a month (comScore 2007 and 2011).
+    forgets : mapping of str to float
+        Per kind of device the share whose browser forgets a cookie after 7 days without a visit, as Safari does with
+        those that a script has set (WebKit, since 2019). The login stays. About the shares of Safari in Germany.
+    one_address : float
+        Share of the homes of several people in which all give one e-mail address.
+    typo, placeholder : float
+        Shares of accounts whose address is mistyped, or an invention such as `asdf@asdf.example`.
+    by_number : float
+        Share of the help desk's users for whom it has the account's number; of the others it has the address only.
+    by_phone : float
+        Share of calls for which the agent types an address of the shop, each time as a new user.
+    """
+
+    sizes: tuple[float, ...] = (0.42, 0.34, 0.12, 0.12)
+    tablet: float = 0.35
+    on_tablet: float = 0.15
+    computer: float = 0.4
+    stays: float = 0.25
+    login: float = 14 * DAY
+    cleared: float = 0.3
+    forgets: tuple[tuple[str, float], ...] = (("mobile", 0.35), ("tablet", 0.5), ("desktop", 0.1))
+    one_address: float = 0.1
+    typo: float = 0.02
+    placeholder: float = 0.03
+    by_number: float = 0.7
+    by_phone: float = 0.1
+
+
+POPULATIONS = {
+    "usual": Households(),
+    "living alone": Households(sizes=(1.0, 0.0, 0.0, 0.0)),
+    "families": Households(sizes=(0.0, 0.0, 0.5, 0.5), tablet=1.0, on_tablet=0.5, computer=1.0),
+    "never sign out": Households(stays=1.0),
+    "always sign out": Households(stays=0.0, login=0.5 * HOUR),
+    "cookies kept": Households(cleared=0.0, forgets=(("mobile", 0.0), ("tablet", 0.0), ("desktop", 0.0))),
+    "cookies lost": Households(cleared=0.6, forgets=(("mobile", 0.6), ("tablet", 0.6), ("desktop", 0.6))),
+    "junk addresses": Households(one_address=0.4, typo=0.1, placeholder=0.2, by_number=0.3, by_phone=0.4),
+}
+"""The usual one, by which the library is judged, and others that are worse or better in one respect."""
+
+INVENTED = (
+    "asdf@asdf.example",
+    "test@test.example",
+    "none@none.example",
+    "a@a",
+    "null",
+    "noreply@shop.example",
+)
+OWN = ("service@shop.example", "noreply@shop.example", "unknown", "-")
 
 
 class Shop:
     """A seeded world: people go through it, and every record that they leave is kept with its true stage."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, folder: Path = HERE) -> None:
+        self.folder, self.seed = folder, seed
         self.rng = np.random.default_rng(seed)
         self.calls: list[dict] = []  # Segment calls, with their true stage under "_"
         self.tickets: list[dict] = []
@@ -68,6 +153,7 @@ class Shop:
         self.journeys: list[dict] = []
         self.identity: list[dict] = []
         self.users: list[dict] = []
+        self.people, self.homes = 0, False
 
     def chance(self, share: float) -> bool:
         return bool(self.rng.random() < share)
@@ -100,6 +186,10 @@ class Person:
     @property
     def email(self) -> str:
         return f"{self.user_id}@mail.example"
+
+    def takes(self) -> dict:
+        """The device on which a journey begins."""
+        return self.shop.pick(self.devices)
 
     def call(self, when: float, device: dict, kind: str, stage: str, *, name: str | None = None, path: str = "/",
              properties: dict | None = None, campaign: dict | None = None, traits: dict | None = None) -> None:  # fmt: skip
@@ -165,7 +255,7 @@ class Person:
         shop = self.shop
         seen: dict[str, float] = {}
         contacts: list[float] = []
-        device = shop.pick(self.devices)
+        device = self.takes()
         last = when
 
         def meet(stage: str, time: float) -> None:
@@ -383,6 +473,186 @@ class Person:
             shop.surveys.append({**row, "when": when + shop.wait(7 * HOUR)})
 
 
+class Member(Person):
+    """Somebody who lives with others. What a cookie knows is seen when all they did stands in one row: `replay`."""
+
+    def __init__(self, shop: Shop, number: int, home: dict) -> None:
+        super().__init__(shop, number)
+        self.home = home
+        if home["computer"] is not None:
+            self.devices = [home["computer"] if one["kind"] == "desktop" else one for one in self.devices]
+        chance, shares = shop.rng.random(), home["shares"]
+        self.gives = home["address"] or super().email
+        self.types = self.gives
+        if chance < shares.placeholder:
+            self.types = str(shop.pick(list(INVENTED)))
+        elif chance < shares.placeholder + shares.typo:
+            self.types = self.gives.replace("mail", "mial")
+
+    @property
+    def email(self) -> str:
+        return self.gives
+
+    def takes(self) -> dict:
+        if self.home["tablet"] is not None and self.shop.chance(self.home["shares"].on_tablet):
+            return self.home["tablet"]
+        return super().takes()
+
+    def call(self, when: float, device: dict, kind: str, stage: str, **more) -> None:
+        if more.get("path", "").startswith("/account"):
+            self.sign_in(when - 2, device)
+        super().call(when, device, kind, stage, **more)
+        self.shop.calls[-1]["_"] |= {"device": device, "member": self}
+
+    def sign_in(self, when: float, device: dict) -> None:
+        """Be signed in; whether that leaves a trace is seen in `replay`."""
+        shop = self.shop
+        if not self.registered:
+            self.registered = True
+            shop.users.append(
+                {
+                    "id": 9_000 + len(shop.users),
+                    "user_id": self.user_id,
+                    "email": self.gives,
+                    "when": when,
+                    "told": shop.chance(self.home["shares"].by_number),
+                }
+            )
+        traits = {"email": self.types, "plan": "newsletter" if self.newsletter else "none"}
+        self.call(when, device, "identify", "", path="/login", traits=traits)
+        self.call(when + 1, device, "track", "next_steps", name="Signed In", path="/login")
+        for record in shop.calls[-2:]:
+            record["_"]["signs_in"] = True
+
+    def ticket(self, when: float, stage: str, *, quality: float, meet) -> None:
+        super().ticket(when, stage, quality=quality, meet=meet)
+        ticket = self.shop.tickets[-1]
+        if ticket["via"] == "voice" and self.shop.chance(self.home["shares"].by_phone):
+            ticket["typed"] = str(self.shop.pick(list(OWN)))
+
+
+def members(shop: Shop, people: int, shares: Households) -> list[Member]:
+    """So many people, home by home."""
+
+    def together(kind: str) -> dict:
+        return {"id": "", "kind": kind, "known": False, "several": True}
+
+    found: list[Member] = []
+    while len(found) < people:
+        size = 1 + int(shop.rng.choice(len(shares.sizes), p=shares.sizes))
+        several = size > 1
+        home = {
+            "shares": shares,
+            "tablet": together("tablet") if several and shop.chance(shares.tablet) else None,
+            "computer": together("desktop") if several and shop.chance(shares.computer) else None,
+            "address": f"home{len(found) + 1:05d}@mail.example" if several and shop.chance(shares.one_address) else None,
+        }  # fmt: skip
+        found += [Member(shop, len(found) + one, home) for one in range(1, size + 1)]
+    return found
+
+
+def replay(shop: Shop, shares: Households) -> None:
+    """Give each call the cookie that its device has by then, and whoever is signed in there."""
+    by_device: dict[int, list[dict]] = defaultdict(list)
+    for record in shop.calls:
+        by_device[id(record["_"]["device"])].append(record)
+    shop.calls = []
+    for records in by_device.values():
+        records.sort(key=lambda one: one["_"]["time"])
+        Browser(shop, shares, records[0]["_"]["device"]).keep(records)
+
+
+class Browser:
+    """The cookie and the login of one device, call by call."""
+
+    def __init__(self, shop: Shop, shares: Households, device: dict) -> None:
+        self.shop, self.shares, self.device = shop, shares, device
+        self.forgets = shop.chance(dict(shares.forgets)[device["kind"]])
+        self.who: Member | None = None  # signed in
+        self.until = self.last = -np.inf
+        self.visitor: Member | None = None
+        self.new_cookie(-DAY)
+
+    def new_cookie(self, when: float) -> None:
+        self.cookie = self.shop.new_id()
+        rate = -np.log(1 - self.shares.cleared) / (30 * DAY)
+        self.cleared = when + self.shop.rng.exponential(1 / rate) if rate > 0 else np.inf
+
+    def keep(self, records: list[dict]) -> None:
+        signed_in = None
+        for record in records:
+            hidden = record["_"]
+            self.come(hidden["member"], hidden["time"])
+            if hidden.get("signs_in"):
+                if record["type"] == "identify":
+                    signed_in = hidden["member"] if self.who is hidden["member"] else None
+                if signed_in is hidden["member"]:
+                    continue
+                self.who, self.until = hidden["member"], hidden["time"] + self.shares.login
+            hidden["cookie"] = record["anonymousId"] = self.cookie
+            record["userId"] = self.who.user_id if self.who else None
+            self.shop.calls.append(record)
+
+    def come(self, member: Member, when: float) -> None:
+        """What changed since the last call."""
+        if self.visitor is not None and (member is not self.visitor or when - self.last > 30 * MINUTE):
+            if self.device.get("several") and not self.shop.chance(self.shares.stays):
+                self.who = None
+            if when > self.cleared:
+                self.who = None
+                self.new_cookie(when)
+            elif self.forgets and when - self.last > 7 * DAY:
+                self.new_cookie(when)
+        if when > self.until:
+            self.who = None
+        self.visitor, self.last = member, when
+
+
+def whose(shop: Shop, tickets: list[dict]) -> list[dict]:
+    """Who really did each thing, and whether the logs hold enough to tell.
+
+    They do where an event carries its person's user id; where its cookie was used by nobody else and its person was
+    signed in there once; where its person was signed in at some time of the visit; and where all that its person
+    ever did is on one cookie of their own. Of a ticket they do if the help desk has the account's number, or an
+    address that its person and nobody else gave to the shop, or if its person did nothing else.
+    """
+    calls = [one for one in shop.calls if inside(one["_"]["time"]) and one["_"]["stage"] != "bot"]
+    calls.sort(key=lambda one: (one["anonymousId"], one["_"]["time"]))
+    used, signed, visits, cookies = defaultdict(set), defaultdict(set), set(), defaultdict(set)
+    visit, before = 0, None
+    for call in calls:
+        hidden = call["_"]
+        if before is None or before["anonymousId"] != call["anonymousId"] \
+           or before["_"]["person"] != hidden["person"] or hidden["time"] - before["_"]["time"] > 30 * MINUTE:  # fmt: skip
+            visit += 1
+        before, hidden["visit"] = call, visit
+        used[call["anonymousId"]].add(hidden["person"])
+        cookies[hidden["person"]].add(call["anonymousId"])
+        if call["userId"] == hidden["person"]:
+            signed[call["anonymousId"]].add(hidden["person"])
+            visits.add(visit)
+    asked_for_help = {ticket["person"] for ticket in tickets}
+    rows = []
+    for call in calls:
+        person, cookie = call["_"]["person"], call["anonymousId"]
+        alone = used[cookie] == {person}
+        told = alone and (
+            person in signed[cookie] or (len(cookies[person]) == 1 and person not in asked_for_help)
+        )
+        told = call["userId"] == person or (call["userId"] is None and (told or call["_"]["visit"] in visits))
+        if call["type"] != "identify":
+            rows.append({"event_id": call["messageId"], "ticket_id": "", "person": person, "told": int(told)})
+    givers = defaultdict(set)
+    for call in calls:
+        if call["type"] == "identify":
+            givers[call["traits"]["email"]].add(call["userId"])
+    for ticket in tickets:
+        person = ticket["person"]
+        told = ticket["has_number"] or givers[ticket["address"]] == {person} or not cookies[person]
+        rows.append({"event_id": "", "ticket_id": ticket["ticket_id"], "person": person, "told": int(told)})
+    return rows
+
+
 def bots(shop: Shop) -> None:
     """Crawlers that read every product page in a row."""
     for number in range(BOTS):
@@ -470,13 +740,13 @@ def write_clickstream(shop: Shop) -> list[dict]:
         (3 * len(text) // 4, json.dumps({"type": "track", "event": "Product Viewed", "messageId": "broken-3", "anonymousId": "x-2", "timestamp": "1970-01-01T00:00:12Z"})),
     ):  # fmt: skip
         text.insert(place, broken)
-    write_gz(HERE / "clickstream.jsonl.gz", "\n".join(text) + "\n")
+    write_gz(shop.folder / "clickstream.jsonl.gz", "\n".join(text) + "\n")
     return truth
 
 
 def write_crm(shop: Shop) -> list[dict]:
     """Zendesk's tickets, users and ticket events, and the true stage of each ticket."""
-    folder = HERE / "crm"
+    folder = shop.folder / "crm"
     folder.mkdir(exist_ok=True)
     numbers = {user["user_id"]: user["id"] for user in shop.users}
     users = [
@@ -487,13 +757,15 @@ def write_crm(shop: Shop) -> list[dict]:
             "id": user["id"],
             "email": user["email"],
             "role": "end-user",
-            "external_id": user["user_id"],
+            "external_id": user["user_id"] if user.get("told", True) else None,
             "created_at": iso(user["when"]),
         }
         for user in shop.users
         if inside(user["when"])
     ]
     unknown: dict[str, int] = {}
+    typed: dict[int, str] = {}
+    told = {user["id"] for user in users if user["external_id"]}
     tickets, audits, truth = [], [], []
     for ticket in shop.tickets:
         if not inside(ticket["when"]):
@@ -501,7 +773,10 @@ def write_crm(shop: Shop) -> list[dict]:
         person = ticket["person"]
         requester = numbers.get(person.user_id)
         if requester is None or not any(user["id"] == requester for user in users[1:]):
-            requester = unknown.setdefault(person.user_id, 50_000 + len(unknown))
+            requester = unknown.setdefault(person.email, 50_000 + len(unknown))
+        if "typed" in ticket:
+            requester = 60_000 + ticket["id"]
+            typed[requester] = ticket["typed"]
         solved = inside(ticket["solved"])
         tickets.append(
             {
@@ -530,17 +805,18 @@ def write_crm(shop: Shop) -> list[dict]:
                 "person": person.user_id,
                 "journey": ticket["journey"],
                 "stage": ticket["stage"],
+                **({"has_number": requester in told, "address": typed.get(requester, person.email)} if shop.homes else {}),
             }
-        )
+        )  # fmt: skip
     users += [
         {
             "id": number,
-            "email": f"{user_id}@mail.example",
+            "email": email,
             "role": "end-user",
             "external_id": None,
             "created_at": iso(0),
         }
-        for user_id, number in unknown.items()
+        for email, number in [*unknown.items(), *((email, number) for number, email in typed.items())]
     ]
     write_json(folder / "tickets.json", {"tickets": tickets, "count": len(tickets), "end_of_stream": True})
     write_json(folder / "users.json", {"users": users, "count": len(users)})
@@ -561,7 +837,7 @@ def write_orders(shop: Shop) -> None:
         for order in shop.orders
         if inside(order["ordered"])
     ]  # fmt: skip
-    write_csv(HERE / "orders.csv", rows)
+    write_csv(shop.folder / "orders.csv", rows)
 
 
 def asked(shop: Shop, rows: list[dict]) -> list[dict]:
@@ -581,14 +857,16 @@ def write_surveys(shop: Shop) -> None:
     answers = [{**row(one, "answered_at"), "answer": one["score"]} for one in asked(shop, shop.surveys)]
     answers.sort(key=lambda one: one["answered_at"])
     answers.insert(len(answers) // 2, {**answers[len(answers) // 2], "answer": "n/a"})
-    write_csv(HERE / "surveys.csv", answers)
+    write_csv(shop.folder / "surveys.csv", answers)
     invites = [row(one, "sent_at") for one in asked(shop, shop.invites)]
-    write_csv(HERE / "survey_invites.csv", sorted(invites, key=lambda one: one["sent_at"]))
+    write_csv(shop.folder / "survey_invites.csv", sorted(invites, key=lambda one: one["sent_at"]))
 
 
 def write_truth(shop: Shop, events: list[dict], tickets: list[dict]) -> None:
-    folder = HERE / "truth"
+    folder = shop.folder / "truth"
     folder.mkdir(exist_ok=True)
+    if shop.homes:
+        write_csv(folder / "whose.csv.gz", whose(shop, tickets), packed=True)
     write_csv(folder / "events.csv.gz", events, packed=True)
     write_csv(folder / "tickets.csv", tickets)
     began = [journey for journey in shop.journeys if inside(journey["start"])]
@@ -610,7 +888,7 @@ def write_truth(shop: Shop, events: list[dict], tickets: list[dict]) -> None:
     write_json(
         folder / "facts.json",
         {
-            "seed": SEED, "start": START.isoformat(), "end": END.isoformat(), "people": PEOPLE, "journeys": len(began),
+            "seed": shop.seed, "start": START.isoformat(), "end": END.isoformat(), "people": shop.people, "journeys": len(began),
             "conversion": bought / len(began),
             "conversion_by_device": {
                 kind: sum(j["at_finalising"] is not None for j in began if j["device"] == kind) / sum(j["device"] == kind for j in began)
@@ -690,31 +968,52 @@ def satisfaction(shop: Shop) -> list[dict]:
 
 def identity(shop: Shop) -> list[dict]:
     """Every device that left a call inside the data, whose it is, and whether that person signed in on it."""
-    rows: dict[str, dict] = {}
+    rows: dict[tuple[str, str], dict] = {}
     for record in shop.calls:
         if inside(record["_"]["time"]):
-            blank = {
-                "anonymous_id": record["anonymousId"],
-                "person": record["_"]["person"],
-                "signed_in": False,
-            }
-            row = rows.setdefault(record["anonymousId"], blank)
-            row["signed_in"] |= record["userId"] is not None
+            device, person = record["anonymousId"], record["_"]["person"]
+            blank = {"anonymous_id": device, "person": person, "signed_in": False}
+            row = rows.setdefault((device, person), blank)
+            row["signed_in"] |= record["userId"] == person
     return list(rows.values())
 
 
-def main() -> None:
-    shop = Shop(SEED)
-    for number in range(1, PEOPLE + 1):
-        Person(shop, number).live(shop.rng.uniform(0, (END - START).total_seconds()))
+def make(
+    seed: int = SEED, people: int = PEOPLE, households: Households | None = None, folder: Path = HERE
+) -> Shop:
+    """Write all files into a folder; with `households`, of people who live together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shop = Shop(seed, folder)
+    shop.people, shop.homes = people, households is not None
+    if households is None:
+        crowd = (Person(shop, number) for number in range(1, people + 1))
+    else:
+        crowd = members(shop, people, households)
+    for person in crowd:
+        person.live(shop.rng.uniform(0, (END - START).total_seconds()))
+    if households is not None:
+        replay(shop, households)
     bots(shop)
     events = write_clickstream(shop)
     tickets = write_crm(shop)
     write_orders(shop)
     write_surveys(shop)
     write_truth(shop, events, tickets)
-    size = sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file())
-    print(f"{len(events):,} events, {len(tickets):,} tickets, {size / 2**20:.1f} MB in {HERE}")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{len(events):,} events, {len(tickets):,} tickets, {size / 2**20:.1f} MB in {folder}")
+    return shop
+
+
+def main() -> None:
+    asked_for = argparse.ArgumentParser(description="Make the sample data.")
+    asked_for.add_argument(
+        "--households", nargs="?", const="usual", choices=POPULATIONS, help="people who live together"
+    )
+    asked_for.add_argument("--seed", type=int, default=SEED)
+    asked_for.add_argument("--people", type=int, default=PEOPLE)
+    asked_for.add_argument("--to", type=Path, default=HERE)
+    given = asked_for.parse_args()
+    make(given.seed, given.people, POPULATIONS.get(given.households), given.to)
 
 
 if __name__ == "__main__":
