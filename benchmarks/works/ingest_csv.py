@@ -5,6 +5,5 @@ from __future__ import annotations
 from ingesting import ways
 
 TITLE = "ingest CSV (a quarter of the log)"
-ROUNDS = 3
 GOALS = (("cjm", ("DuckDB",), 1),)
 WAYS = ways("CSVWithNames", "read_csv", lambda place: str(place.text("csv") / "*.csv"))

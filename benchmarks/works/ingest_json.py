@@ -5,6 +5,5 @@ from __future__ import annotations
 from ingesting import ways
 
 TITLE = "ingest JSON lines (a quarter of the log)"
-ROUNDS = 3
 GOALS = (("cjm", ("DuckDB",), 1),)
 WAYS = ways("JSONEachRow", "read_json", lambda place: str(place.text("jsonl") / "*.jsonl"))

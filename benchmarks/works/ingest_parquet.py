@@ -5,6 +5,5 @@ from __future__ import annotations
 from ingesting import ways
 
 TITLE = "ingest Parquet"
-ROUNDS = 3
 GOALS = (("cjm", ("ClickHouse",), 1), ("cjm", ("DuckDB",), 3))
 WAYS = ways("Parquet", "read_parquet", lambda place: place.parquet)

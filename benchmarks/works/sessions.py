@@ -11,7 +11,6 @@ from place import clickhouse_session
 TITLE = "sessions by a 30-minute gap"
 GOALS = (("cjm, from disk", ("DuckDB", "Polars", "ClickHouse, MergeTree"), 5),)
 GAP = 30 * 60_000_000
-ROUNDS = 5
 
 
 @dataclass(frozen=True)
