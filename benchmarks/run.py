@@ -262,7 +262,7 @@ def main(
             "",
             "## Memory on the small log",
             "",
-            "Peak of the whole process, with the libraries that it loads; LIMITS.md says what those of ours take.",
+            "Peak of the whole process with its libraries; LIMITS.md says what those of ours take.",
             "",
             "| work | ours GB | leanest peer | its GB | ratio | goal | |",
             "|---|---:|---|---:|---:|---|---|",
