@@ -24,6 +24,7 @@ from cjm_analytics.analysis.sequences import (
     dominant_phases,
     in_order,
     shares_compared,
+    totals,
     ungrouped,
     union,
 )
@@ -194,29 +195,28 @@ class TransitionsAnalysis:
         phases = [*dominant_phases(self.symbols, partial.phases, self.codebook), "", "", ""]
         order = in_order(partial.groups, self.by, self.codebook)
         groups = tuple(partial.groups[one] for one in order)
-        links = self._gathered(partial)
-        number, source, target = (links[name].to_numpy() for name in ("group", "source", "target"))
-        leaving, entering = (
-            links.groupby(["group", end])["count"].transform("sum") for end in ("source", "target")
-        )
         label = np.array(names, dtype=object)
+        links = self._gathered(partial)
+        number, source, target, count = (
+            links[name].to_numpy() for name in ("group", "source", "target", "count")
+        )
+        leaving, entering = (_totals(number * len(names) + end, count) for end in (source, target))
+        rank, place = np.unique(label, return_inverse=True)[1], np.argsort(order)[number]
         frame = pd.DataFrame(
             {
+                "group": place,
                 "source": label[source],
                 "target": label[target],
-                "count": links["count"],
+                "count": count,
                 "journeys": links["journeys"],
-                "share": links["count"] / leaving,
+                "share": count / leaving,
                 "median_time": _timedelta(links["median_time"].to_numpy()),
                 "leaving": leaving,
                 "units": partial.units[number],
-                "share_in": links["count"] / entering,
+                "share_in": count / entering,
             }
         )
-        frame.insert(0, "group", np.argsort(order)[number] if order else number)
-        frame = frame.sort_values(
-            ["group", "count", "source", "target"], ascending=[True, False, True, True], ignore_index=True
-        )
+        frame = frame.take(np.lexsort((rank[target], rank[source], -count, place))).reset_index(drop=True)
         if self.by:
             frame["group"] = np.array(groups, dtype=object)[frame["group"]]
             frame = frame.rename(columns={"group": self.by})
@@ -405,6 +405,11 @@ class TransitionsPartial:
             return self.keys
         group, pair = np.divmod(self.keys, self.width**2)
         return place[group] * self.width**2 + pair
+
+
+def _totals(key: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Per row the sum of the counts of all rows with its key."""
+    return totals(key, count, int(key.max(initial=-1)) + 1)[key]
 
 
 def _renumbered(times: Durations, number: NDArray[np.int64]) -> Durations:

@@ -31,6 +31,10 @@ _KEPT_BITS = 44
 _FIRST = 1023 << 8
 
 
+_BLOCK = 4096
+"""So many events at once: what is worked out about them stays in the fastest cache."""
+
+
 @njit(nogil=True, cache=True)
 def count_transitions(
     offsets: NDArray[np.int64],
@@ -43,32 +47,82 @@ def count_transitions(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How often each transition occurs, and in how many units: one place per possible transition.
 
-    A code below 0 is `missing`; with `collapse` a symbol that directly follows itself is no transition.
+    A code below 0 is `missing`; with `collapse` a symbol that directly follows itself is no transition. No
+    unit is empty. Where units begin and end nobody can foresee: so nothing branches on it, entries are
+    counted with the pairs and exits after them.
     """
-    width = np.int64(n_symbols + 2)
+    width = n_symbols + 2
+    n_units = len(offsets) - 1
     counts = np.zeros(n_groups * width * width, dtype=np.int64)
     units = np.zeros(n_groups * width * width, dtype=np.int64)
     seen_in = np.full(n_groups * width * width, -1, dtype=np.int32)
-    for unit in range(len(offsets) - 1):
-        first = group[unit] * width
-        source = np.int64(n_symbols)
-        row, end = np.uint64(offsets[unit]), np.uint64(offsets[unit + 1])
-        while row < end:
-            code = np.int64(codes[row])
-            row += _ONE
-            target = code if code >= 0 else np.int64(missing)
-            if collapse and target == source:
-                continue
-            place = np.uint64((first + source) * width + target)
-            counts[place] += 1
-            # Added without a branch: whether a unit has been here before, nobody could foresee.
-            units[place] += seen_in[place] != unit
-            seen_in[place] = unit
-            source = target
-        place = np.uint64((first + source) * width + n_symbols + 1)
-        counts[place] += 1
-        units[place] += 1
+    begins = np.zeros(len(codes), dtype=np.bool_)
+    for unit in range(n_units):
+        begins[np.uint64(offsets[unit])] = True
+    pairs = np.empty(_BLOCK, dtype=np.int32)
+    before = codes[:1]
+    unit = -1
+    for low in range(0, len(codes), _BLOCK):
+        block = codes[low : low + _BLOCK]
+        first = begins[low : low + _BLOCK]
+        _pair_up(before, block[:1], first, missing, n_symbols, pairs)
+        _pair_up(block[:-1], block[1:], first[1:], missing, n_symbols, pairs[1:])
+        unit = _count(pairs[: len(block)], first, unit, group, n_groups > 1, width, counts, units, seen_in)
+        before = block[-1:]
+    for unit in range(n_units):
+        code = np.int64(codes[np.uint64(offsets[unit + 1]) - _ONE])
+        source = group[unit] * width + (code if code >= 0 else missing)
+        counts[np.uint64(source * width + n_symbols + 1)] += 1
+        units[np.uint64(source * width + n_symbols + 1)] += 1
+    if collapse:
+        for source in range(n_groups * width):
+            counts[source * width + source % width] = 0
+            units[source * width + source % width] = 0
     return counts, units
+
+
+@njit(nogil=True, cache=True)
+def _pair_up(
+    before: NDArray[Any],
+    codes: NDArray[Any],
+    begins: NDArray[np.bool_],
+    missing: int,
+    n_symbols: int,
+    pairs: NDArray[np.int32],
+) -> None:
+    """The transition to each event, its group apart: several at once, by the processor's wide registers."""
+    width, start, nameless = np.int32(n_symbols + 2), np.int32(n_symbols), np.int32(missing)
+    for at in range(len(codes)):
+        source, target = np.int32(before[at]), np.int32(codes[at])
+        source = source if source >= 0 else nameless
+        source = start if begins[at] else source
+        pairs[at] = source * width + (target if target >= 0 else nameless)
+
+
+@njit(nogil=True, cache=True)
+def _count(
+    pairs: NDArray[np.int32],
+    begins: NDArray[np.bool_],
+    unit: int,
+    group: NDArray[np.int32],
+    grouped: bool,
+    width: int,
+    counts: NDArray[np.int64],
+    units: NDArray[np.int64],
+    seen_in: NDArray[np.int32],
+) -> int:
+    """Count the transitions to some events, which come after `unit`; returns the unit of the last one.
+
+    Whether a unit has been here before is added, not branched on.
+    """
+    for at in range(len(pairs)):
+        unit += begins[at]
+        pair = np.int64(pairs[at])
+        place = np.uint64(group[np.uint64(unit)] * width * width + pair if grouped else pair)
+        counts[place] += 1
+        units[place] += seen_in[place] != unit
+        seen_in[place] = unit
+    return unit
 
 
 @njit(nogil=True, cache=True)
