@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 import sys
+import tarfile
 import warnings
+import zipfile
 
 import openpyxl
+import pandas as pd
 import pytest
 
 import cjm_analytics as cjm
-from cjm_analytics import InputError, loaders
+from cjm_analytics import InputError, UnknownNameError, loaders
+from cjm_analytics.loaders.source import whole
 
 COLUMNS = ["Name", "Email", "Financial Status", "Created at", "Total", "Currency", "Source", "Lineitem name"]
 ROWS = [
@@ -229,3 +235,87 @@ def test_names_that_repeat_hint_at_several_header_rows(tmp_path):
     path.write_text("Q1;Q1\nscore;why\n")
     with pytest.raises(InputError, match=r"names the column 'Q1' twice\. If several rows name the columns"):
         loaders.table(path, customer="Q1", timestamp="Q1", event="Q1")
+
+
+# Archives
+
+LINES = "user_id,timestamp,event\n"
+
+
+def zipped(path, **files):
+    with zipfile.ZipFile(path, "w") as made:
+        for name, content in files.items():
+            made.writestr(name.replace("__", "."), content)
+    return path
+
+
+def test_a_table_that_was_zipped_by_itself(tmp_path):
+    path = zipped(tmp_path / "visits.csv.zip", visits__csv=LINES + "ada,2025-03-01T10:00:00Z,visit\n")
+    events = cjm.ingest(loaders.table(path), now="2026-01-01", progress=False)
+    assert events.to_frame(["customer_id", "source", "src_file"]).iloc[0].tolist() == [
+        "ada",
+        "visits",
+        f"{path}/visits.csv",
+    ]
+
+
+def test_archives_among_plain_files_and_packed_files_within(tmp_path):
+    days = [LINES + f"ada,2025-03-0{day}T10:00:00Z,visit\n" for day in range(1, 5)]
+    (tmp_path / "1.csv").write_text(days[0])
+    zipped(tmp_path / "2.zip", a__csv=days[1], b__csv__gz=gzip.compress(days[2].encode()), notes__pdf="?")
+    with tarfile.open(tmp_path / "4.tgz", "w:gz") as made:
+        made.add(tmp_path / "1.csv", "inside/1.csv")
+    batch = whole(loaders.table(tmp_path).batches())
+    assert batch.events["src_file"].to_pylist() == [
+        str(tmp_path / one) for one in ("1.csv", "2.zip/a.csv", "2.zip/b.csv.gz", "4.tgz/inside/1.csv")
+    ]
+
+
+def test_a_table_in_columns_inside_an_archive(tmp_path):
+    frame = pd.DataFrame({"user_id": ["ada"], "timestamp": ["2025-03-01T10:00:00Z"], "event": ["visit"]})
+    path = zipped(tmp_path / "log.zip", log__parquet=frame.to_parquet())
+    assert whole(loaders.table(path).batches()).events["user_id"].to_pylist() == ["ada"]
+
+
+def test_what_is_wrong_with_an_archive_is_said(tmp_path):
+    (tmp_path / "log.zip").write_bytes(b"PK\3\4 cut off")
+    with pytest.raises(InputError, match=r"log.zip' cannot be unpacked: it is damaged, or no archive"):
+        loaders.table(tmp_path / "log.zip")
+    (tmp_path / "log.tar.gz").write_bytes(gzip.compress(b"no archive")[:20])
+    with pytest.raises(InputError, match=r"log.tar.gz' cannot be unpacked"):
+        loaders.table(tmp_path / "log.tar.gz")
+    with pytest.raises(InputError, match=r"The archive '.*' holds no CSV, JSON or Parquet file. In it there"):
+        loaders.table(zipped(tmp_path / "other.zip", notes__pdf="?"))
+    with pytest.raises(InputError, match=r"The archive '.*' holds files of several formats \(csv, json\)"):
+        loaders.table(zipped(tmp_path / "both.zip", a__csv=LINES, b__json="{}"))
+
+
+def test_an_archive_that_is_damaged_further_on_names_the_file(tmp_path):
+    noise = "".join(random.Random(1).choices("abcdefghij", k=200_000))
+    path = tmp_path / "log.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("log.csv", LINES + f"ada,2025-03-01T10:00:00Z,visit\n{noise},,\n")
+    content = bytearray(path.read_bytes())
+    content[50_000:50_100] = b"\xff" * 100
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"log.zip/log.csv' cannot be read as csv: it is damaged"):
+        whole(loaders.table(path).batches())
+
+
+def test_days_with_more_columns_than_others_and_days_without_rows(tmp_path):
+    (tmp_path / "1.csv").write_text(LINES + "ada,2025-03-01T10:00:00Z,visit\n")
+    (tmp_path / "2.csv").write_text(LINES)
+    (tmp_path / "3.csv").write_text("plan,timestamp,user_id,event\ngold,2025-03-03T10:00:00Z,ada,visit\n")
+    batch = whole(loaders.table(tmp_path, keep=["plan"], order_id="plan").batches())
+    assert batch.events["plan"].to_pylist() == [None, "gold"]
+    assert batch.events["order_id"].to_pylist() == [None, "gold"]
+    assert batch.rejects.num_rows == 0
+    for options in ({"keep": ["plann"]}, {"order_id": "plann"}):
+        with pytest.raises(UnknownNameError, match=r"1.csv for .*= named 'plann'"):
+            loaders.table(tmp_path, **options)
+
+
+def test_an_empty_folder_says_so(tmp_path):
+    for load in (loaders.table, loaders.segment, loaders.ga4, loaders.zendesk, loaders.adobe_analytics):
+        with pytest.raises(InputError, match=r"holds no CSV, JSON or Parquet file. It is empty"):
+            load(tmp_path)

@@ -9,6 +9,8 @@ import gzip
 import io
 import json
 import sys
+import tarfile
+import zipfile
 
 import pandas as pd
 import pyarrow as pa
@@ -169,6 +171,42 @@ def test_packed_with_other_line_ends_and_a_byte_order_mark(case, tmp_path):
         assert seen(packed) == plain
     windows = read(case.load(write(tmp_path / "windows", case, end="\r\n", before=b"\xef\xbb\xbf")))
     assert seen(windows) == plain
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.parametrize("case", [one for one in EVERY if one.values[0].can_be_packed])
+def test_in_an_archive(case, kind, tmp_path):
+    path = write(tmp_path / "plain", case)
+    plain = seen(read(case.load(path)))
+    archive = tmp_path / f"export.{kind}"
+    pack(archive, sorted(path.iterdir()) if path.is_dir() else [path])
+    assert seen(read(case.load(archive))) == plain
+
+
+FOLDERS = ("events", "export", "people", "contact", "users", "responses", "visits", "customers")
+
+
+@pytest.mark.parametrize("case", VENDORS)
+def test_the_name_of_a_folder_does_not_say_that_rows_are_something_else(case, tmp_path):
+    plain = seen(read(case.load(write(tmp_path / "plain", case))))
+    for folder in FOLDERS:
+        assert seen(read(case.load(write(tmp_path / folder, case)))) == plain
+
+
+def pack(archive, files):
+    """Write an archive as people get it, with what nobody wants in it."""
+    kept = {f"export/{file.name}": file.read_bytes() for file in files}
+    kept |= {"__MACOSX/export/._log.csv": b"\0", "export/.DS_Store": b"\0"}
+    if archive.name.endswith(".zip"):
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as made:
+            for name, content in kept.items():
+                made.writestr(name, content)
+        return
+    with tarfile.open(archive, "w:gz") as made:
+        for name, content in kept.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            made.addfile(about, io.BytesIO(content))
 
 
 @pytest.mark.parametrize("case", EVERY)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, TypeGuard
 
@@ -18,12 +18,22 @@ import pyarrow as pa
 from pyarrow import fs
 
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.loaders.archives import is_archive, member_stream, members_of, without_archive_ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["FORMATS", "InputFile", "Recoded", "check_format", "find_files", "is_location", "stem"]
+__all__ = [
+    "FORMATS",
+    "InputFile",
+    "Recoded",
+    "check_format",
+    "find_files",
+    "is_location",
+    "members",
+    "stem",
+]
 
 FORMATS: Final = ("csv", "json", "parquet", "excel")
 """What a file can hold; `json` is JSON lines or one JSON array."""
@@ -37,8 +47,10 @@ _EXTENSIONS: Final = {
 _PACKED: Final = (".gz", ".zst", ".zstd")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-Location: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | AbstractSet[str]"
-"""What names files."""
+Location: TypeAlias = (
+    "str | os.PathLike[str] | Sequence[str | os.PathLike[str] | InputFile] | AbstractSet[str]"
+)
+"""What names files, or has found them already."""
 
 _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SHOWN: Final = 8
@@ -51,33 +63,42 @@ class InputFile:
     Attributes
     ----------
     shown : str
-        The path as the user wrote it (relative if it was given relative): the `src_file` of its rows.
+        The path as the user wrote it (relative if it was given relative): the `src_file` of its rows. Of a
+        file in an archive the path of the archive, and the name in it behind a slash.
     path : str
-        The path on `system`.
+        The path on `system`; of a file in an archive that of the archive.
     system : pyarrow.fs.FileSystem
         Where it lies.
     format : str
         One of `FORMATS`.
+    member : str
+        The name inside an archive; empty for a file that lies by itself.
     """
 
     shown: str
     path: str
     system: fs.FileSystem
     format: str
+    member: str = ""
 
     @property
     def is_tab_separated(self) -> bool:
-        return ".tsv" in PurePosixPath(self.path).suffixes
+        return ".tsv" in PurePosixPath(self.member or self.path).suffixes
 
     def open(self) -> BinaryIO:
         """A stream of the unpacked bytes: gzip and zstd are told by their first bytes, not by the name."""
         packing = self._packing()
-        raw = self.system.open_input_stream(self.path, compression=None)
-        return pa.CompressedInputStream(raw, packing) if packing else raw  # type: ignore[no-any-return]
+        raw = self._raw()
+        return pa.CompressedInputStream(raw, packing) if packing else raw
+
+    def content(self) -> bytes:
+        """All of the unpacked bytes."""
+        with self.open() as stream:
+            return b"".join(iter(lambda: bytes(stream.read(1 << 22)), b""))
 
     def open_seekable(self) -> BinaryIO:
         """The same for a reader that jumps (Parquet): a packed file is unpacked into a temporary one."""
-        if self._packing() is None:
+        if self._packing() is None and not self.member:
             return self.system.open_input_file(self.path)  # type: ignore[no-any-return]
         unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it
         with self.open() as packed:
@@ -92,13 +113,19 @@ class InputFile:
             info = self.system.get_file_info(self.path)
             return f"{info.size} {info.mtime_ns}"
         digest = hashlib.sha256()
-        with self.system.open_input_stream(self.path, compression=None) as stream:
+        with self._raw() as stream:
             while block := stream.read(1 << 22):
                 digest.update(block)
         return digest.hexdigest()
 
+    def _raw(self) -> BinaryIO:
+        """The bytes as they were put there, out of their archive but still packed."""
+        if not self.member:
+            return self.system.open_input_stream(self.path, compression=None)  # type: ignore[no-any-return]
+        return member_stream(self.system, self.path, self.member)
+
     def _packing(self) -> str | None:
-        with self.system.open_input_stream(self.path, compression=None) as stream:
+        with self._raw() as stream:
             start = bytes(stream.read(4))
         if start.startswith(_GZIP_MAGIC):
             return "gzip"
@@ -110,7 +137,7 @@ def is_location(source: object) -> TypeGuard[Location]:
     if isinstance(source, str | os.PathLike):
         return True
     return isinstance(source, list | tuple | set | frozenset) and all(
-        isinstance(one, str | os.PathLike) for one in source
+        isinstance(one, str | os.PathLike | InputFile) for one in source
     )
 
 
@@ -125,8 +152,8 @@ def find_files(
     Parameters
     ----------
     source : str, path-like, or list of them
-        A folder stands for all files below it with a known extension; names that begin with `.` or `_`
-        (`_SUCCESS`) are left out.
+        A folder stands for all files below it with a known extension, and so does an archive (`.zip`, `.tar`,
+        `.tar.gz`, `.tgz`), here or in the folder; names that begin with `.` or `_` (`_SUCCESS`) are left out.
     format : str, optional
         One of `FORMATS`; by default the extension tells.
     mixed : bool
@@ -141,9 +168,12 @@ def find_files(
     several = [source] if isinstance(source, str | os.PathLike) else list(source)
     if not several:
         raise InputError("An empty list names no file to read.")
-    places = [os.fspath(one) for one in several]
+    places = [one if isinstance(one, InputFile) else os.fspath(one) for one in several]
     found: dict[str, InputFile] = {}
-    for place in sorted(places) if isinstance(source, set | frozenset) else places:
+    for place in sorted(places, key=str) if isinstance(source, set | frozenset) else places:
+        if isinstance(place, InputFile):
+            found.setdefault(place.shown, place)
+            continue
         there = (_on_url if _URL.match(place) else _on_disk)(place, format, mixed=mixed)
         for file in there:
             found.setdefault(file.shown, file)
@@ -161,10 +191,10 @@ def stem(path: str) -> str:
 
     Examples
     --------
-    >>> stem("data/events.2025.jsonl.zst"), stem("orders")
-    ('events.2025', 'orders')
+    >>> stem("data/events.2025.jsonl.zst"), stem("orders"), stem("orders.csv.zip")
+    ('events.2025', 'orders', 'orders')
     """
-    name = PurePosixPath(path.replace("\\", "/").rstrip("/")).name
+    name = without_archive_ending(PurePosixPath(path.replace("\\", "/").rstrip("/")).name)
     for endings in (_PACKED, tuple(_EXTENSIONS)):
         ending = PurePosixPath(name).suffix.lower()
         if ending in endings:
@@ -191,10 +221,9 @@ def _known_format(path: str, asked: str | None) -> str:
 
 
 def _on_disk(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
-    local = fs.LocalFileSystem()
     path = os.path.expanduser(place)  # noqa: PTH111 - a relative path stays as it was given
     if os.path.isfile(path):  # noqa: PTH113
-        yield InputFile(place, path, local, _known_format(place, format))
+        yield from _one_file(_local(place, path), format, mixed=mixed)
     elif os.path.isdir(path):  # noqa: PTH112
         inside = sorted(
             os.path.join(folder, name)  # noqa: PTH118
@@ -202,9 +231,7 @@ def _on_disk(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFi
             for name in names
             if not _hidden(os.path.relpath(os.path.join(folder, name), path))  # noqa: PTH118
         )
-        kept = _usable(place, inside, format, mixed=mixed)
-        for one, known in kept:
-            yield InputFile(one, one, local, known)
+        yield from _usable(place, [_local(one, one) for one in inside], format, mixed=mixed)
     elif glob.has_magic(path):
         matches = sorted(
             one
@@ -214,9 +241,35 @@ def _on_disk(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFi
         if not matches:
             raise InputError(f"No file fits {place!r}.{_near(path)}")
         for one in matches:
-            yield InputFile(one, one, local, _known_format(one, format))
+            yield from _one_file(_local(one, one), format, mixed=mixed)
     else:
         raise InputError(f"There is no file or folder {place!r}.{_near(path)}")
+
+
+def _local(shown: str, path: str) -> InputFile:
+    return InputFile(shown, path, fs.LocalFileSystem(), "")
+
+
+def _one_file(file: InputFile, format: str | None, *, mixed: bool) -> Iterator[InputFile]:  # noqa: A002
+    """A file that was named, or all that is in it if it is an archive."""
+    if is_archive(file.path):
+        yield from _usable(file.shown, [file], format, mixed=mixed)
+    else:
+        yield replace(file, format=_known_format(file.shown, format))
+
+
+def members(file: InputFile) -> list[InputFile]:
+    """The files in an archive; the file itself if it is none.
+
+    Raises
+    ------
+    InputError
+        The archive is damaged.
+    """
+    if not is_archive(file.path):
+        return [file]
+    inside = [name for name in members_of(file.system, file.path) if not _hidden(name)]
+    return [replace(file, shown=f"{file.shown}/{name}", member=name) for name in inside]
 
 
 def _hidden(relative: str) -> bool:
@@ -225,23 +278,26 @@ def _hidden(relative: str) -> bool:
 
 def _usable(
     place: str,
-    paths: Sequence[str],
+    files: Sequence[InputFile],
     format: str | None,  # noqa: A002
     *,
     mixed: bool,
-) -> list[tuple[str, str]]:
-    """The files of a folder that hold rows, with their formats."""
-    told = [(path, _format_of(path)) for path in paths]
-    usable = [(path, known) for path, known in told if known is not None and format in {None, known}]
+) -> list[InputFile]:
+    """The files of a folder or an archive that hold rows, with their formats."""
+    every = [one for file in files for one in members(file)]
+    told = [(file, _format_of(file.shown)) for file in every]
+    usable = [replace(file, format=known) for file, known in told if known and format in {None, known}]
     if not usable and format is not None:
-        usable = [(path, format) for path in paths]  # no telling names: all of the format that was asked for
+        # no telling names: all of the format that was asked for
+        usable = [replace(file, format=format) for file in every]
+    holder = "archive" if is_archive(place) else "folder"
     if not usable:
-        there = _listed([Path(path).name for path in paths])
-        raise InputError(f"The folder {place!r} holds no CSV, JSON or Parquet file.{there}")
-    kinds = sorted({known for _, known in usable})
+        there = _listed([Path(file.shown).name for file in every])
+        raise InputError(f"The {holder} {place!r} holds no CSV, JSON or Parquet file.{there}")
+    kinds = sorted({one.format for one in usable})
     if len(kinds) > 1 and not mixed:
         raise InputError(
-            f"The folder {place!r} holds files of several formats ({', '.join(kinds)}). "
+            f"The {holder} {place!r} holds files of several formats ({', '.join(kinds)}). "
             f"Say which to read, for example format={kinds[0]!r}."
         )
     return usable
@@ -282,7 +338,7 @@ def _on_url(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFil
         ) from fault
     prefix = plain[: len(plain) - len(path)] if plain.endswith(path) else plain.split("://")[0] + "://"
     if info.type == fs.FileType.File:
-        yield InputFile(place, path, system, _known_format(place, format))
+        yield from _one_file(InputFile(place, path, system, ""), format, mixed=mixed)
         return
     if info.type != fs.FileType.Directory:
         raise InputError(f"There is no file or folder {place!r}.")
@@ -293,11 +349,11 @@ def _on_url(place: str, format: str | None, *, mixed: bool) -> Iterator[InputFil
         if not inside:
             raise InputError(f"No file fits {place!r}.")
         for one in inside:
-            yield InputFile(prefix + one, one, system, _known_format(one, format))
+            yield from _one_file(InputFile(prefix + one, one, system, ""), format, mixed=mixed)
         return
     below = [one for one in inside if not _hidden(one[len(path) :].lstrip("/"))]
-    for one, known in _usable(place, below, format, mixed=mixed):
-        yield InputFile(prefix + one, one, system, known)
+    found = [InputFile(prefix + one, one, system, "") for one in below]
+    yield from _usable(place, found, format, mixed=mixed)
 
 
 def _files_below(system: fs.FileSystem, folder: str) -> list[str]:

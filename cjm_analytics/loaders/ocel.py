@@ -205,10 +205,8 @@ def _happenings(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
 
 
 def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
-    with file.open() as stream:
-        text = bytes(stream.read())
     try:
-        log = orjson.loads(text.removeprefix(b"\xef\xbb\xbf"))
+        log = orjson.loads(file.content().removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as fault:
         raise InputError(f"{file.shown!r} is damaged, cut off or no OCEL: {fault}.") from fault
     if isinstance(log, dict) and "ocel:events" in log:

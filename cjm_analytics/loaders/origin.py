@@ -85,6 +85,18 @@ class Origin:
                 self._ahead.append(stream)
         return self._first
 
+    def only_later(self, columns: Collection[str]) -> frozenset[str]:
+        """Those of the columns that the first file lacks and another one has."""
+        first = self.glance()
+        missing = {one for one in columns if not first.has(one)} if not first.is_sparse else set()
+        found: set[str] = set()
+        for file in self.files[1:]:
+            if found == missing:
+                break
+            start = next(self._read(file))
+            found |= {one for one in missing if start.has(one)}
+        return frozenset(found)
+
     def blocks(self) -> Iterator[Rows]:
         """All blocks, file by file."""
         if not self._is_one_shot:
@@ -108,10 +120,10 @@ class Origin:
         if not self.files:
             yield from frame_rows(self.held, f"<{type(self.held).__name__}>")
         for file in self.files:
-            if self.reader:
-                yield from self.reader(file)
-            else:
-                yield from read_rows(file, self.written, columns=self.columns)
+            yield from self._read(file)
+
+    def _read(self, file: InputFile) -> Iterator[Rows]:
+        return self.reader(file) if self.reader else read_rows(file, self.written, columns=self.columns)
 
 
 def _source_name(source: object, files: list[InputFile]) -> str:

@@ -702,10 +702,15 @@ class _Escaped:
 
     def read(self, size: int = -1) -> bytes:
         """About `size` bytes; empty only at the end."""
-        block = self._carried + bytes(self._stream.read(size))
-        odd = (len(block) - len(block.rstrip(b"\\"))) % 2 if len(block) > 1 else 0
-        self._carried, block = (b"\\", block[:-1]) if odd else (b"", block)
-        return _ESCAPE.sub(lambda found: _PLACES[found[1]], block)
+        while True:
+            more = bytes(self._stream.read(size))
+            block = self._carried + more
+            whole = block.removesuffix(b"\r")  # which may be half of a line's end
+            odd = (len(whole) - len(whole.rstrip(b"\\"))) % 2 if more else 0
+            end = len(whole) - 1 if odd else len(block)
+            self._carried, block = block[end:], block[:end]
+            if block or not more:
+                return _ESCAPE.sub(lambda found: _PLACES[found[1]], block)
 
 
 def _unescaped(rows: ColumnRows) -> ColumnRows:

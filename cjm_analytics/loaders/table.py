@@ -78,6 +78,8 @@ class Layout:
         The decimal sign of numbers in text.
     ignored : frozenset
         Columns of the source that stand for nothing and are not kept in `properties`.
+    later : frozenset
+        Columns that the first file lacks and another has.
     """
 
     columns: Mapping[str, str]
@@ -87,18 +89,20 @@ class Layout:
     clock: Clock = field(default_factory=Clock)
     decimal: str = "."
     ignored: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
 
     def resolved(self, rows: Rows, *, is_first: bool = False) -> Layout:
         """The layout of a block: columns with canonical names are taken, those that were named must be there.
 
         JSON objects leave out what they have not got: there, a member may be absent from a whole block, and
-        only the first block must show a customer, a time and an event.
+        only the first block must show a customer, a time and an event. Of several files each must have these,
+        and what else was named must be in one of them.
         """
         if rows.is_sparse and not len(rows):
             return self
         there = rows.names()
         if is_first or not rows.is_sparse:
-            self._check_named(rows, there)
+            self._check_named(rows, there, is_first=is_first)
         used = {*self.columns.values(), *self.melt, self.email}
         taken = {
             name: name
@@ -109,18 +113,29 @@ class Layout:
         found.check(rows)
         return found
 
-    def _check_named(self, rows: Rows, there: Sequence[str]) -> None:
+    def _check_named(self, rows: Rows, there: Sequence[str], *, is_first: bool) -> None:
         ids = [(name, self.columns[name]) for name in _IDS if self.columns.get(name)]
         ids += [("email", self.email)] if self.email else []
         others = [(name, column) for name, column in self.columns.items() if column and name not in _IDS]
         others += [("melt", column) for column in self.melt]
+        if is_first and not rows.is_sparse:
+            others += [("keep", column) for column in self.keep]
+            others = [(name, column) for name, column in others if column not in self.later]
+        else:
+            always = {"timestamp", "event"} if rows.is_sparse else {"timestamp", "event", "melt"}
+            others = [(name, column) for name, column in others if name in always]
         if rows.is_sparse:
-            others = [(name, column) for name, column in others if name in {"timestamp", "event"}]
             ids = [] if any(_is_there(rows, column) for _, column in ids) else ids
         for name, column in [*ids, *others]:
             if not _is_there(rows, column):
                 option = "customer" if name == "user_id" else name
                 raise UnknownNameError(f"column in {rows.file} for {option}=", column, there)
+
+    @property
+    def optional(self) -> set[str]:
+        """Columns that were named and that not every file need have."""
+        named = {column for name, column in self.columns.items() if name not in {*_IDS, "timestamp", "event"}}
+        return {column for column in (*named, *self.keep) if column and not column.startswith("=")}
 
     def _melted(self, name: str) -> bool:
         return bool(self.melt) and name in {"timestamp", "event", "seq"}
@@ -295,6 +310,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     )
     written = CsvFormat(sep, encoding, quote, tuple(null_values), header_rows=header_rows, sheet=sheet)
     origin = replace(Origin.of(source, format, written), columns=True)
+    layout = replace(layout, later=origin.only_later(layout.optional))
     first = layout.resolved(origin.glance(), is_first=True)
     has_score = bool(first.columns.get("score"))
     label = name or origin.name
@@ -634,9 +650,7 @@ def _found(rows: Rows, name: str) -> pa.Array | None:
     for one in (name, f"properties.{name}"):
         if rows.has(one):
             return rows.column(one)
-    if rows.is_sparse:
-        return None
-    raise UnknownNameError(f"column in {rows.file} for keep=", name, rows.names())
+    return None
 
 
 def _kept_type(kind: pa.DataType) -> pa.DataType:

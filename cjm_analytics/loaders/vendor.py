@@ -282,7 +282,7 @@ class Vendor:
         if self.superseded is not None:
             dropped = self.superseded([file.shown for file in files])
             files = [file for file in files if file.shown not in dropped]
-        told = {file.shown: self._part_of_file(file) for file in files}
+        told = {file.shown: self.part_named(stem(file.shown)) for file in files}
         if files:
             self._check(files, told)
         elif not is_location(source):
@@ -319,10 +319,10 @@ class Vendor:
         """Whether a file means something else beside other files."""
         return any(part.key or (part.together and not part.run) for part in self.parts.values())
 
-    def _part_of_file(self, file: InputFile) -> str | None:
-        """The part by the name of a file or of its folder."""
+    def _part_of_folder(self, file: InputFile) -> str | None:
+        """The part by the name of the folder or archive that a file lies in."""
         folder = PurePosixPath(file.shown.replace("\\", "/")).parent.name
-        return self.part_named(stem(file.shown)) or self.part_named(folder)
+        return self.part_named(stem(folder)) if folder else None
 
     def part_named(self, word: str) -> str | None:
         """The part that a file, folder or member of this name holds."""
@@ -340,21 +340,29 @@ class Vendor:
 
     def takes_columns(self, file: InputFile, names: Collection[str]) -> bool:
         """Whether a file of these columns is better read as columns than as objects."""
-        part = self.parts.get(self._part_of_file(file) or self.part_fitting(names) or "")
+        part = self.parts.get(self.part_of(names, self.part_named(stem(file.shown)), file) or "")
         return part is not None and not (part.key or part.unfold or part.together)
 
     def tidy(self, rows: Rows) -> Rows:
         """A block with the names that the parts know."""
         return rows if self.tidied is None else self.tidied(rows)
 
-    def part_of(self, rows: Rows, told: str | None) -> str | None:
-        """The part of a block: as its name tells, else as its columns do."""
-        return told or self.part_fitting(rows.names())
+    def part_of(self, names: Collection[str], told: str | None, file: InputFile | None = None) -> str | None:
+        """The part of rows with these columns: as a name tells, else the columns.
+
+        Folders are called all sorts of things: theirs counts where the columns fit that part, or none.
+        """
+        folder = self._part_of_folder(file) if file and not told else None
+        if folder is not None and self.parts[folder].fits(names):
+            return folder
+        return told or self.part_fitting(names) or folder
 
     def _check(self, files: Sequence[InputFile], told: Mapping[str, str | None]) -> None:
         """Refuse a source that holds nothing of this vendor."""
         wanted = self.required or tuple(self.parts)
         if any(part in wanted for part in told.values()):
+            return
+        if any(self._part_of_folder(file) in wanted for file in files):
             return
         columns: list[str] = []
         for file in (one for one in files if told[one.shown] is None):
@@ -363,7 +371,7 @@ class Vendor:
                 is_blank = is_blank and not len(rows)
                 named = self.part_named(member_name) if member_name else None
                 tidy = self.tidy(_start(rows))
-                if self.part_of(tidy, named) in wanted:
+                if self.part_of(tidy.names(), named) in wanted:
                     return
                 columns = columns or tidy.names()
             if is_blank and not columns:
@@ -443,13 +451,13 @@ class Reading:
         if held is not None:
             for rows in frame_rows(held, f"<{type(held).__name__}>"):
                 tidy = self.vendor.tidy(rows)
-                yield self.vendor.part_of(tidy, None), tidy
+                yield self.vendor.part_of(tidy.names(), None), tidy
         for file in files:
             for member_name, rows in pieces(file, self.vendor.written, self.vendor):
                 named = (self.vendor.part_named(member_name) if member_name else None) or told[file.shown]
                 if len(rows) or rows.broken:
                     tidy = self.vendor.tidy(rows)
-                    part = self.vendor.part_of(tidy, named)
+                    part = self.vendor.part_of(tidy.names(), named, file)
                     yield part, tidy
                     # where a name or fixed columns tell what the file's own rows are, all of them are that
                     is_told = len(rows) > 0 and bool(told[file.shown] or not rows.is_sparse)
