@@ -56,7 +56,7 @@ def step(n: int) -> None:
         table, identity, evidence = rows(size), Identity(largest=None), Evidence()
         start = time.perf_counter()
         for first in range(0, size, BATCH):
-            evidence.rows(table.slice(first, BATCH))
+            evidence.rows(table.slice(first, BATCH), identity, "web")
         evidence.close()
         gathered = time.perf_counter()
         found = identity.resolve(evidence.pairs, evidence.of)

@@ -171,6 +171,142 @@ class TestHubs:
         assert len(ingest(Rows([both("ann", f"d{one}", one) for one in range(50)]), now=NOW)) == 50
 
 
+def order(number, at, **ids):
+    return click(ids.pop("user", None), at, "buy", order_id=number, **ids)
+
+
+class TestOrders:
+    """Who placed an order in the browser is who paid for it."""
+
+    @pytest.mark.parametrize("mail", ["email:a@x.de", "zendesk:5", "phone:49170"])
+    def test_a_device_and_an_address_meet_in_an_order(self, mail):
+        rows = [
+            anonymous("d", 0),
+            order("1001", 1, anonymous_id="d"),
+            order("1001", 2, anonymous_id=mail),
+            anonymous("d", 9 * DAYS),
+        ]
+        (customer,) = set(customers_of(rows))
+        assert customer in {mail, f"anonymous:{mail}"}
+        assert len(set(customers_of(rows, identity=Identity(orders=None)))) == 2
+
+    def test_a_device_and_a_user_meet_in_an_order(self):
+        rows = [order("1001", 0, anonymous_id="d"), order("1001", 1, user="ann"), anonymous("d", 2)]
+        assert set(customers_of(rows)) == {"ann"}
+
+    def test_the_ids_of_two_sources_meet_whichever_comes_first(self):
+        web = Rows([order("1001", 1, anonymous_id="d"), anonymous("d", 0)])
+        shop = Rows([order("1001", 2, anonymous_id="email:a@x.de")], name="shop")
+        for sources in ([web, shop], [shop, web]):
+            assert set(ingest(sources, now=NOW).to_frame()["customer_id"]) == {"anonymous:email:a@x.de"}
+
+    def test_a_number_that_comes_again_later_is_another_order(self):
+        rows = [
+            order("1001", 0, anonymous_id="d1"),
+            order("1001", 1, anonymous_id="email:a@x.de"),
+            order("1001", 1 + DAYS, anonymous_id="d2"),  # within a day of the one before
+            order("1001", 2 + 2 * DAYS, anonymous_id="d3"),
+            order("1001", 3 + 2 * DAYS, anonymous_id="email:b@x.de"),
+        ]
+        assert customers_of(rows) == ["anonymous:email:a@x.de"] * 3 + ["anonymous:email:b@x.de"] * 2
+
+    def test_who_sees_an_order_later_again_was_there_the_first_time(self):
+        rows = [order("7", at, anonymous_id="d") for at in (0, 5 * DAYS)]
+        rows += [order("7", at, anonymous_id="email:a@x.de") for at in (1, 5 * DAYS + 1)]
+        assert set(customers_of(rows)) == {"anonymous:email:a@x.de"}
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [("email:a@x.de", "email:b@x.de"), ("zendesk:1", "zendesk:2"), ("phone:491", "phone:492")],
+    )
+    def test_a_number_of_two_buyers_ties_nobody(self, one, other):
+        rows = [order("1001", at, anonymous_id=name) for at, name in enumerate(["d", one, other])]
+        events = ingest(Rows(rows), now=NOW)
+        assert events.to_frame()["customer_id"].nunique() == 3
+        assert events.report().hubs().to_numpy().tolist() == [["order:1001", 2]]
+
+    def test_two_addresses_of_one_person_are_one_buyer(self):
+        links = [link(f"email:{one}@x.de", "ann", 0) for one in "ab"]
+        rows = [
+            order("1", at, anonymous_id=name) for at, name in enumerate(["d", "email:a@x.de", "email:b@x.de"])
+        ]
+        assert set(customers_of(rows, links=links)) == {"ann"}
+
+    def test_an_order_joins_no_two_users(self):
+        links = [link("email:a@x.de", "ann", 0)]
+        rows = [order("1", 0, user="bob"), order("1", 1, anonymous_id="email:a@x.de"), click("ann", 2)]
+        events = ingest(Rows(rows, links=links), now=NOW)
+        assert sorted(events.to_frame()["customer_id"]) == ["ann", "ann", "bob"]
+        (conflict,) = events.conflicts().itertuples()
+        assert {conflict.alias, conflict.user_id} == {"order:1", "email:a@x.de"}
+
+    @pytest.mark.parametrize("number", ["null", "0", "(not set)", " "])
+    def test_a_placeholder_is_no_order(self, number):
+        rows = [order(number, 0, anonymous_id="d"), order(number, 1, anonymous_id="email:a@x.de")]
+        assert customers_of(rows) == ["anonymous:d", "anonymous:email:a@x.de"]
+
+    def test_a_number_on_many_devices_ties_nobody(self):
+        rows = [order("test", at, anonymous_id=f"d{at}") for at in range(6)]
+        assert len(set(customers_of(rows))) == 6
+        assert len(set(customers_of(rows[:5]))) == 1
+
+    def test_a_device_that_sells_to_many_is_nobodys(self):
+        rows = [order(f"a{one}", one, anonymous_id="till") for one in range(6)]
+        rows += [order(f"a{one}", one, anonymous_id=f"email:{one}@x.de") for one in range(6)]
+        events = ingest(Rows(rows), now=NOW)
+        assert events.to_frame()["customer_id"].nunique() == 7
+        assert events.report().hubs().to_numpy().tolist() == [["till", 6]]
+
+    def test_on_a_shared_device_an_order_is_a_login(self):
+        rows = [
+            order("1", 0, anonymous_id="d"),
+            order("1", 1, user="ann"),
+            anonymous("d", 2),
+            order("2", 3, anonymous_id="d"),
+            order("2", 4, user="bob"),
+            anonymous("d", 5),
+        ]
+        assert customers_of(rows) == ["ann", "ann", "bob", "bob", "bob", "bob"]
+
+    def test_a_device_on_which_two_guests_ordered_is_split_too(self):
+        rows = [
+            order("1", 0, anonymous_id="d"),
+            order("1", 1, anonymous_id="email:a@x.de"),
+            anonymous("d", 2),
+            order("2", 3, anonymous_id="d"),
+            order("2", 4, anonymous_id="email:b@x.de"),
+        ]
+        ann, bob = "anonymous:email:a@x.de", "anonymous:email:b@x.de"
+        assert customers_of(rows) == [ann, ann, bob, bob, bob]
+
+    def test_a_guest_on_the_device_of_a_known_person_is_that_person(self):
+        rows = [
+            both("ann", "d", 0),
+            order("1", 1, anonymous_id="d"),
+            order("1", 2, anonymous_id="email:a@x.de"),
+        ]
+        assert set(customers_of(rows)) == {"ann"}
+
+    def test_numbers_of_a_source_of_its_own_are_other_orders(self):
+        sources = [
+            Rows([order("1001", 0, anonymous_id="d")]),
+            Rows([order("1001", 1, anonymous_id="email:a@x.de")], name="till"),
+        ]
+        assert len(set(ingest(sources, now=NOW).to_frame()["customer_id"])) == 1
+        apart = Identity(namespaces={"till": "pos"})
+        assert len(set(ingest(sources, now=NOW, identity=apart).to_frame()["customer_id"])) == 2
+
+    def test_orders_are_no_ids_of_a_person(self):
+        rows = [order(f"a{one}", one, user="ann") for one in range(300)]
+        rows += [order(f"a{one}", one, anonymous_id="email:a@x.de") for one in range(300)]
+        report = ingest(Rows(rows), now=NOW).report()
+        assert (report.identity.anonymous_ids, report.identity.ids_per_person) == (1, (2, 2, 2))
+
+    def test_an_event_may_name_nothing_but_the_order(self):
+        rows = [order("1", 0, user="ann"), order("1", 1, anonymous_id="d"), anonymous("order:1", 9 * DAYS)]
+        assert set(customers_of(rows)) == {"ann"}
+
+
 class TestDevices:
     def test_events_before_and_after_the_login_belong_to_the_person(self):
         rows = [anonymous("d", 0), both("ann", "d", 400 * 60), anonymous("d", 90 * DAYS - 1)]
@@ -293,6 +429,8 @@ class TestParameters:
         [
             ({"limits": {"mail": 2}}, "Did you mean 'email'"),
             ({"limits": {"email": 0}}, "at least one"),
+            ({"limits": {"order": 2}}, "'order'"),
+            ({"orders": "1"}, "orders='1' is no duration"),
             ({"back_fill": "sesion"}, "Did you mean 'session'"),
             ({"max_partners": 0}, "at least 1"),
             ({"largest": 2}, "share"),
@@ -331,6 +469,7 @@ def random_log(rng):
     users = [f"u{one}" for one in range(int(rng.integers(1, 7)))]
     contacts = [f"zendesk:{one}" for one in range(1, 4)]
     minutes = int(rng.choice([30, 300, 80 * DAYS]))
+    n_orders = float(rng.choice([0, 0.2, 0.5]))
 
     def time():
         return START + pd.Timedelta(minutes=int(rng.integers(0, minutes)))
@@ -342,7 +481,9 @@ def random_log(rng):
     for number in range(int(rng.integers(1, 30))):
         alias = one_of([*devices, *devices, *emails, *contacts]) if rng.random() < 0.8 else None
         user = one_of(users) if alias is None or rng.random() < 0.35 else None
-        rows.append({"user_id": user, "anonymous_id": alias, "timestamp": time(), "event": f"e{number}"})
+        order = str(rng.integers(1, 5)) if rng.random() < n_orders else None
+        ids = {"user_id": user, "anonymous_id": alias, "order_id": order}
+        rows.append({**ids, "timestamp": time(), "event": f"e{number}"})
     links = []
     for _ in range(int(rng.integers(0, 8))):
         kind = rng.choice(["seen", "seen", "alias", "merge"])
@@ -364,6 +505,7 @@ def random_log(rng):
         max_partners=int(rng.integers(1, 5)),
         claim_back=str(rng.choice(["0 s", "10 min", "30 days"])),
         back_fill=str(rng.choice(["all", "session", "none"])),
+        orders=rng.choice(["0 s", "20 min", "1 day", None]),
     )
     return rows, links, rules
 
@@ -383,9 +525,7 @@ def test_the_customers_are_what_the_definition_says(block):
         found, events = found_by(rows, links, rules)
         assert found == {row["event"]: one for row, one in zip(rows, expected, strict=True)}, seed
         pairs = {(frozenset([one.alias, one.user_id]), one.kind) for one in events.conflicts().itertuples()}
-        assert pairs == {(frozenset(text for *_, text in pair["ids"]), pair["kind"]) for pair in conflicts}, (
-            seed
-        )
+        assert pairs == {(frozenset(one[2] for one in pair["ids"]), pair["kind"]) for pair in conflicts}, seed
 
 
 @settings(max_examples=60, deadline=None)
@@ -525,7 +665,7 @@ def test_evidence_adds_up_however_it_is_cut():
     rows = [both(f"u{number % 2}", f"d{number % 3}", number * 30) for number in range(24)]
     evidence = Evidence()
     for batch in Rows(rows, size=5).batches():
-        evidence.rows(batch.events)
+        evidence.rows(batch.events, Identity(), "web")
     evidence.close()
     table = evidence.pairs.table(evidence.pairs.all()).sort_by(
         [("alias", "ascending"), ("user_id", "ascending")]

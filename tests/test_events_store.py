@@ -242,7 +242,7 @@ class TestDamage:
             ingest(Rows([click("a", 0)]), to=store, now=NOW)
         assert path.exists()
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "cjm_analytics events", "version": 2}'])
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "cjm_analytics events", "version": 3}'])
     def test_a_damaged_manifest_is_named(self, store, text):
         (store / "manifest.json").write_text(text)
         for attempt in (lambda: cjm.open_events(store), lambda: ingest(Rows([]), to=store)):

@@ -106,6 +106,20 @@ def test_one_purchase_seen_in_three_systems_is_one_conversion(exports):
     assert credit["conversions"].sum() == 1
 
 
+def test_it_is_one_where_nothing_but_the_order_ties_browser_and_buyer(exports):
+    web = [
+        {name: value for name, value in json.loads(line).items() if name != "user_id"}
+        for line in (exports / "events_20250302.jsonl").read_text().splitlines()
+    ]
+    lines(exports / "events_20250302.jsonl", web)
+    lines(exports / "stripe.jsonl", [stripe(1, AT - 1, "checkout.session.completed", 4990)])
+    journeys = journeys_of(exports)
+    frame = journeys.to_frame()
+    assert (len(journeys), journeys.n_customers) == (1, 1)
+    assert frame.loc[frame["touchpoint"] == "purchase", "event"].tolist() == ["order_placed"]
+    assert frame["touchpoint"].tolist()[:2] == ["product_view", "checkout"]
+
+
 @pytest.mark.parametrize(
     ("prefer", "event"),
     [

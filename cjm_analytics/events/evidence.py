@@ -61,17 +61,33 @@ class Evidence:
         for table in tables:
             self._note(self._restored(table))
 
-    def rows(self, events: pa.Table) -> None:
-        """Note the rows that carry both an anonymous id and a user id."""
-        if not {"anonymous_id", "user_id"} <= set(events.column_names):
-            return
-        both = events.select(["anonymous_id", "user_id", "timestamp"])
-        if both["anonymous_id"].null_count or both["user_id"].null_count:
-            both = both.filter(pc.and_(pc.is_valid(both["anonymous_id"]), pc.is_valid(both["user_id"])))
+    def rows(self, events: pa.Table, identity: Identity, source: str) -> None:
+        """Note the rows that carry both an anonymous id and a user id, and who is told with an order."""
+        if {"anonymous_id", "user_id"} <= set(events.column_names):
+            self._seen(events.select(["anonymous_id", "user_id", "timestamp"]), None)
+        if "order_id" in events.column_names:
+            number = identity.orders_of(one_array(events.column("order_id")), source)
+            self._orders(events.append_column("order", number), identity)
+
+    def _orders(self, events: pa.Table, identity: Identity) -> None:
+        """Note the user of each order, where there is none the anonymous id."""
+        events = events.filter(events.column("order").is_valid())
+        if "user_id" in events.column_names:
+            self._seen(events.select(["order", "user_id", "timestamp"]), None)
+            events = events.filter(events.column("user_id").is_null())
+        if events.num_rows and "anonymous_id" in events.column_names:
+            seen = events.select(["anonymous_id", "order", "timestamp"])
+            self._seen(_device_first(seen, identity.rules), "alias")
+
+    def _seen(self, both: pa.Table, kind: str | None) -> None:
+        """Note two ids and a time, where both are known."""
+        one, other = both.columns[:2]
+        if one.null_count or other.null_count:
+            both = both.filter(pc.and_(one.is_valid(), other.is_valid()))
         if both.num_rows:
             alias, user, times = (one_array(column) for column in both.columns)
-            pair = self.pairs.number(alias, user, np.zeros(len(alias), dtype=np.int8))
-            self._note(_one_by_one(pair, times))
+            kinds = np.full(len(alias), KINDS.to_pylist().index(kind), dtype=np.int8)
+            self._note(_one_by_one(self.pairs.number(alias, user, kinds), times))
 
     def links(self, links: pa.Table, identity: Identity, source: str) -> None:
         """Note pairs that a source reports without an event."""
@@ -83,7 +99,6 @@ class Evidence:
         is_alias = pc.fill_null(pc.equal(kind, "alias"), False)
         alias = pc.if_else(is_merge, identity.users(alias, source), identity.aliases(alias))
         user = pc.if_else(is_alias, identity.aliases(user), identity.users(user, source))
-        # Two aliases: a device stands first, so that all that is known of it is in one bin.
         turned = pc.fill_null(pc.and_(is_alias, _stands_behind(alias, user, identity.rules)), False)
         alias, user = pc.if_else(turned, user, alias), pc.if_else(turned, alias, user)
         times = links.column("timestamp").cast(_TIME, safe=False)
@@ -157,9 +172,20 @@ def _micros(times: pa.Array) -> NDArray[np.int64]:
     return pc.fill_null(times.cast(pa.int64()), NEVER).to_numpy()  # type: ignore[no-any-return]
 
 
+def _device_first(aliases: pa.Table, rules: Rules) -> pa.Table:
+    """Two aliases and a time, turned where they stand the wrong way round."""
+    one, other = (one_array(column) for column in aliases.columns[:2])
+    turned = pc.fill_null(_stands_behind(one, other, rules), False)
+    ends = [pc.if_else(turned, other, one), pc.if_else(turned, one, other)]
+    return pa.table([*ends, aliases.column(2)], names=aliases.column_names)
+
+
 def _stands_behind(alias: pa.Array, user: pa.Array, rules: Rules) -> pa.Array:
-    """Whether of two aliases the second is rather a device, or else has the smaller text."""
-    pattern = f"^(?:email|phone|{'|'.join(rules.systems)}):"
+    """Whether of two aliases the second is rather a device, or else has the smaller text.
+
+    A device stands first, so that all that is known of it is in one bin.
+    """
+    pattern = f"^(?:email|phone|order|{'|'.join(rules.systems)}):"
     first, second = (pc.match_substring_regex(one, pattern) for one in (alias, user))
     return pc.or_(
         pc.and_(first, pc.invert(second)), pc.and_(pc.equal(first, second), pc.greater(alias, user))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "LOCK", "MANIFEST", "PARTS", "VERSION", "File", "Folder", "Manifest"]
 
 FORMAT = "cjm_analytics events"
-VERSION = 2
+VERSION = 3
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"

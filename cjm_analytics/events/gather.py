@@ -344,7 +344,7 @@ class Gathering:
         self.evidence.links(batch.links, self.identity, intake.source)
         self.attributes.add(batch.customers)
         if events.num_rows:
-            self.evidence.rows(events)
+            self.evidence.rows(events, self.identity, intake.source)
             self._put(events)
 
     def _put(self, events: pa.Table) -> None:

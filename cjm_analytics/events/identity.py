@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from cjm_analytics.durations import Duration, microseconds
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.events.scatter import text_buffers
-from cjm_analytics.events.stitching import ANONYMOUS, Rules, Stitching, default_names, stitched
+from cjm_analytics.events.stitching import ANONYMOUS, ORDER, Rules, Stitching, default_names, stitched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,15 +79,24 @@ class Identity:
     **Pairs.** Two ids belong together that stand in one event, or that a source links without one. A weak
     or medium id seen with more than `max_partners` strong ids of one system is a *hub* and links nobody.
 
+    **Orders.** The events of one order (`order_id`) are one person's: who placed it on a device is who paid
+    for it by an address. An order is seen with the user id of an event, else with its anonymous id.
+    Sightings of one number are of one order if there is no gap of more than `orders` between them, sorted by
+    when each id was first seen with it; a number that comes again later is another order. An order that was
+    seen with two user ids, addresses, … of different persons, or on more than `max_partners` devices, is a
+    hub, for then the number means several things; so is a device on which more than `max_partners` persons
+    placed orders. An order is nobody's name. `order:<number>` as an anonymous id means the order.
+
     **Persons.** What a vendor says it merged is joined first and counts as one id from then on. All other
-    pairs are joined in this order: between strong ids, with medium ids, with devices; the more frequent, the
-    earlier, the smaller text first. A pair that would give one person more ids of a type than `limits` allow
-    is a conflict: the ids stay apart, and `events.conflicts()` lists the pair.
+    pairs are joined in this order: between strong ids, with medium ids, with orders, with devices; the more
+    frequent, the earlier, the smaller text first. A pair that would give one person more ids of a type than
+    `limits` allow is a conflict: the ids stay apart, and `events.conflicts()` lists the pair.
 
     **Shared devices.** A device that was seen with several persons is split by time: an event without any
     other id is the person's who logs in next, if that is within `claim_back`, else the person's who logged
     in last, else nobody's (`anonymous:<device>`). Of one id's logins in one hour (UTC), the first and the
-    last count.
+    last count. To place an order is to log in; persons are those with a strong id and, where several
+    of them placed orders on the device, those with an address or a phone number only.
 
     **The customer's name** is the smallest strong id: a user id, else that of a system, in the order of text.
     It stays when devices and addresses join, and changes when a smaller strong id does: then
@@ -101,8 +110,9 @@ class Identity:
     stitch : bool
         False: nothing is joined.
     namespaces : mapping of str to str
-        Source → system, for sources whose user ids mean nothing elsewhere: `{"web": "shop"}` makes `17` of
-        the source `web` the id `shop:17`. Default: the same user id is the same person in all sources.
+        Source → system, for sources whose user ids and order numbers mean nothing elsewhere:
+        `{"web": "shop"}` makes `17` of the source `web` the id `shop:17`. Default: the same user id is the
+        same person in all sources, and the same order number the same order.
     systems : sequence of str
         More systems whose ids, `<system>:<id>`, are strong.
     placeholders : bool
@@ -113,6 +123,8 @@ class Identity:
         Type → how many ids of it a person may have. By default 1 `user`, 1 of each system, 5 `email` and
         5 `phone`; a `device` has no limit unless it is named here.
     max_partners : int
+    orders : duration, optional
+        How far apart the systems may see one order, each for the first time. None: orders tie nobody.
     claim_back : duration
     back_fill : {"all", "session", "none"}
         What of a device's events before a login is the person's. `all`: everything, of a shared device within
@@ -149,6 +161,7 @@ class Identity:
     blocked: Sequence[str] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
     max_partners: int = 5
+    orders: Duration | None = "1 day"
     claim_back: Duration = "30 days"
     back_fill: Literal["all", "session", "none"] = "all"
     largest: float | None = 0.01
@@ -156,6 +169,8 @@ class Identity:
     def __post_init__(self) -> None:
         self._check_names()
         microseconds(self.claim_back, name="claim_back", positive=False)
+        if self.orders is not None:
+            microseconds(self.orders, name="orders", positive=False)
         if self.max_partners < 1:
             raise InputError(f"max_partners={self.max_partners!r} must be at least 1.")
         if self.back_fill not in _BACK_FILLS:
@@ -170,14 +185,15 @@ class Identity:
 
     def _check_names(self) -> None:
         for name in (*self.systems, *self.namespaces.values()):
-            if not _NAME.fullmatch(name) or name in {"user", "email", "phone", "device", "weak"}:
+            if not _NAME.fullmatch(name) or name in {"user", "email", "phone", "order", "device", "weak"}:
                 raise InputError(
                     f"{name!r} is no name for a system of ids. Write one in small letters, such as 'shop'; "
-                    "user, email, phone, device and weak mean something else."
+                    "user, email, phone, order, device and weak mean something else."
                 )
+        types = [one for one in self.rules.types if one != ORDER]
         for name, limit in self.limits.items():
-            if name not in self.rules.types:
-                raise UnknownNameError("type of id in limits=", name, self.rules.types)
+            if name not in types:
+                raise UnknownNameError("type of id in limits=", name, types)
             if limit < 1:
                 raise InputError(f"limits={{{name!r}: {limit!r}}}: a person may have at least one.")
 
@@ -191,6 +207,7 @@ class Identity:
             max_partners=self.max_partners,
             claim_back=microseconds(self.claim_back, name="claim_back", positive=False),
             back_fill=self.back_fill,
+            orders=None if self.orders is None else microseconds(self.orders, name="orders", positive=False),
         )
 
     def resolve(self, pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen]) -> Stitching:
@@ -225,6 +242,12 @@ class Identity:
         system = self.namespaces.get(source)
         return ids if system is None else pc.binary_join_element_wise(system, ids, ":")
 
+    def orders_of(self, numbers: pa.Array, source: str) -> pa.Array:
+        """Order numbers of a source as ids; null where one is none."""
+        numbers = self._without_blocked(_tidy(numbers))
+        system = self.namespaces.get(source)
+        return pc.binary_join_element_wise(*([ORDER] if system is None else [ORDER, system]), numbers, ":")
+
     def aliases(self, ids: pa.Array) -> pa.Array:
         """Anonymous ids as they are compared; null where one is none."""
         ids = _tidy(ids)
@@ -237,7 +260,8 @@ class Identity:
 
     def to_json(self) -> dict[str, Any]:
         """The parameters as plain values, for a manifest."""
-        return {**asdict(self), "claim_back": f"{self.rules.claim_back} us"}
+        orders = None if self.orders is None else f"{self.rules.orders} us"
+        return {**asdict(self), "claim_back": f"{self.rules.claim_back} us", "orders": orders}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Identity:

@@ -23,6 +23,7 @@ __all__ = [
     "CONFLICTS",
     "DEVICE",
     "HUBS",
+    "ORDER",
     "OWNERS",
     "PERSONS",
     "USER",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 ANONYMOUS = "anonymous:"
-USER, EMAIL, PHONE, DEVICE, WEAK = "user", "email", "phone", "device", "weak"
+USER, EMAIL, PHONE, ORDER, DEVICE, WEAK = "user", "email", "phone", "order", "device", "weak"
 
 _TIME = pa.timestamp("us", tz="UTC")
 OWNERS = pa.schema([("alias", pa.string()), ("since", _TIME), ("customer_id", pa.string())])
@@ -46,7 +47,7 @@ CONFLICTS = pa.schema([*EVIDENCE, ("customer_id", pa.string()), ("other_customer
 """Ids that were seen together and not joined, because one person would have had too many ids."""
 
 HUBS = pa.schema([("id", pa.string()), ("partners", pa.int64())])
-"""Ids that link nobody: with how many known ids of one system each was seen."""
+"""Ids that link nobody: with how many known ids of one system, persons or devices each was seen."""
 
 _MERGE, _ALIAS = KINDS.index("merge").as_py(), KINDS.index("alias").as_py()
 _TOP_HUBS = 20
@@ -69,6 +70,8 @@ class Rules:
         Microseconds.
     back_fill : str
         What of a device's events before a login is the person's: `all`, `session` or `none`.
+    orders : int or None
+        Microseconds within which sightings of one order number are one order; None: orders tie nobody.
     """
 
     systems: tuple[str, ...]
@@ -76,6 +79,7 @@ class Rules:
     max_partners: int
     claim_back: int
     back_fill: str
+    orders: int | None
 
     @property
     def strong(self) -> tuple[str, ...]:
@@ -84,7 +88,7 @@ class Rules:
     @property
     def types(self) -> tuple[str, ...]:
         """From the most telling to the one that tells nothing."""
-        return (*self.strong, EMAIL, PHONE, DEVICE, WEAK)
+        return (*self.strong, EMAIL, PHONE, ORDER, DEVICE, WEAK)
 
 
 class Stitching(NamedTuple):
@@ -102,10 +106,10 @@ class Stitching(NamedTuple):
         Schema `HUBS`, the 20 largest.
     n_hubs, n_shared, n_aliases : int
         Ids that link nobody because too many people have them, devices of several persons, and all aliases
-        of persons.
+        of persons but orders.
     sizes : int64
         Ids per person (or per group of ids of nobody known), ascending; those that were seen with nothing
-        are not among them.
+        are not among them, and orders do not count.
     largest : pyarrow.Array
         Some ids of the largest of them, if it has many.
     """
@@ -155,14 +159,16 @@ def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen], rules: R
     if not len(pairs):
         return Stitching()
     graph = _Graph.of(pairs, rules)
-    hubs, n_hubs = graph.without_hubs()
+    graph.leave_hubs_out()
     graph.join_persons()
+    graph.join_orders()
     shared = graph.join_devices()
+    hubs, n_hubs = graph.hubs()
     sizes, largest = graph.sizes()
     names = _Names(graph)
     owners, persons = names.owners(shared)
     spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
-    n_aliases = owners.num_rows + pc.count_distinct(spans.column("alias")).as_py()
+    n_aliases = names.n_aliases + pc.count_distinct(spans.column("alias")).as_py()
     owners = pa.concat_tables([owners, spans]).combine_chunks()
     conflicts = names.conflicts()
     return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), n_aliases, sizes, largest)
@@ -170,6 +176,8 @@ def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen], rules: R
 
 class _Graph:
     """Ids as nodes, and the pairs of them; a user id and an alias of the same text are two nodes.
+
+    So are two orders of one number.
 
     Attributes
     ----------
@@ -184,6 +192,8 @@ class _Graph:
         The person of each id so far, as the smallest number of it.
     refused : bool
         Pairs that a limit kept apart.
+    partners : int64
+        Of ids that link nobody: how many each was seen with; else 0.
     """
 
     def __init__(
@@ -203,9 +213,10 @@ class _Graph:
         self.usable = (self.type[self.one] != self.place_of(WEAK)) & (
             self.type[self.other] != self.place_of(WEAK)
         )
+        self._tell_orders_apart()
         self.label = np.arange(len(self.text))
         self.refused = np.zeros(len(self.one), dtype=bool)
-        self._has_kinds = bool((kind != kind[0]).any())
+        self.partners = np.zeros(len(self), dtype=np.int64)
         self._holder, self._held = self.label, self.type
 
     @classmethod
@@ -244,23 +255,78 @@ class _Graph:
     def is_device(self) -> NDArray[np.bool_]:
         return self.type >= self.place_of(DEVICE)
 
-    def without_hubs(self) -> tuple[pa.Table, int]:
+    @property
+    def is_order(self) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.type == self.place_of(ORDER)
+        return found
+
+    def _tell_orders_apart(self) -> None:
+        """Sightings of one number that lie too far apart are of two orders: each becomes a node."""
+        pairs, order, _ = self._sightings()
+        if self.rules.orders is None:
+            self.usable[pairs] = False
+        if self.rules.orders is None or not len(pairs):
+            self.is_ambiguous = np.zeros(len(self), dtype=bool)
+            return
+        by_time = np.lexsort([self.first[pairs], order])
+        pairs, order = pairs[by_time], order[by_time]
+        time = self.first[pairs]
+        is_new = np.ones(len(pairs), dtype=bool)
+        is_new[1:] = order[1:] != order[:-1]
+        is_later = np.zeros(len(pairs), dtype=bool)
+        is_later[1:] = ~is_new[1:] & (time[1:] - self.rules.orders > time[:-1])
+        begins = np.flatnonzero(is_new | is_later)
+        nodes = order[begins]
+        more = np.flatnonzero(is_later[begins])
+        nodes[more] = len(self) + np.arange(len(more))
+        node = np.repeat(nodes, np.diff(begins, append=len(pairs)))
+        stands_first = self.one[pairs] == order
+        self.one[pairs[stands_first]] = node[stands_first]
+        self.other[pairs[~stands_first]] = node[~stands_first]
+        again = order[begins[more]]
+        self.text, self.type = np.append(self.text, self.text[again]), np.append(self.type, self.type[again])
+        self.is_ambiguous = np.zeros(len(self), dtype=bool)
+        self.is_ambiguous[again] = self.is_ambiguous[nodes[more]] = True
+
+    def _sightings(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Pairs with an order that may be used; the orders, and whom or what each was seen with."""
+        is_order = self.is_order
+        if not is_order.any():
+            return (np.zeros(0, dtype=np.int64),) * 3
+        first, second = is_order[self.one], is_order[self.other]
+        self.usable &= ~(first & second)
+        pairs = np.flatnonzero(self.usable & (first | second))
+        one, other, first = self.one[pairs], self.other[pairs], first[pairs]
+        return pairs, np.where(first, one, other), np.where(first, other, one)
+
+    def leave_hubs_out(self) -> None:
         """Leave out the pairs of ids that too many people have."""
         partners = np.zeros(len(self), dtype=np.int64)
-        strong = self.is_strong
+        strong, is_order = self.is_strong, self.is_order
         seen = self.usable & ~self.is_merge & (strong[self.one] != strong[self.other])
+        if is_order.any():
+            seen &= ~(is_order[self.one] | is_order[self.other])
         known = np.where(strong[self.one], self.one, self.other)[seen]
         value = np.where(strong[self.one], self.other, self.one)[seen]
-        if self._has_kinds and len(value):  # the same two ids may stand in pairs of several kinds
+        kind = self.pairs.kind[seen]
+        if len(kind) and (kind != kind[0]).any():  # the same two ids may stand in pairs of several kinds
             value, known = np.divmod(np.unique(value * len(self) + known), len(self))
         system = self.type[known]
         for one in np.flatnonzero(np.bincount(system)):
             of_system = np.bincount(value[system == one], minlength=len(self))
             np.maximum(partners, of_system, out=partners)
-        is_hub = partners > self.rules.max_partners
+        self._leave_out(np.where(partners > self.rules.max_partners, partners, 0))
+
+    def _leave_out(self, partners: NDArray[np.int64]) -> None:
+        """Ids with partners link nobody."""
+        is_hub = partners > 0
         self.usable &= ~(is_hub[self.one] | is_hub[self.other])
-        hubs = np.flatnonzero(is_hub)
-        table = pa.table([self.ids(hubs), pa.array(partners[hubs])], schema=HUBS).sort_by(
+        np.maximum(self.partners, partners, out=self.partners)
+
+    def hubs(self) -> tuple[pa.Table, int]:
+        """The largest ids that link nobody, and how many there are."""
+        hubs = np.flatnonzero(self.partners)
+        table = pa.table([self.ids(hubs), pa.array(self.partners[hubs])], schema=HUBS).sort_by(
             [("partners", "descending"), ("id", "ascending")]
         )
         return table.slice(0, _TOP_HUBS), len(hubs)
@@ -271,29 +337,86 @@ class _Graph:
 
         merged = np.flatnonzero(self.is_merge & self.usable)
         self.label = components(len(self), self.one[merged], self.other[merged])
-        device = self.is_device
+        later = self.type >= self.place_of(ORDER)
         if len(merged):  # a merged id is the same id under another name: it counts once
             key = np.unique(self.label * len(self.rules.types) + self.type)
             self._holder, held = np.divmod(key, len(self.rules.types))
             self._held = held.astype(np.int8)
-        self._join(np.flatnonzero(self.usable & ~(device[self.one] | device[self.other])))
+        self._join(np.flatnonzero(self.usable & ~(later[self.one] | later[self.other])))
+
+    def join_orders(self) -> None:
+        """Join orders with their person; those seen with one id only or with several persons tie nobody."""
+        pairs, order, partner = self._sightings()
+        if not len(pairs):
+            return
+        order, partner = self._counted_once(order, partner)
+        on_device = self.is_device[partner]
+        n_ids = np.bincount(order, minlength=len(self))
+        n_devices = np.bincount(order[on_device], minlength=len(self))
+        n_types = len(self.rules.types)
+        by_type = order[~on_device] * n_types + self.type[partner[~on_device]]
+        by_type, _ = self._counted_once(by_type, self.label[partner[~on_device]])
+        n_persons = np.bincount(by_type, minlength=len(self) * n_types).reshape(-1, n_types).max(axis=1)
+        is_hub = (n_persons > 1) | (n_devices > self.rules.max_partners)
+        self._leave_out(np.where(is_hub, np.maximum(n_persons, n_devices), 0))
+        self.usable[pairs] &= (n_ids[self.one[pairs]] > 1) | (n_ids[self.other[pairs]] > 1)
+        device = self.is_device
+        pairs, _, _ = self._sightings()
+        self._join(pairs[~(device[self.one[pairs]] | device[self.other[pairs]])])
+        self._leave_shops_out()
+
+    def _leave_shops_out(self) -> None:
+        """A device that saw orders of too many people links nobody: a kiosk, or somebody who sells."""
+        _, order, partner = self._sightings()
+        is_person = self.known_labels() | self._buyers()
+        seen = self.is_device[partner] & is_person[self.label[order]]
+        device, _ = self._counted_once(partner[seen], self.label[order[seen]])
+        n_persons = np.bincount(device, minlength=len(self))
+        self._leave_out(np.where(n_persons > self.rules.max_partners, n_persons, 0))
+
+    def _counted_once(
+        self, one: NDArray[np.int64], other: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Distinct pairs of a number and a node."""
+        return np.divmod(np.unique(one * len(self) + other), len(self))
 
     def join_devices(self) -> NDArray[np.bool_]:
         """Join devices with their person. Says which devices have several: those are joined with none."""
-        from cjm_analytics.kernels.stitching import first_partners
-
         device = self.is_device
-        known = self.known_labels()
-        ends = [
-            (one[use], self.label[other[use]])
-            for one, other in ((self.one, self.other), (self.other, self.one))
-            for use in [self.usable & device[one] & known[self.label[other]]]
-        ]
-        nodes, persons = (np.concatenate(part) for part in zip(*ends, strict=True))
-        _, shared = first_partners(len(self), nodes, persons)
+        shared = self._have_several(self.known_labels()) | self._have_several(
+            self._buyers(), of=self.is_order
+        )
         split = shared[self.one] | shared[self.other]
         self._join(np.flatnonzero(self.usable & (device[self.one] | device[self.other]) & ~split))
         return shared
+
+    def _have_several(
+        self, persons: NDArray[np.bool_], of: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_]:
+        """Which devices were seen with ids (or with these ids only) of several of some persons."""
+        from cjm_analytics.kernels.stitching import first_partners
+
+        device = self.is_device
+        ends = []
+        for one, other in ((self.one, self.other), (self.other, self.one)):
+            use = self.usable & device[one] & persons[self.label[other]]
+            if of is not None:
+                use &= of[other]
+            ends.append((one[use], self.label[other[use]]))
+        nodes, labels = (np.concatenate(part) for part in zip(*ends, strict=True))
+        _, several = first_partners(len(self), nodes, labels)
+        return several
+
+    def _buyers(self) -> NDArray[np.bool_]:
+        """Per label whether it holds an address or a number, but no strong id."""
+        found = np.zeros(len(self), dtype=bool)
+        found[self.label[self.type < self.place_of(ORDER)]] = True
+        return found & ~self.known_labels()
+
+    def tells_who(self) -> NDArray[np.bool_]:
+        """Which ids say who uses a shared device: those of known persons, and orders of other buyers."""
+        known, buyers = self.known_labels()[self.label], self._buyers()[self.label]
+        return (known | (buyers & self.is_order)) & ~self.is_device
 
     def known_labels(self) -> NDArray[np.bool_]:
         """Per label whether it holds a strong id."""
@@ -369,11 +492,11 @@ class _Graph:
         )
 
     def _order(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Pairs by what tells most: known ids, then addresses, then devices; then by count and time."""
+        """Pairs by what tells most: known ids, addresses, orders, devices; then by count and time."""
         low = np.minimum(self.type[self.one[edges]], self.type[self.other[edges]])
         high = np.maximum(self.type[self.one[edges]], self.type[self.other[edges]])
-        tier = np.digitize(low, [self.place_of(EMAIL), self.place_of(DEVICE)])
-        tier_of_other = np.digitize(high, [self.place_of(EMAIL), self.place_of(DEVICE)])
+        tiers = [self.place_of(EMAIL), self.place_of(ORDER), self.place_of(DEVICE)]
+        tier, tier_of_other = np.digitize(low, tiers), np.digitize(high, tiers)
         ranks = self._text_ranks(self._distinct(np.concatenate([self.one[edges], self.other[edges]])))
         ends = np.sort(np.stack([ranks[self.one[edges]], ranks[self.other[edges]]]), axis=0)
         return np.lexsort([ends[1], ends[0], self.first[edges], -self.rows[edges], tier, tier_of_other])
@@ -396,6 +519,7 @@ class _Graph:
         """Per label its first id: the most telling type, then the smallest text; −1 for what is no label."""
         smallest = np.full(len(self), -1, dtype=np.int64)
         tier = np.digitize(self.type, [self.place_of(EMAIL), self.place_of(DEVICE)]).astype(np.int8)
+        tier[self.is_order] = 3  # an order is nobody's name
         best = np.full(len(self), 3, dtype=np.int8)
         np.minimum.at(best, self.label, tier)
         candidates = np.flatnonzero(tier == best[self.label])
@@ -410,7 +534,7 @@ class _Graph:
 
     def sizes(self) -> tuple[NDArray[np.int64], pa.Array]:
         """Ids per label, ascending, and some of the largest where it is large."""
-        counts = np.bincount(self.label, minlength=len(self))
+        counts = np.bincount(self.label[~self.is_order], minlength=len(self))
         largest = np.flatnonzero((counts == counts.max())[self.label] & (counts.max() > _FEW))
         if len(largest):  # of several the one with the smallest text
             largest = largest[self.label[largest] == self.label[largest[self._sorted(largest)[0]]]]
@@ -423,6 +547,7 @@ class _Names:
     def __init__(self, graph: _Graph) -> None:
         self._graph = graph
         self._node = graph.smallest()[graph.label]
+        self.n_aliases = 0
 
     def of(self, nodes: NDArray[np.int64]) -> pa.Array:
         """The customer of each id."""
@@ -440,9 +565,10 @@ class _Names:
         is_user = graph.type == graph.place_of(USER)
         named = np.flatnonzero(elsewhere & graph.is_strong)
         persons = pa.table([graph.ids(named), self.of(named)], schema=PERSONS)
-        nodes = np.flatnonzero(elsewhere & ~is_user & ~shared)
+        nodes = np.flatnonzero(elsewhere & ~is_user & ~shared & ~graph.is_ambiguous)
         since = self._since(nodes)
         nodes, since = nodes[since != NEVER], since[since != NEVER]
+        self.n_aliases = int((~graph.is_order[nodes]).sum())
         # By a hash of the alias: quicker than by the alias, and it depends on nothing else either.
         order = np.argsort(graph.pairs.texts.hashes[graph.text[nodes]])
         nodes, since = nodes[order], since[order]
@@ -514,15 +640,15 @@ def _spans(
 def _points(
     graph: _Graph, names: _Names, nodes: NDArray[np.int64], seen: Seen
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
-    """Device, time and customer of each login of a known person on a shared device."""
+    """Device, time and customer of each login on a shared device, and of each order."""
     rank = np.full(len(graph), -1, dtype=np.int64)
     rank[nodes] = np.arange(len(nodes))
-    known = graph.known_labels()
+    telling = graph.tells_who()
     dated = seen.where(seen.first != NEVER)
     found = []
     for one, other in ((graph.one, graph.other), (graph.other, graph.one)):
         device, partner = rank[one[dated.pair]], other[dated.pair]
-        rows = np.flatnonzero((device >= 0) & known[graph.label[partner]] & ~graph.is_device[partner])
+        rows = np.flatnonzero((device >= 0) & telling[partner])
         found += [(device[rows], time[rows], partner[rows]) for time in (dated.first, dated.last)]
     device, time, partner = (np.concatenate(part) for part in zip(*found, strict=True))
     return device, time, names.of(partner)

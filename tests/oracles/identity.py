@@ -21,16 +21,20 @@ def id_of(text, *, is_user=False):
         return (0, "user", text)
     if prefix in {"email", "phone"}:
         return (2, prefix, text)
-    return (4, "weak", text) if prefix == "weak" else (3, "device", text)
+    if prefix == "order":
+        return (3, "order", text)
+    return (5, "weak", text) if prefix == "weak" else (4, "device", text)
+
+
+STRONG, MEDIUM, ORDER, DEVICE = range(4)
 
 
 def tier(one):
-    """0 strong, 1 medium, 2 a device."""
-    return {0: 0, 1: 0, 2: 1, 3: 2, 4: 2}[one[0]]
+    return {0: STRONG, 1: STRONG, 2: MEDIUM, 3: ORDER, 4: DEVICE, 5: DEVICE}[one[0]]
 
 
 def own_name(one):
-    return one[2] if tier(one) == 0 else f"anonymous:{one[2]}"
+    return one[2] if tier(one) == STRONG else f"anonymous:{one[2]}"
 
 
 class Persons:
@@ -60,10 +64,10 @@ class Persons:
             self.group[each] = together
 
     def is_known(self, one):
-        return any(tier(each) == 0 for each in self.group[one])
+        return any(tier(each) == STRONG for each in self.group[one])
 
     def name(self, one):
-        smallest = min(self.group[one], key=lambda each: (tier(each), each))
+        smallest = min(self.group[one], key=lambda each: (tier(each) == ORDER, tier(each), each))
         return own_name(smallest)
 
 
@@ -71,9 +75,13 @@ def pairs_of(rows, links):
     """Per pair and kind: the two ids, and the times of all rows that say so."""
     seen = defaultdict(list)
     for row in rows:
-        if row.get("anonymous_id") and row.get("user_id"):
-            ids = (id_of(row["anonymous_id"]), id_of(row["user_id"], is_user=True))
-            seen[frozenset(ids), None].append(row["timestamp"])
+        alias = id_of(row["anonymous_id"]) if row.get("anonymous_id") else None
+        user = id_of(row["user_id"], is_user=True) if row.get("user_id") else None
+        if alias and user:
+            seen[frozenset([alias, user]), None].append(row["timestamp"])
+        if row.get("order_id") and (alias or user):
+            order = id_of(f"order:{row['order_id']}")
+            seen[frozenset([order, user or alias]), None if user else "alias"].append(row["timestamp"])
     for link in links:
         kind = link.get("kind")
         ids = (
@@ -96,12 +104,70 @@ def order(pair):
     return (high, low, -len(pair["times"]), first_time(pair), one, other)
 
 
+def with_orders_apart(pairs, within):
+    """A number that comes again after more than `within` is another order."""
+    named = [pair for pair in pairs if not any(one[1] == "weak" for one in pair["ids"])]
+    with_order = sorted((pair for pair in named if has(pair, ORDER)), key=first_time)
+    last, place = {}, defaultdict(int)
+    for pair in with_order:
+        partner, order = sorted(pair["ids"], key=lambda one: tier(one) == ORDER)
+        if order in last and first_time(pair) > last[order] + within:
+            place[order] += 1
+        last[order] = first_time(pair)
+        pair["ids"] = sorted([partner, (*order, place[order])])
+
+
+def has(pair, what):
+    return any(tier(one) == what for one in pair["ids"])
+
+
+def seen_with(pairs, what):
+    """Per order or device, whatever it was seen with."""
+    partners = defaultdict(set)
+    for pair in pairs:
+        for one, other in (pair["ids"], pair["ids"][::-1]):
+            if tier(one) == what:
+                partners[one].add(other)
+    return partners
+
+
+def silent_orders(pairs, persons, max_partners):
+    """Orders that were seen with one id only, or with several persons, or on too many devices."""
+    found = set()
+    for order, partners in seen_with(pairs, ORDER).items():
+        whose = defaultdict(set)
+        for one in partners:
+            if tier(one) < ORDER:
+                whose[one[1]].add(frozenset(persons.group[one]))
+        devices = [one for one in partners if tier(one) == DEVICE]
+        several = any(len(different) > 1 for different in whose.values())
+        if len(partners) == 1 or several or len(devices) > max_partners:
+            found.add(order)
+    return found
+
+
+def sellers(pairs, persons, max_partners):
+    """Devices on which too many persons placed orders."""
+    return {
+        device
+        for device, partners in seen_with(pairs, DEVICE).items()
+        if len(
+            {
+                frozenset(persons.group[one])
+                for one in partners
+                if tier(one) == ORDER and any(tier(each) < ORDER for each in persons.group[one])
+            }
+        )
+        > max_partners
+    }
+
+
 def hubs(pairs, max_partners):
     found = set()
     partners = defaultdict(set)
     for pair in pairs:
         for one, other in (pair["ids"], pair["ids"][::-1]):
-            if pair["kind"] != "merge" and tier(one) > 0 and tier(other) == 0:
+            if pair["kind"] != "merge" and tier(one) in {MEDIUM, DEVICE} and tier(other) == STRONG:
                 partners[one, other[1]].add(other)
     for (one, _), strong in partners.items():
         if len(strong) > max_partners:
@@ -113,16 +179,27 @@ def stitched(rows, links, identity):
     """The customer of each row, and the pairs that were kept apart."""
     limits = {"user": 1, **dict.fromkeys(SYSTEMS, 1), "email": 5, "phone": 5, **identity.limits}
     pairs = pairs_of(rows, links)
+    if identity.orders is None:
+        pairs = [pair for pair in pairs if not has(pair, ORDER)]
+    else:
+        with_orders_apart(pairs, pd.Timedelta(identity.orders))
     persons = Persons({one for pair in pairs for one in pair["ids"]}, limits)
     silent = hubs(pairs, identity.max_partners) | {one for one in persons.group if one[1] == "weak"}
     pairs = sorted((one for one in pairs if not silent & set(one["ids"])), key=order)
     for pair in pairs:
         if pair["kind"] == "merge":
             persons.merge(*pair["ids"])
-    has_device = [pair for pair in pairs if any(tier(one) == 2 for one in pair["ids"])]
     for pair in pairs:
-        if pair not in has_device:
+        if not has(pair, ORDER) and not has(pair, DEVICE):
             persons.join(pair)
+    silent = silent_orders(pairs, persons, identity.max_partners)
+    pairs = [one for one in pairs if not silent & set(one["ids"])]
+    for pair in pairs:
+        if has(pair, ORDER) and not has(pair, DEVICE):
+            persons.join(pair)
+    silent = sellers(pairs, persons, identity.max_partners)
+    pairs = [one for one in pairs if not silent & set(one["ids"])]
+    has_device = [pair for pair in pairs if has(pair, DEVICE)]
     shared = shared_devices(has_device, persons)
     for pair in has_device:
         if not shared & set(pair["ids"]):
@@ -146,12 +223,21 @@ def stitched(rows, links, identity):
 
 
 def shared_devices(pairs, persons):
-    owners = defaultdict(set)
-    for pair in pairs:
-        for one, other in (pair["ids"], pair["ids"][::-1]):
-            if tier(one) == 2 and persons.is_known(other):
-                owners[one].add(persons.name(other))
-    return {one for one, known in owners.items() if len(known) > 1}
+    """Devices of several known persons, or on which several placed orders of whom no strong id is known."""
+    owners, buyers = defaultdict(set), defaultdict(set)
+    for device, partners in seen_with(pairs, DEVICE).items():
+        for one in partners:
+            if persons.is_known(one):
+                owners[device].add(persons.name(one))
+            elif is_buyer(one, persons):
+                buyers[device].add(persons.name(one))
+    return {one for known in (owners, buyers) for one, several in known.items() if len(several) > 1}
+
+
+def is_buyer(one, persons):
+    """Whether it is an order of whom no strong id is known, but an address or a number."""
+    least = min(map(tier, persons.group[one]))
+    return tier(one) == ORDER and least == MEDIUM
 
 
 def own_times(rows):
@@ -172,7 +258,8 @@ def logins_of(one, pairs, persons, shared, identity):
         for pair in pairs:
             if one in pair["ids"]:
                 (partner,) = [each for each in pair["ids"] if each != one]
-                if persons.is_known(partner) and tier(partner) < 2:
+                known = persons.is_known(partner) and tier(partner) < DEVICE
+                if known or is_buyer(partner, persons):
                     by_hour = defaultdict(list)
                     for time in pair["times"]:
                         if time is not None:
@@ -180,7 +267,7 @@ def logins_of(one, pairs, persons, shared, identity):
                     for times in by_hour.values():
                         logins += [(min(times), persons.name(partner)), (max(times), persons.name(partner))]
         return sorted(logins)
-    if tier(one) < 2 or identity.back_fill == "all" or not persons.is_known(one):
+    if tier(one) < DEVICE or identity.back_fill == "all" or not persons.is_known(one):
         return [(None, persons.name(one))]
     joined = [pair for pair in pairs if one in pair["ids"] and pair not in persons.conflicts]
     first = min(first_time(pair) for pair in joined)
