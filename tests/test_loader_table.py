@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import uuid
 
 import duckdb
 import numpy as np
@@ -1012,3 +1013,22 @@ def test_a_real_event_table_is_read_whole(shared_data):
     found = {name: column for name, column in columns.items() if column in rows.column_names or name == "tz"}
     batch = read(path, **found)
     assert batch.events.num_rows == rows.num_rows
+
+
+def test_ids_that_are_bytes_are_hexadecimal_digits(tmp_path):
+    number = uuid.UUID("018ed910-3b24-4000-83fd-d51c59aa74b2")
+    rows = pa.table(
+        {
+            "user_id": pa.array([b"\xa1\xb2\xff\x00", b"ada"], pa.binary()),
+            "device": pa.array([b"\x00\x01", b"ab"], pa.binary(2)),
+            "event_id": pa.array([number.bytes, None], pa.binary(16)).cast(pa.uuid()),
+            "timestamp": ["2025-03-01T10:00:00Z"] * 2,
+            "event": ["visit"] * 2,
+        }
+    )
+    pq.write_table(rows, tmp_path / "log.parquet")
+    for source in (rows, tmp_path / "log.parquet"):
+        found = whole(loaders.table(source, anonymous_id="device").batches()).events
+        assert found["user_id"].to_pylist() == ["a1b2ff00", "ada"]
+        assert found["anonymous_id"].to_pylist() == ["0001", "6162"]
+        assert found["event_id"].to_pylist()[0] == str(number)

@@ -6,14 +6,29 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from cjm_analytics.loaders.mapping import each, first, joined, looked_up, path, whenever
-from cjm_analytics.loaders.values import one_text
+import pyarrow as pa
+
+from cjm_analytics.loaders.mapping import (
+    each,
+    filled,
+    first,
+    joined,
+    key_text,
+    looked_up,
+    path,
+    told,
+    unless,
+    whenever,
+)
+from cjm_analytics.loaders.rows import ColumnRows
+from cjm_analytics.loaders.values import hexadecimal, one_text
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Where
+    from cjm_analytics.loaders.mapping import Saying, Where
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["matomo"]
@@ -24,6 +39,15 @@ _TIMES: Final = ("timestamp", "serverTimestamp")
 _ORDERS: Final = {"0": "ecommerceOrder", "-1": "ecommerceAbandonedCart"}
 _PREFIXES: Final = {"0": "http://", "1": "http://www.", "2": "https://", "3": "https://www."}
 _KINDS: Final = {"1": "action", "2": "outlink", "3": "download", "8": "search"}
+_TITLE, _KEYWORD = "4", "8"
+_CAME_BY: Final = {"2": "search", "3": "website", "6": "campaign", "7": "social"}
+_CAMPAIGN: Final = "campaign"
+_DEVICES: Final = {"smartphone": "mobile", "phablet": "mobile", "feature phone": "mobile"}
+_DEVICE_CODES: Final = {
+    "0": "desktop", "1": "smartphone", "2": "tablet", "3": "feature phone", "4": "console", "5": "tv",
+    "6": "car browser", "7": "smart display", "8": "camera", "9": "portable media player", "10": "phablet",
+    "11": "smart speaker", "12": "wearable", "13": "peripheral",
+}  # fmt: skip
 
 
 # Visits of the reporting API
@@ -85,6 +109,12 @@ def _arrival(visit: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _device(kind: object) -> str | None:
+    """A kind of device as other loaders call it."""
+    text = str(kind).lower() if kind else None
+    return _DEVICES.get(text, text) if text else None
+
+
 _VISITS: Final = Events(
     columns={
         "event": "_event",
@@ -103,7 +133,7 @@ _VISITS: Final = Events(
         "currency": "_currency",
         "channel": "=web",
     },
-    also={"device": each(lambda one: str(one).lower() if one else None, "visit.deviceType")},
+    also={"device": each(_device, "visit.deviceType")},
     aside=("_is_inferred", "type"),
     inferred=each(bool, "_is_inferred"),
 )
@@ -112,13 +142,30 @@ _VISITS: Final = Events(
 # Tables of the database
 
 
+def _tidied(rows: Rows) -> Rows:
+    """The rows with the bytes of a visitor's id as digits, also where they could be read as a text."""
+    if not isinstance(rows, ColumnRows):
+        return rows
+    table = rows.table
+    for place, one in enumerate(table.schema):
+        if pa.types.is_binary(one.type) or pa.types.is_large_binary(one.type):
+            table = table.set_column(place, one.name, hexadecimal(table[one.name]))
+    return replace(rows, table=table)
+
+
 def _visitor(value: object) -> str | None:
     """A visitor's id as 16 hexadecimal digits; the database holds 8 bytes."""
     text = value.hex() if isinstance(value, bytes) else one_text(value)
     return text.lower().removeprefix("0x") if text else None
 
 
-def _kind(action: object, url: object, name: object) -> str:
+def _content(name: object, touched: object) -> str | None:
+    return None if not name else "contentInteraction" if touched else "contentImpression"
+
+
+def _kind(content: object, action: object, url: object, name: object) -> str:
+    if content:
+        return str(content)
     return str(action or _KINDS.get(str(url)) or _KINDS.get(str(name)) or "action")
 
 
@@ -134,53 +181,87 @@ _SQL_URL: Final = each(
 )
 _IS_FIRST: Final = each(lambda one: str(one) in {"0", "None", ""}, "idaction_url_ref")
 _BOUGHT: Final = each(lambda goal: _ORDERS.get(str(goal)), "idgoal")
+
+
+def _visit(name: str) -> Saying:
+    return looked_up("log_visit", "idvisit", name)
+
+
+def _action(of: str, name: str = "name") -> Saying:
+    return looked_up("log_action", f"idaction_{of}", name)
+
+
+def _named(kind: str) -> Saying:
+    """The name of an action, where it is a page's title, or what was searched for."""
+    return each(
+        lambda name, of_kind: name if str(of_kind).removesuffix(".0") == kind else None,
+        _action("name"),
+        _action("name", "type"),
+    )
+
+
+_CAME: Final = told(each(key_text, _visit("referer_type")), _CAME_BY)
+_IS_CAMPAIGN: Final = each(lambda one: one == _CAMPAIGN, _CAME)
+_ARRIVAL: Final[dict[str, Where]] = {
+    "referrer": _visit("referer_url"),
+    "utm_source": first(_visit("campaign_source"), whenever(unless(_IS_CAMPAIGN), _visit("referer_name"))),
+    "utm_medium": first(_visit("campaign_medium"), _CAME),
+    "utm_campaign": first(_visit("campaign_name"), whenever(_IS_CAMPAIGN, _visit("referer_name"))),
+    "utm_term": first(_visit("campaign_keyword"), _visit("referer_keyword")),
+    "utm_content": _visit("campaign_content"),
+}
+"""Where a visit came from; campaigns stand in columns of their own only where a plugin adds them."""
+
 _OF_VISIT: Final[dict[str, Where]] = {
     "anonymous_id": each(_visitor, "idvisitor").lifting(),
-    "user_id": looked_up("log_visit", "idvisit", "user_id"),
+    "user_id": _visit("user_id"),
     "session_id": joined("idsite", "idvisit"),
     "timestamp": "server_time",
     "channel": "=web",
 }
+_ON: Final = each(lambda code: _device(_DEVICE_CODES.get(key_text(code) or "")), _visit("config_device_type"))
 _LINKS: Final = Events(
     columns={
         **_OF_VISIT,
         "event": each(
             _kind,
-            looked_up("log_action", "idaction_event_action", "name"),
-            looked_up("log_action", "idaction_url", "type"),
-            looked_up("log_action", "idaction_name", "type"),
+            each(_content, _action("content_name"), _action("content_interaction")),
+            _action("event_action"),
+            _action("url", "type"),
+            _action("name", "type"),
         ),
         "event_id": joined("=link", "idsite", "idlink_va"),
         "seq": "idlink_va",
         "url": _SQL_URL,
         "path": path(_SQL_URL),
-        "referrer": whenever(_IS_FIRST, looked_up("log_visit", "idvisit", "referer_url")),
-        "utm_source": whenever(
-            _IS_FIRST,
-            first(
-                looked_up("log_visit", "idvisit", "campaign_source"),
-                looked_up("log_visit", "idvisit", "referer_name"),
-            ),
-        ),
-        **{
-            f"utm_{one}": whenever(_IS_FIRST, looked_up("log_visit", "idvisit", f"campaign_{name}"))
-            for one, name in (
-                ("medium", "medium"), ("campaign", "name"), ("term", "keyword"), ("content", "content"),
-            )
-        },
+        "value": whenever(filled(_action("event_action")), "custom_float"),
+        **{name: whenever(_IS_FIRST, where) for name, where in _ARRIVAL.items()},
     },
-    also={"page_title": looked_up("log_action", "idaction_name", "name")},
+    also={
+        "device": _ON,
+        "page_title": _named(_TITLE),
+        "search_keyword": _named(_KEYWORD),
+        "event_category": _action("event_category"),
+        "event_name": _action("event_name"),
+    },
+    aside=(
+        "idaction_url", "idaction_url_ref", "idaction_name", "idaction_name_ref", "idaction_event_action",
+        "idaction_event_category", "idaction_event_name", "idaction_content_name",
+        "idaction_content_interaction",
+    ),
 )  # fmt: skip
 _CONVERSIONS: Final = Events(
     columns={
         **_OF_VISIT,
-        "event": first(_BOUGHT, looked_up("goal", "idgoal", "name"), "=goal"),
+        "event": first(_BOUGHT, looked_up("goal", joined("idsite", "idgoal"), "name"), "=goal"),
         "event_id": joined("=conversion", "idsite", "idvisit", "idgoal", first("idorder", "buster", "=0")),
         "url": "url",
         "path": path("url"),
         "order_id": "idorder",
         "value": "revenue",
+        "currency": whenever(filled(_BOUGHT), looked_up("site", "idsite", "currency")),
     },
+    also={"device": _ON},
 )
 _MATOMO: Final = Vendor(
     name="matomo",
@@ -207,9 +288,18 @@ _MATOMO: Final = Vendor(
         "log_visit": Part(
             told_by=("idvisit", "visit_first_action_time"), names=("piwik_log_visit",), key="idvisit"
         ),
-        "goal": Part(told_by=("idgoal", "name", "match_attribute"), names=("piwik_goal",), key="idgoal"),
+        "log_conversion_item": Part(
+            told_by=("idorder", "idaction_sku"), names=("piwik_log_conversion_item",)
+        ),
+        "goal": Part(
+            told_by=("idgoal", "name", "match_attribute"),
+            names=("piwik_goal",),
+            key=joined("idsite", "idgoal"),
+        ),
+        "site": Part(told_by=("idsite", "main_url"), names=("piwik_site",), key="idsite"),
     },
     required=("visits", "log_link_visit_action", "log_conversion"),
+    tidied=_tidied,
 )
 
 
@@ -226,20 +316,23 @@ def matomo(
     **Where it comes from.** *The reporting API*: the answers of `Live.getLastVisitsDetails` as JSON, one
     object per visit with its `actionDetails`, or as CSV, which spreads the actions over columns. *The
     database*: its tables `log_link_visit_action`, `log_action`, `log_visit`, and, if there are goals or a
-    shop, `log_conversion` and `goal`, as Parquet, CSV or JSON lines under their names in one folder.
+    shop, `log_conversion`, `goal` and `site`, as Parquet, CSV or JSON lines under their names in one folder.
 
     **What becomes what.** Each action of a visit is an event: an event of Matomo under its own action
     (`eventAction`), a goal under its name, all else under its kind (`action` is a page, `search`, `download`,
-    `outlink`, `ecommerceOrder`, `ecommerceAbandonedCart`). `visitorId` is `anonymous_id`, `userId` is
-    `user_id`; `session_id` is site and visit. `orderId` and `revenue` are `order_id` and `value`. Referrer
-    and campaign are those of the visit and stand at its first action. What is known of the visit stands under
-    `visit` in `properties`; the kind of device is the column `device`.
+    `outlink`, `ecommerceOrder`, `ecommerceAbandonedCart`, `contentImpression`). `visitorId` is
+    `anonymous_id`, `userId` is `user_id`; `session_id` is site and visit. `orderId` and `revenue` are
+    `order_id` and `value`. Referrer and campaign are those of the visit and stand at its first action. What
+    is known of the visit stands under `visit` in `properties`; the kind of device is the column `device`. The
+    database also gives the columns `page_title`, `search_keyword`, `event_category` and `event_name`, and
+    orders have the currency of their `site`.
 
     **Traps.** A visit may be exported again while it is open: actions that came before are duplicates by
-    their place in it. An order that carries no time has that of the action before it (`time_quality`
-    *inferred*). Times of the database are UTC. `idvisitor` is stored as 8 bytes and read as 16 hexadecimal
-    digits; the beginning of an address is stored as a number and put in front of it again. One database
-    serves many sites: say `site=`.
+    their place in it. A cart that was abandoned so far may be an order in the later export: load such days
+    anew with `cjm.ingest(…, replace=…)`. Which items an order had is told by the reporting API only. An order
+    that carries no time has that of the action before it (`time_quality` *inferred*). Times of the database
+    are UTC. `idvisitor` is stored as 8 bytes and read as 16 hexadecimal digits; the beginning of an address
+    is stored as a number and put in front of it again. One database serves many sites: say `site=`.
 
     Parameters
     ----------

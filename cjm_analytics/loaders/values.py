@@ -28,6 +28,7 @@ __all__ = [
     "bytes_of",
     "constant",
     "flags",
+    "hexadecimal",
     "ids",
     "json_texts",
     "names",
@@ -77,15 +78,38 @@ def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):  # a column of no chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if isinstance(array, pa.ExtensionArray):
-        array = array.storage
+        is_uuid = array.type.extension_name == "arrow.uuid"
+        array = strings([one and str(one) for one in array.to_pylist()]) if is_uuid else array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     kind = array.type
-    wide = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    raw = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
-    if wide or raw or pa.types.is_binary_view(kind):
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pc.cast(array, pa.string())
+    if pa.types.is_fixed_size_binary(kind):
+        return hexadecimal(array)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return _text_of_bytes(array)
     return array
+
+
+def hexadecimal(array: pa.Array) -> pa.Array:
+    """Bytes as hexadecimal digits."""
+    return pa.array([None if one is None else one.hex() for one in array.to_pylist()], pa.string())
+
+
+def _text_of_bytes(array: pa.Array) -> pa.Array:
+    """Bytes as the text that they are; a cell that is none as hexadecimal digits."""
+    try:
+        return pc.cast(array, pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([None if one is None else _decoded(one) for one in array.to_pylist()], pa.string())
+
+
+def _decoded(cell: bytes) -> str:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell.hex()
 
 
 def constant(text: str, size: int) -> pa.Array:
