@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["progress_bar"]
+__all__ = ["expect", "progress_bar"]
 
 
 def progress_bar(title: str, *, unit: str, total: int | None = None, show: bool | None = None) -> tqdm[Any]:
@@ -23,3 +23,12 @@ def progress_bar(title: str, *, unit: str, total: int | None = None, show: bool 
     if show is None:
         show = notebook or sys.stderr.isatty()
     return tqdm(desc=title, unit=f" {unit}", unit_scale=True, total=total, disable=not show, leave=False)
+
+
+def expect(bar: tqdm[Any], total: int | None) -> None:
+    """Tell a bar under way how far it has to go, so that it shows the time left; None: nobody knows."""
+    bar.total = total
+    widget = getattr(bar, "container", None)
+    if widget is not None and total is not None:
+        _, drawn, _ = widget.children
+        drawn.max, drawn.bar_style = total, ""

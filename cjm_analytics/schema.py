@@ -26,6 +26,7 @@ __all__ = [
     "Batch",
     "EventSource",
     "FileSource",
+    "MeasuredSource",
     "empty_batch",
 ]
 
@@ -193,6 +194,15 @@ class FileSource(EventSource, Protocol):
 
     def without(self, files: Collection[str]) -> Self:
         """The same source without these files."""
+        ...
+
+
+@runtime_checkable
+class MeasuredSource(EventSource, Protocol):
+    """A source that knows how much of it has been read, so that the time left can be told."""
+
+    def bytes_read(self) -> tuple[int, int]:
+        """How many bytes have been read, and how many there are; (0, 0) where nobody knows."""
         ...
 
 

@@ -205,7 +205,7 @@ def sessionize(
         return plain_journeys(events, plan.sessions)
     by_account = model is not None and model.journeys.unit == "account"
     partitions = _by_account(events) if by_account else events.partitions
-    bar = progress_bar("sessionizing", unit="events", total=len(events), show=progress)
+    bar = progress_bar("Sessionizing", unit="events", total=len(events), show=progress)
     with ExitStack() as stack:
         stack.enter_context(bar)
         writer = stack.enter_context(JourneyWriter(to)) if to is not None else None

@@ -205,17 +205,18 @@ class Gathering:
         for group in groups:
             self._resolve(self._with_customers(group))
 
-    def read(self, source: EventSource, advance: Callable[[int], object]) -> None:
-        """Take in a source; `advance` is told the number of rows now and then."""
+    def read(self, source: EventSource, advance: Callable[[EventSource, int], object]) -> None:
+        """Take in a source; `advance` is told now and then how many rows came of what is left of it."""
         intake = self.intakes[source.name]
         # The source is read here, in the caller's thread; another one works on the batch before.
         with ThreadPoolExecutor(1) as worker:
             busy: Future[None] | None = None
-            for batch in self._without_known_files(source).batches():
+            fresh = self._without_known_files(source)
+            for batch in fresh.batches():
                 if busy:
                     busy.result()
                 busy = worker.submit(self._take_in, intake, batch)
-                advance(batch.n_read)
+                advance(fresh, batch.n_read)
             if busy:
                 busy.result()
         self.sources[source.name]["rows"] = intake.seen

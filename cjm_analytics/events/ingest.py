@@ -32,8 +32,8 @@ from cjm_analytics.events.report import IngestReport, Marked, SourceAccount
 from cjm_analytics.events.scatter import BINS
 from cjm_analytics.events.stitching import CONFLICTS, OWNERS, PERSONS, Stitching
 from cjm_analytics.events.store import CODED, HISTORY, Events, open_folder
-from cjm_analytics.progress import progress_bar
-from cjm_analytics.schema import CANONICAL, MARKS, EventSource
+from cjm_analytics.progress import expect, progress_bar
+from cjm_analytics.schema import CANONICAL, MARKS, EventSource, MeasuredSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -498,11 +498,28 @@ def _gather(asked: _Asked, gathering: Gathering) -> None:
         if name is not None and name not in gathering.sources:
             raise UnknownNameError("source", name, gathering.sources)
     with progress_bar("Reading", unit="rows", show=asked.progress) as bar:
-        for source in asked.sources:
-            gathering.read(source, bar.update)
+        begun: list[EventSource] = []
+        for place, source in enumerate(asked.sources, 1):
+
+            def advance(fresh: EventSource, n_rows: int, place: int = place) -> None:
+                begun[place - 1 :] = [fresh]
+                if not bar.disable:
+                    expect(bar, _expected(bar.n + n_rows, begun, asked.sources[place:]))
+                bar.update(n_rows)
+
+            gathering.read(source, advance)
     gathering.attributes.add_given(asked.customers)
     gathering.refuse_too_many_rejects(asked.max_reject_share)
     gathering.decide()
+
+
+def _expected(n_rows: int, begun: Sequence[EventSource], left: Sequence[EventSource]) -> int | None:
+    """How many rows there will be if what is left is like what was read; None where nobody knows."""
+    told = [
+        source.bytes_read() if isinstance(source, MeasuredSource) else (0, 0) for source in (*begun, *left)
+    ]
+    read = sum(n for n, _ in told[: len(begun)])
+    return round(n_rows * sum(size for _, size in told) / read) if read and all(map(max, told)) else None
 
 
 def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> Arrangement:

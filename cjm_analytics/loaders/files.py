@@ -10,7 +10,8 @@ import hashlib
 import os
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeAlias, TypeGuard
 
@@ -56,6 +57,18 @@ _URL: Final = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SHOWN: Final = 8
 
 
+@dataclass(eq=False)
+class Progress:
+    """How far a file has been read: where its stream stands, or the share that its reader tells."""
+
+    stream: BinaryIO | None = None
+    share: float = 0.0
+
+    def begin(self) -> None:
+        """Forget what was read to learn the columns."""
+        self.stream, self.share = None, 0.0
+
+
 @dataclass(frozen=True)
 class InputFile:
     """One file of a source.
@@ -80,6 +93,20 @@ class InputFile:
     system: fs.FileSystem
     format: str
     member: str = ""
+    progress: Progress = field(default_factory=Progress, init=False, compare=False, repr=False)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes on `system`; 0 of a file in an archive, where only the whole is known."""
+        return 0 if self.member else int(self.system.get_file_info(self.path).size or 0)
+
+    @property
+    def n_read(self) -> int:
+        """How many of these bytes have been read."""
+        stream = self.progress.stream
+        if stream is None:
+            return int(self.progress.share * self.size)
+        return self.size if stream.closed else stream.tell()
 
     @property
     def is_tab_separated(self) -> bool:
@@ -89,6 +116,8 @@ class InputFile:
         """A stream of the unpacked bytes: gzip and zstd are told by their first bytes, not by the name."""
         packing = self._packing()
         raw = self._raw()
+        if self.size:
+            self.progress.stream = raw
         return pa.CompressedInputStream(raw, packing) if packing else raw
 
     def content(self) -> bytes:
@@ -121,7 +150,8 @@ class InputFile:
     def _raw(self) -> BinaryIO:
         """The bytes as they were put there, out of their archive but still packed."""
         if not self.member:
-            return self.system.open_input_stream(self.path, compression=None)  # type: ignore[no-any-return]
+            # A file, not a stream: it can tell where it stands.
+            return self.system.open_input_file(self.path)  # type: ignore[no-any-return]
         return member_stream(self.system, self.path, self.member)
 
     def _packing(self) -> str | None:

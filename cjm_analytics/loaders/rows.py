@@ -472,7 +472,10 @@ def _parquet_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
         footer = pq.read_metadata(stream)
         with pq.ParquetFile(stream, metadata=footer, read_dictionary=_coded(footer)) as parquet:
             batches = parquet.iter_batches(batch_size=BLOCK_ROWS)
-            yield from _numbered(file.shown, parquet.schema_arrow, batches)
+            for rows in _numbered(file.shown, parquet.schema_arrow, batches):
+                if len(rows):
+                    file.progress.share = int(rows.numbers[-1]) / footer.num_rows
+                yield rows
 
 
 def _coded(footer: pq.FileMetaData) -> list[str]:

@@ -68,6 +68,8 @@ class EventStream:
         """Read it: batches of some ten thousand rows, in the order of the input."""
         if self.left_out and self.left_out >= {file.shown for file in self.separable}:
             return iter(())
+        for file in self.separable:
+            file.progress.begin()
         return gathered(self.read(self.left_out))
 
     def fingerprints(self) -> dict[str, str]:
@@ -77,6 +79,13 @@ class EventStream:
             for file in self.separable
             if file.shown not in self.left_out
         }
+
+    def bytes_read(self) -> tuple[int, int]:
+        """How many bytes of its files have been read, and how many they are; (0, 0) where nobody knows."""
+        files = [file for file in self.separable if file.shown not in self.left_out]
+        if not all(file.size for file in files):
+            return 0, 0
+        return sum(file.n_read for file in files), sum(file.size for file in files)
 
     def without(self, files: Collection[str]) -> EventStream:
         """The same source without these files."""
