@@ -286,3 +286,36 @@ def test_calls_of_segment_by_column_are_those_by_row(rows, tmp_path_factory):
     ]
     fast, slow = both_ways(loaders.segment, lines_of(tmp_path_factory.mktemp("log"), calls))
     assert fast == slow
+
+
+CHARGES = st.fixed_dictionaries(
+    {"object": st.sampled_from(["charge", "payment_intent", "invoice", "customer", "dispute"])},
+    optional={
+        "id": st.sampled_from(["ch_1", "ch_2"]), "charge": st.sampled_from(["ch_1", "ch_3"]),
+        "customer": st.none() | st.just("cus_1") | st.just({"id": "cus_2"}), "email": TEXTS,
+        "amount": st.integers(0, 99), "amount_refunded": st.integers(0, 9),
+        "currency": st.sampled_from(["eur", "jpy"]), "livemode": st.booleans(),
+        "metadata": st.dictionaries(st.sampled_from(["order_id", "user_id"]), TEXTS),
+        "billing_reason": st.sampled_from(["subscription_cycle", "subscription_create"]),
+    },
+)  # fmt: skip
+ENVELOPES = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["charge.succeeded", "charge.refunded", "invoice.paid", "charge.updated", "payout.paid"]
+        ),
+        "data": st.fixed_dictionaries({"object": CHARGES}),
+    },
+    optional={"livemode": st.booleans(), "account": TEXTS},
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(ENVELOPES, min_size=1, max_size=6))
+def test_events_of_stripe_by_column_are_those_by_row(rows, tmp_path_factory):
+    events = [
+        {"id": f"evt_{place}", "object": "event", "created": 1740946531 + place, **row}
+        for place, row in enumerate(rows)
+    ]
+    fast, slow = both_ways(loaders.stripe, lines_of(tmp_path_factory.mktemp("log"), events))
+    assert fast == slow

@@ -32,8 +32,13 @@ class Named(Protocol):
     def reader(self) -> Callable[[InputFile], Iterator[Rows]] | None: ...
 
 
-def pieces(file: InputFile, written: CsvFormat, vendor: Named) -> Iterator[tuple[str | None, Rows]]:
-    """(member of an answer, rows) of a file; None for the rows of the file itself."""
+def pieces(
+    file: InputFile, written: CsvFormat, vendor: Named, *, glance: bool = False
+) -> Iterator[tuple[str | None, Rows]]:
+    """(member of an answer, rows) of a file; None for the rows of the file itself.
+
+    Who only glances at them gets small blocks.
+    """
     if vendor.reader is not None:
         yield from ((None, rows) for rows in vendor.reader(file))
         return
@@ -42,7 +47,7 @@ def pieces(file: InputFile, written: CsvFormat, vendor: Named) -> Iterator[tuple
         blocks: Iterable[Rows] = [ObjectRows(file.shown, [document], np.array([1], np.int64))]
     else:
         is_plain = first is not None and not _is_answer(first, vendor)
-        columns = is_plain and vendor.takes_columns(file, list(first or ()))
+        columns = is_plain and not glance and vendor.takes_columns(file, list(first or ()))
         blocks = read_rows(file, written, columns=columns)
     counted: dict[str, int] = defaultdict(int)
     for rows in blocks:

@@ -8,8 +8,9 @@ columns of a block; the columns that it takes over completely leave `properties`
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.loaders.agents import device_of, is_bot
-from cjm_analytics.loaders.rows import inferred, member
+from cjm_analytics.loaders.rows import JSON, holds_json, inferred, member
 from cjm_analytics.loaders.values import one_text, path_of, strings, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cells",
     "Saying",
+    "Side",
     "Sides",
     "Where",
     "bot",
@@ -47,6 +49,7 @@ __all__ = [
     "looked_up",
     "number",
     "path",
+    "plainly",
     "scaled",
     "told",
     "truths",
@@ -59,7 +62,111 @@ __all__ = [
 Sides: TypeAlias = "Mapping[str, Mapping[str, Mapping[str, Any]]]"
 """Side tables, read whole: name → key → row."""
 
+
+class Side(Mapping[str, Mapping[str, Any]]):
+    """A side table, read whole: key → row. It is held as rows, or as a few columns that were asked for.
+
+    Of several rows of one key the newest counts, by a column that tells (else the last); what only the others
+    say is kept.
+    """
+
+    def __init__(self, newest: str | None = None) -> None:
+        self._newest = newest
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._blocks: list[tuple[pa.Array, dict[str, pa.Array]]] = []
+        self._columns: dict[str, pa.Array] = {}
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __getitem__(self, key: str) -> Mapping[str, Any]:
+        return self._told[key]
+
+    def add_rows(self, keys: pa.Array, rows: Iterable[dict[str, Any]]) -> None:
+        """More rows; those without a key are of no use."""
+        for key, row in zip(keys.to_pylist(), rows, strict=True):
+            if key is None:
+                continue
+            older = self._rows.get(key, {})
+            named = self._newest
+            is_late = not named or (one_text(older.get(named)) or "") <= (one_text(row.get(named)) or "")
+            self._rows[key] = older | row if is_late else row | older
+
+    def add_columns(self, keys: pa.Array, columns: Mapping[str, pa.Array]) -> None:
+        """More rows, of which these columns are held."""
+        there = pc.is_valid(keys)
+        self._blocks.append((keys.filter(there), {name: one.filter(there) for name, one in columns.items()}))
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Key → place of its row."""
+        keys = list(self._rows) or self._held[0].to_pylist()
+        return {key: place for place, key in enumerate(keys)}
+
+    @cached_property
+    def _held(self) -> tuple[pa.Array, dict[str, pa.Array]]:
+        """The keys, each once, and the columns that were held."""
+        blocks, self._blocks = self._blocks, []
+        codes = pc.dictionary_encode(
+            pa.concat_arrays([pa.array([], pa.string()), *(keys for keys, _ in blocks)])
+        )
+        several = {
+            name: _stacked(blocks, name) for name in dict.fromkeys(n for _, one in blocks for n in one)
+        }
+        order = np.arange(len(codes))
+        if self._newest in several:
+            order = pc.sort_indices(pc.fill_null(texts(several[self._newest]), "")).to_numpy()
+        keys, held = codes.dictionary, {}
+        for name, cells in several.items():
+            filled = order[cells.is_valid().to_numpy(zero_copy_only=False)[order]]
+            at = np.full(len(keys), -1, np.int64)
+            at[codes.indices.to_numpy()[filled]] = filled  # the last one counts
+            held[name] = cells.take(pa.array(at, mask=at < 0))
+        return keys, held
+
+    @cached_property
+    def _told(self) -> Mapping[str, Mapping[str, Any]]:
+        if self._rows:
+            return self._rows
+        keys, held = self._held
+        cells = zip(*(one.to_pylist() for one in held.values()), strict=True)
+        rows = (
+            {name: value for name, value in zip(held, row, strict=True) if value is not None} for row in cells
+        )
+        return (
+            dict(zip(keys.to_pylist(), rows, strict=False)) if held else {key: {} for key in keys.to_pylist()}
+        )
+
+    def column(self, name: str) -> pa.Array:
+        """A member of every row."""
+        if name not in self._columns:
+            if self._rows or name not in self._held[1]:
+                self._columns[name] = inferred([member(row, name) for row in self._told.values()])
+            else:
+                self._columns[name] = self._held[1][name]
+        return self._columns[name]
+
+    def ends(self, name: str) -> pa.Array:
+        """The end of the chain of references that begins at each row."""
+        told = f"end of {name}"
+        if told not in self._columns:
+            self._columns[told] = pa.array([_end(self, key, name) for key in self], pa.string())
+        return self._columns[told]
+
+
+def _stacked(blocks: Sequence[tuple[pa.Array, Mapping[str, pa.Array]]], name: str) -> pa.Array:
+    """A column of several blocks, as text where they do not agree in its type."""
+    found = [one[name] if name in one else pa.nulls(len(keys), pa.string()) for keys, one in blocks]
+    if len({one.type for one in found}) > 1:
+        found = [texts(one) for one in found]
+    return pa.concat_arrays(found)
+
+
 _NOTHING: Mapping[str, Any] = {}
+_ODD_KEY = r"^\s*$|^\s|\s$|\.0$"
 _UUID = re.compile(r"[0-9a-f]+(?:-[0-9a-f]+){4}", re.IGNORECASE)
 _MOST = 1e13
 """Smaller amounts fit their column."""
@@ -80,9 +187,11 @@ class Cells:
     """
 
     rows: Rows
-    sides: Sides = field(default_factory=dict)
+    sides: Mapping[str, Side] = field(default_factory=dict)
     _known: dict[Callable[[Cells], pa.Array], pa.Array] = field(default_factory=dict, repr=False)
-    _keys: dict[Callable[[Cells], pa.Array], list[str | None]] = field(default_factory=dict, repr=False)
+    _rows_of: dict[tuple[str, Callable[[Cells], pa.Array]], pa.Array] = field(
+        default_factory=dict, repr=False
+    )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -93,11 +202,20 @@ class Cells:
             self._known[one.read] = one.read(self)
         return self._known[one.read]
 
-    def keys(self, one: Saying) -> list[str | None]:
-        """The same as keys of a side table; several members of its row are looked up by one key."""
-        if one.read not in self._keys:
-            self._keys[one.read] = [key_text(key) for key in self.of(one).to_pylist()]
-        return self._keys[one.read]
+    def keys(self, one: Saying) -> pa.Array:
+        """The same as keys of a side table."""
+        said = self.of(one)
+        if pa.types.is_string(said.type) and not pc.any(pc.match_substring_regex(said, _ODD_KEY)).as_py():
+            return said
+        return pa.array([key_text(key) for key in said.to_pylist()], pa.string())
+
+    def places(self, side: str, one: Saying) -> pa.Array:
+        """Which row of a side table a column refers to; several members of it are looked up by one key."""
+        if (side, one.read) not in self._rows_of:
+            place = self.sides[side].places.get
+            found = [place(key) for key in self.keys(one).to_pylist()]
+            self._rows_of[side, one.read] = pa.array(found, pa.int64())
+        return self._rows_of[side, one.read]
 
     def __getitem__(self, name: str) -> pa.Array:
         """A column in its own type; nulls where the block has none of that name; `=text` is a constant."""
@@ -166,7 +284,31 @@ def first(*wheres: Where) -> Saying:
     """The first of several that is not empty, as text."""
     sayings, reads = _several(wheres)
     lifts = tuple(name for one in sayings for name in one.lifts)
-    return Saying(lambda cells: pc.coalesce(*(_filled(cells.of(one)) for one in sayings)), reads, lifts)
+
+    def read(cells: Cells) -> pa.Array:
+        found = _filled(cells.of(sayings[0]))
+        for one in sayings[1:]:
+            if not found.null_count:
+                break  # nobody need be asked any more
+            found = pc.coalesce(found, _filled(cells.of(one)))
+        return found
+
+    return Saying(read, reads, lifts)
+
+
+def plainly(where: Where) -> Saying:
+    """A column where it holds no object and no list."""
+    one = column(where)
+
+    def read(cells: Cells) -> pa.Array:
+        found = cells.of(one)
+        if pa.types.is_nested(found.type):
+            return pa.nulls(len(found), pa.string())
+        if not holds_json(found):
+            return found
+        return pc.if_else(pc.match_substring_regex(found, JSON), pa.scalar(None, pa.string()), found)
+
+    return Saying(read, one.reads, one.lifts)
 
 
 def joined(*wheres: Where, sep: str = ":") -> Saying:
@@ -178,7 +320,7 @@ def joined(*wheres: Where, sep: str = ":") -> Saying:
 
 
 def each(function: Callable[..., object], *wheres: Where) -> Saying:
-    """What a function makes of the cells of a row; it is asked once for each different text.
+    """What a function makes of the cells of a row; it is asked once for cells that are the same.
 
     It gets one argument per `where`: text, numbers, objects and lists as the export holds them, None for what
     is empty. What is read stays in `properties` (see `Saying.lifting`).
@@ -187,12 +329,28 @@ def each(function: Callable[..., object], *wheres: Where) -> Saying:
 
     def read(cells: Cells) -> pa.Array:
         found = [cells.of(one) for one in sayings]
-        if len(found) == 1 and not pa.types.is_nested(found[0].type):
-            few = pc.dictionary_encode(found[0], null_encoding="encode")
-            return inferred([function(one) for one in few.dictionary.to_pylist()]).take(few.indices)
-        return inferred([function(*row) for row in zip(*(one.to_pylist() for one in found), strict=True)])
+        if any(pa.types.is_nested(one.type) for one in found):
+            return inferred([function(*row) for row in zip(*(one.to_pylist() for one in found), strict=True)])
+        few, places = _different(found)
+        return inferred([function(*row) for row in few]).take(places)
 
     return Saying(read, reads)
+
+
+def _different(columns: Sequence[pa.Array]) -> tuple[list[tuple[object, ...]], pa.Array]:
+    """The different rows of some columns, and which of them each row is."""
+    encoded = [pc.dictionary_encode(one, null_encoding="encode") for one in columns]
+    if len(encoded) == 1:
+        return [(one,) for one in encoded[0].dictionary.to_pylist()], encoded[0].indices
+    rows = np.zeros(len(columns[0]), np.int64)
+    n_rows = 1
+    for one in encoded:
+        codes = pc.dictionary_encode(pa.array(rows * len(one.dictionary) + one.indices.to_numpy()))
+        rows, n_rows = codes.indices.to_numpy().astype(np.int64), len(codes.dictionary)
+    firsts = np.full(n_rows, -1)
+    firsts[rows[::-1]] = np.arange(len(rows))[::-1]
+    cells = [one.dictionary.take(one.indices.take(pa.array(firsts))).to_pylist() for one in encoded]
+    return list(zip(*cells, strict=True)), pa.array(rows)
 
 
 def chosen(by: Where, wheres: Mapping[str, Where], other: Where | None = None) -> Saying:
@@ -328,8 +486,7 @@ def looked_up(side: str, where: Where, name: str) -> Saying:
         table = cells.sides.get(side)
         if not table:
             return pa.nulls(len(cells), pa.string())
-        keys = cells.keys(one)
-        return inferred([member(table.get(key, _NOTHING), name) if key else None for key in keys])
+        return table.column(name).take(cells.places(side, one))
 
     return Saying(read, one.reads)
 
@@ -343,8 +500,11 @@ def followed(side: str, where: Where, name: str) -> Saying:
     one = column(where)
 
     def read(cells: Cells) -> pa.Array:
-        table = cells.sides.get(side, {})
-        return pa.array([_end(table, key, name) for key in cells.keys(one)], pa.string())
+        keys = cells.keys(one)
+        table = cells.sides.get(side)
+        if not table:
+            return keys
+        return pc.coalesce(table.ends(name).take(cells.places(side, one)), keys)
 
     return Saying(read, one.reads)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.loaders.json_columns import JsonColumns
-from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, inferred
+from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, holds_json, inferred
 from cjm_analytics.loaders.table import promoted_name
 from cjm_analytics.loaders.values import json_texts, plain
 
@@ -161,7 +161,7 @@ def opened(rows: Rows, reads: Collection[str], spread: Collection[str]) -> Rows:
         return rows
     for head in sorted(heads):
         cells = rows.column(head)
-        is_plain = pa.types.is_struct(cells.type) or cells.null_count == len(cells)
+        is_plain = pa.types.is_struct(cells.type) or not holds_json(cells)
         made = cells if is_plain else structs(cells)
         if made is not None:
             heads.remove(head)

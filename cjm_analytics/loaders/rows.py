@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     Heading: TypeAlias = Callable[[Sequence[Sequence[str]]], list[str] | None]
 
 __all__ = [
+    "JSON",
     "Broken",
     "ColumnRows",
     "CsvFormat",
@@ -55,6 +56,7 @@ __all__ = [
     "column_names",
     "filled_member",
     "frame_rows",
+    "holds_json",
     "inferred",
     "member",
     "read_rows",
@@ -81,6 +83,9 @@ _PARSERS: Final = 2
 _LONGEST_ROW: Final = 1 << 28
 _FEW_TEXTS: Final = 1 << 14
 """Bytes of a Parquet column's dictionary, up to which its texts are few."""
+
+JSON: Final = r"^\s*[\[{]"
+"""How an object or a list begins."""
 
 _WIDE: Final = 24
 _RAW: Final = 1_000
@@ -188,6 +193,8 @@ class ColumnRows:
             return pa.nulls(len(self), pa.string())  # no object of this block has it
         cells = self.column(head)
         if not pa.types.is_struct(cells.type):
+            if not holds_json(cells):
+                return pa.nulls(len(self), pa.string())
             return inferred([member(_parsed(cell), rest) for cell in cells.to_pylist()])
         place = _field(cells.type, rest)
         return pa.nulls(len(cells), pa.string()) if place is None else plain(pc.struct_field(cells, place))
@@ -209,6 +216,13 @@ class ColumnRows:
         out = io.StringIO()
         csv.writer(out, delimiter=self.separator, lineterminator="").writerow(cells.values())
         return out.getvalue()
+
+
+def holds_json(cells: pa.Array) -> bool:
+    """Whether objects or lists may stand in a column, be it as JSON text."""
+    if pa.types.is_string(cells.type):
+        return bool(pc.any(pc.match_substring_regex(cells, JSON)).as_py())
+    return bool(pa.types.is_nested(cells.type))
 
 
 def _field(kind: pa.DataType, path: str) -> list[int] | None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from cjm_analytics.loaders.mapping import Saying, each, first, looked_up
-from cjm_analytics.loaders.opened import as_object
-from cjm_analytics.loaders.rows import CsvFormat, filled_member, member
+from cjm_analytics.loaders.mapping import (
+    Saying,
+    chosen,
+    each,
+    every,
+    filled,
+    first,
+    joined,
+    looked_up,
+    plainly,
+    unless,
+    whenever,
+)
+from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.unfolded import Unfold
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from cjm_analytics.loaders.mapping import Where
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["stripe"]
@@ -50,21 +64,18 @@ _COMPANYS: Final = (
     "invoice.marked_uncollectible",
     "refund.",
 )
-_AMOUNTS: Final = {
-    "checkout.session": ("amount_total",),
-    "payment_intent": ("amount_received", "amount"),
-    "invoice": ("amount_paid", "amount_due", "total"),
+_AMOUNTS: Final[dict[str, Where]] = {
+    "checkout.session": "amount_total",
+    "payment_intent": first("amount_received", "amount"),
+    "invoice": first("amount_paid", "amount_due", "total"),
 }
 _RENEWED: Final = "subscription_cycle"
 _HELD: Final = ("_key", "_user", "_email", "_customer", "_order")
 
 
-def _id_of(values: Mapping[str, Any], name: str) -> str | None:
+def _id_of(name: str) -> Saying:
     """An id that stands as such, as an object with an id, or, in a table, as `<name>_id`."""
-    found = values.get(name)
-    if isinstance(found, dict):
-        found = found.get("id")
-    return found or values.get(f"{name}_id") or None
+    return first(f"{name}.id", plainly(name), f"{name}_id")
 
 
 def _major(amount: object, currency: object) -> object:
@@ -79,168 +90,182 @@ def _major(amount: object, currency: object) -> object:
         return amount  # no number: its row says so when it is read as one
 
 
-# What the rows stand for
+def _paid_back(amount: object, before: object) -> object:
+    """What a refund paid back: the sum of all refunds of the charge, less what it was before."""
+    try:
+        return None if amount is None else str(Decimal(str(amount)) - Decimal(str(before or 0)))
+    except InvalidOperation:
+        return amount
 
 
-def _event(
-    kind: str, time: object, said: Mapping[str, Any], *, user: str | None, key: object = None
-) -> dict[str, Any]:
-    """An object of the API, or the row of a table, under the columns in which all say what happened."""
-    values = {**said, "metadata": as_object(said.get("metadata"))}
-    what = str(said.get("object") or kind.rpartition(".")[0])
-    identity = said.get("id")
-    customer = identity if what == "customer" else _id_of(said, "customer")
-    currency = said.get("currency")
-    amount = filled_member(values, *_AMOUNTS.get(what, ("amount",)))
-    return {
-        **values,
-        "_event": kind if kind.startswith(_CONTACTS) else None,
-        "_at": time,
-        "_id": key or f"{kind}:{identity}",
-        "_key": identity if what in {"charge", "customer"} else None,
-        "_user": filled_member(
-            values, *([user] if user else ("client_reference_id", "metadata.user_id", "metadata.customer_id"))
-        ),
-        "_email": filled_member(
-            values,
-            "customer_details.email",
-            "customer_email",
-            "receipt_email",
-            "billing_details.email",
-            "email",
-        ),
-        "_customer": customer and f"stripe:{customer}",
-        "_charge": identity if what == "charge" else _id_of(said, "charge"),
-        "_order": _order(what, values),
-        "_value": _major(amount, currency),
-        "_currency": currency and str(currency).upper(),
-        "_live": said.get("livemode"),
-        "_actor": _actor(kind, values),
-    }
-
-
-def _order(what: str, values: Mapping[str, Any]) -> object:
-    """What all that is told of one purchase has in common.
-
-    The shop's number of the order; else, where a subscription begins, that; else the payment.
-    """
-    begins = (
-        what == "subscription"
-        or values.get("mode") == "subscription"
-        or values.get("billing_reason") == "subscription_create"
-    )
-    subscription = values.get("id") if what == "subscription" else _id_of(values, "subscription")
-    payment = values.get("id") if what == "payment_intent" else _id_of(values, "payment_intent")
-    number = filled_member(values, "metadata.order_id", "metadata.order_number")
-    return (
-        number
-        or (subscription if begins else None)
-        or payment
-        or (values.get("id") if what == "invoice" else None)
-    )
-
-
-def _actor(kind: str, values: Mapping[str, Any]) -> str:
+def _actor(kind: object, reason: object, ended_by: object) -> str:
     """Who acts: a renewal is the company's act, and so is a refund."""
     if kind in _TECHNICAL:
         return "system"
-    is_renewal = values.get("billing_reason") == _RENEWED
-    ended_by = member(values, "cancellation_details.reason")
     is_ended = kind == "customer.subscription.deleted" and ended_by not in {None, "cancellation_requested"}
-    return "company" if is_renewal or is_ended or kind.startswith(_COMPANYS) else "customer"
+    is_companys = reason == _RENEWED or is_ended or str(kind).startswith(_COMPANYS)
+    return "company" if is_companys else "customer"
 
 
-def _envelope(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
+# What the rows stand for
+
+
+def _told(user: str | None) -> dict[str, Where]:
+    """What all objects say, of the kind `_what`, to which `_kind` happened."""
+    amount = first(
+        whenever(
+            each(lambda kind: kind == "charge.refunded", "_kind"),
+            each(_paid_back, "amount_refunded", "_before"),
+        ),
+        chosen("_what", _AMOUNTS, "amount"),
+    )
+    begins = each(
+        lambda what, mode, reason: "subscription" in (what, mode) or reason == "subscription_create",
+        "_what",
+        "mode",
+        "billing_reason",
+    )
+    customer = chosen("_what", {"customer": "id"}, _id_of("customer"))
+    return {
+        "_event": each(lambda kind: kind if str(kind).startswith(_CONTACTS) else None, "_kind"),
+        "_id": first("_event_id", joined("_kind", "id")),
+        "_key": chosen("_what", {"charge": "id", "customer": "id"}),
+        "_user": first(
+            *([user] if user else ("client_reference_id", "metadata.user_id", "metadata.customer_id"))
+        ),
+        "_email": first(
+            "customer_details.email", "customer_email", "receipt_email", "billing_details.email", "email"
+        ),
+        "_of": customer,
+        "_customer": joined("=stripe", customer),
+        "_charge": chosen("_what", {"charge": "id"}, _id_of("charge")),
+        # What all that is told of one purchase has in common: the shop's number of the order; else, where a
+        # subscription begins, that; else the payment.
+        "_order": first(
+            "metadata.order_id",
+            "metadata.order_number",
+            whenever(begins, chosen("_what", {"subscription": "id"}, _id_of("subscription"))),
+            chosen("_what", {"payment_intent": "id"}, _id_of("payment_intent")),
+            chosen("_what", {"invoice": "id"}),
+        ),
+        "_value": each(_major, amount, "currency"),
+        "_currency": each(lambda one: one and str(one).upper(), "currency"),
+        "_live": first("_livemode", "livemode"),
+        "_actor": each(_actor, "_kind", "billing_reason", "cancellation_details.reason"),
+    }
+
+
+def _made(
+    what: str,
+    kind: Where,
+    time: Where,
+    *,
+    user: str | None,
+    inferred: Saying | None = None,
+    where: Where | None = None,
+) -> Unfold:
+    """An object of the API, or the row of a table, as what happened to it last."""
+    known: dict[str, Where] = {} if inferred is None else {"_is_inferred": inferred}
+    around = {"_what": f"={what}", "_kind": kind, "_at": time, **known}
+    return Unfold(where=where, around=around, columns=_told(user))
+
+
+def _is(name: str, *values: str) -> Saying:
+    return each(lambda one: one in values, name)
+
+
+def _envelope(user: str | None) -> Unfold:
     """An event of the API: what happened, and the object to which it happened, as it was then."""
-    data = as_object(row.get("data"))
-    said = data.get("object") if isinstance(data, dict) else None
-    if not isinstance(said, dict):
-        said = {}
-    kind = str(row.get("type"))
-    live = row.get("livemode", said.get("livemode"))
-    made = _event(kind, row.get("created"), {**said, "livemode": live}, user=user, key=row.get("id"))
-    if kind == "charge.refunded":
-        before = member(data, "previous_attributes.amount_refunded") or 0
-        back = said.get("amount_refunded")
-        made["_value"] = _major(None if back is None else back - before, said.get("currency"))
-    about = {name: row[name] for name in row if name not in {"data", "object", "id", "type", "created"}}
-    yield {**about, **made}
-
-
-def _charge(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    kind = {"failed": "charge.failed", "pending": "charge.pending"}.get(
-        str(row.get("status")), "charge.succeeded"
+    return Unfold(
+        around={
+            "_what": first("data.object.object", each(lambda kind: str(kind).rpartition(".")[0], "type")),
+            "_kind": "type",
+            "_at": "created",
+            "_event_id": "id",
+            "_livemode": "livemode",
+            "_before": "data.previous_attributes.amount_refunded",
+        },
+        without=("object", "id", "type", "created"),
+        within="data.object",
+        columns=_told(user),
     )
-    yield _event(kind, row.get("created"), {**row, "object": "charge"}, user=user)
 
 
-def _payment(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    """A payment as it stands now: succeeded, cancelled, failed the last time, or never tried."""
-    has_failed = filled_member(
-        row, "last_payment_error.code", "last_payment_error_code", "last_payment_error_type"
+_FAILED: Final = first("last_payment_error.code", "last_payment_error_code", "last_payment_error_type")
+_PAYMENT: Final = chosen(
+    "status",
+    {"succeeded": "=payment_intent.succeeded", "canceled": "=payment_intent.canceled"},
+    each(lambda failed: f"payment_intent.{'payment_failed' if failed else 'created'}", _FAILED),
+)
+_PAID: Final = _is("status", "paid")
+_PAID_AT: Final = whenever(
+    _PAID, first("status_transitions.paid_at", "status_transitions_paid_at", "paid_at")
+)
+_INVOICE: Final = first(
+    whenever(_PAID, "=invoice.paid"),
+    whenever(each(lambda one: str(one).lower() == "true", "attempted"), "=invoice.payment_failed"),
+    "=invoice.created",
+)
+_SESSION: Final = chosen(
+    "status",
+    {"complete": "=checkout.session.completed", "expired": "=checkout.session.expired"},
+    "=checkout.session.created",
+)
+
+
+def _objects(user: str | None) -> dict[str, tuple[Unfold, ...]]:
+    """What each kind of object tells as it stands now."""
+    made = partial(_made, user=user)
+    charge = chosen("status", {"failed": "=charge.failed", "pending": "=charge.pending"}, "=charge.succeeded")
+    return {
+        "event": (_envelope(user),),
+        "charge": (made("charge", charge, "created"),),
+        # Succeeded, cancelled, failed the last time, or never tried.
+        "payment_intent": (
+            made(
+                "payment_intent",
+                _PAYMENT,
+                first(whenever(_is("status", "canceled"), "canceled_at"), "created"),
+                inferred=every(each(bool, _FAILED), unless(_is("status", "succeeded", "canceled"))),
+            ),
+        ),
+        "invoice": (
+            made(
+                "invoice",
+                _INVOICE,
+                first(_PAID_AT, "created", "period_start"),
+                inferred=unless(filled(_PAID_AT)),
+            ),
+        ),
+        "subscription": (
+            made("subscription", "=customer.subscription.created", "created"),
+            made("subscription", "=customer.subscription.deleted", "ended_at", where=filled("ended_at")),
+        ),
+        # Completed at a time that it does not tell, or left behind.
+        "checkout.session": (
+            made(
+                "checkout.session",
+                _SESSION,
+                chosen("status", {"expired": "expires_at"}, "created"),
+                inferred=_is("status", "complete"),
+            ),
+        ),
+        "refund": (made("refund", "=refund.created", "created"),),
+        "dispute": (made("dispute", "=charge.dispute.created", "created"),),
+        # A customer is no event; who it is is remembered.
+        "customer": (made("customer", "=customer.created", "created"),),
+    }
+
+
+def _of_all(objects: Mapping[str, tuple[Unfold, ...]]) -> tuple[Unfold, ...]:
+    """The same for objects of several kinds beside one another."""
+    return tuple(
+        replace(one, where=every(_is("object", name), *([] if one.where is None else [one.where])))
+        for name, several in objects.items()
+        for one in several
     )
-    ends = {"succeeded": "succeeded", "canceled": "canceled"}
-    end = ends.get(str(row.get("status")), "payment_failed" if has_failed else "created")
-    time = row.get("canceled_at") if end == "canceled" else None
-    made = _event(
-        f"payment_intent.{end}", time or row.get("created"), {**row, "object": "payment_intent"}, user=user
-    )
-    yield {**made, "_is_inferred": end == "payment_failed"}
 
 
-def _invoice(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    is_paid = str(row.get("status")) == "paid"
-    has_failed = not is_paid and str(row.get("attempted")).lower() == "true"
-    kind = "invoice.paid" if is_paid else "invoice.payment_failed" if has_failed else "invoice.created"
-    paid = (
-        filled_member(row, "status_transitions.paid_at", "status_transitions_paid_at", "paid_at")
-        if is_paid
-        else None
-    )
-    time = paid or filled_member(row, "created", "period_start")
-    yield {**_event(kind, time, {**row, "object": "invoice"}, user=user), "_is_inferred": not paid}
-
-
-def _subscription(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    said = {**row, "object": "subscription"}
-    yield _event("customer.subscription.created", row.get("created"), said, user=user)
-    if row.get("ended_at"):
-        yield _event("customer.subscription.deleted", row["ended_at"], said, user=user)
-
-
-def _session(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    """A checkout: completed at a time that it does not tell, or left behind."""
-    state = {"complete": "completed", "expired": "expired"}.get(str(row.get("status")), "created")
-    time = row.get("expires_at") if state == "expired" else row.get("created")
-    made = _event(f"checkout.session.{state}", time, {**row, "object": "checkout.session"}, user=user)
-    yield {**made, "_is_inferred": state == "completed"}
-
-
-def _refund(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    made = _event("refund.created", row.get("created"), {**row, "object": "refund"}, user=user)
-    yield {**made, "_actor": "company"}
-
-
-def _dispute(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    yield _event("charge.dispute.created", row.get("created"), {**row, "object": "dispute"}, user=user)
-
-
-def _customer(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    """A customer is no event; who it is is remembered."""
-    yield _event("customer.created", row.get("created"), {**row, "object": "customer"}, user=user)
-
-
-_OBJECTS: Final[dict[str, Callable[..., Iterator[dict[str, Any]]]]] = {
-    "event": _envelope,
-    "charge": _charge,
-    "payment_intent": _payment,
-    "invoice": _invoice,
-    "subscription": _subscription,
-    "checkout.session": _session,
-    "refund": _refund,
-    "dispute": _dispute,
-    "customer": _customer,
-}
 _TOLD_BY: Final = {
     "event": ("type", "data", "created"),
     "charge": ("amount_refunded", "created"),
@@ -255,20 +280,13 @@ _TOLD_BY: Final = {
 _NAMES: Final = {"subscription": ("subscription_history",), "checkout.session": ("checkout_session",)}
 
 
-def _object(row: dict[str, Any], *, user: str | None) -> Iterator[dict[str, Any]]:
-    """An object of the API as it stands now, whichever it is."""
-    made_of = _OBJECTS.get(str(row.get("object")))
-    return iter([{**row, "_event": None}]) if made_of is None else made_of(row, user=user)
-
-
 # Where the canonical columns stand
 
 
 def _own(name: str) -> Saying:
     """What a row says, else the charge to which it belongs, else the customer."""
-    customer = each(lambda one: one and one.removeprefix("stripe:"), "_customer")
     of_charge = (looked_up(side, "_charge", name) for side in ("charge", "objects", "event"))
-    of_customer = (looked_up(side, customer, name) for side in ("customer", "objects", "event"))
+    of_customer = (looked_up(side, "_of", name) for side in ("customer", "objects", "event"))
     return first(name, *of_charge, *of_customer)
 
 
@@ -294,8 +312,9 @@ _EVENTS: Final = Events(
     also={"billing_reason": "billing_reason"},
     inferred=first("_is_inferred"),
     aside=(
-        "_key", "_customer", "_charge", "_live", "_is_inferred", "amount", "amount_total", "currency",
-        "created", "livemode", "object", "pending_webhooks", "api_version", "request", "client_secret",
+        "_key", "_of", "_customer", "_charge", "_live", "_livemode", "_is_inferred", "_kind", "_what",
+        "_before", "_event_id", "amount", "amount_total", "currency", "created",
+        "livemode", "object", "pending_webhooks", "api_version", "request", "client_secret",
         "email", "customer_email", "receipt_email", "client_reference_id",
     ),
 )  # fmt: skip
@@ -310,6 +329,7 @@ _SAID: Final[dict[str, Any]] = {
 
 
 def _vendor(user: str | None, written: CsvFormat) -> Vendor:
+    objects = _objects(user)
     return Vendor(
         name="stripe",
         title="Stripe",
@@ -318,17 +338,10 @@ def _vendor(user: str | None, written: CsvFormat) -> Vendor:
         asked=(user,),
         may_be_nameless=True,
         parts={
-            "objects": Part(
-                told_by=("object", "livemode", "id"), unfold=partial(_object, user=user), **_SAID
-            ),
+            "objects": Part(told_by=("object", "livemode", "id"), unfolds=_of_all(objects), **_SAID),
             **{
-                name: Part(
-                    told_by=_TOLD_BY[name],
-                    names=_NAMES.get(name, ()),
-                    unfold=partial(made_of, user=user),
-                    **_SAID,
-                )
-                for name, made_of in _OBJECTS.items()
+                name: Part(told_by=_TOLD_BY[name], names=_NAMES.get(name, ()), unfolds=made, **_SAID)
+                for name, made in objects.items()
             },
         },
     )

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from cjm_analytics.errors import InputError, hint
 from cjm_analytics.loaders.answers import pieces
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
-from cjm_analytics.loaders.mapping import Cells, Saying, Where, column, key_text, truths
+from cjm_analytics.loaders.mapping import Cells, Saying, Side, Where, column, truths
 from cjm_analytics.loaders.opened import (
     Lifted,
     left_over,
@@ -51,7 +51,8 @@ from cjm_analytics.loaders.rows import (
 from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import ids, one_text, texts
+from cjm_analytics.loaders.unfolded import Unfold, unfolded
+from cjm_analytics.loaders.values import ids, texts
 from cjm_analytics.schema import CUSTOMERS, LINKS, LOADED, Batch
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ class Part:
         Of a side table: what is lost where the export has none.
     unfold : callable, optional
         A row as an object → the rows that it stands for.
+    unfolds : tuple of Unfold
+        The same for whole columns: what rows are made of each.
     together : callable, optional
         (all rows as objects, side tables) → (place of the row it comes from, row), for what only follows from
         rows next to one another. The part is then held in memory, unless there is a `run`. A row that has
@@ -184,6 +187,7 @@ class Part:
     newest: str | None = None
     missed: str | None = None
     unfold: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
+    unfolds: tuple[Unfold, ...] = ()
     together: Callable[[list[dict[str, Any]], Sides], Iterable[tuple[int, dict[str, Any]]]] | None = None
     run: str | None = None
 
@@ -199,6 +203,22 @@ class Part:
     @cached_property
     def spread(self) -> frozenset[str]:
         return frozenset(name for events in self.events for name in events.spread)
+
+    @property
+    def is_columns(self) -> bool:
+        """Whether nothing looks at the rows one by one."""
+        return self.unfold is None and self.together is None
+
+    @cached_property
+    def held(self) -> tuple[Unfold, ...]:
+        """The unfolds with no more columns than a side table holds."""
+        wanted = {*self.holds, *column(self.key or "").reads}
+        return tuple(
+            replace(one, columns={name: where for name, where in one.columns.items() if name in wanted})
+            if self.holds
+            else one
+            for one in self.unfolds
+        )
 
     def fits(self, names: Collection[str]) -> bool:
         """Whether the columns are those of this part."""
@@ -341,7 +361,7 @@ class Vendor:
     def takes_columns(self, file: InputFile, names: Collection[str]) -> bool:
         """Whether a file of these columns is better read as columns than as objects."""
         part = self.parts.get(self.part_of(names, self.part_named(stem(file.shown)), file) or "")
-        return part is not None and not (part.key or part.unfold or part.together)
+        return part is not None and part.is_columns and bool(part.holds or not part.key)
 
     def tidy(self, rows: Rows) -> Rows:
         """A block with the names that the parts know."""
@@ -367,7 +387,7 @@ class Vendor:
         columns: list[str] = []
         for file in (one for one in files if told[one.shown] is None):
             is_blank = True
-            for member_name, rows in itertools.islice(pieces(file, self.written, self), 8):
+            for member_name, rows in itertools.islice(pieces(file, self.written, self, glance=True), 8):
                 is_blank = is_blank and not len(rows)
                 named = self.part_named(member_name) if member_name else None
                 tidy = self.tidy(_start(rows))
@@ -412,7 +432,7 @@ class Reading:
     promoted: Promoted
     source: str
     clock: Clock
-    sides: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    sides: dict[str, Side] = field(default_factory=dict)
     open_runs: dict[str, list[Rows]] = field(default_factory=dict)
 
     def batches(
@@ -472,21 +492,26 @@ class Reading:
         part = self.vendor.parts.get(name) if name else None
         if part is None or part.key is None:
             return
-        table = self.sides.setdefault(name or "", {})
-        said = column(part.key)
+        table = self.sides.setdefault(name or "", Side(part.newest))
         if part.unfold is not None:
-            made = [one for row in objects_of(rows) for one in part.unfold(row)]
-            rows = ObjectRows(rows.file, made, np.arange(len(made), dtype=np.int64))
-        keys = Cells(opened(rows, said.reads, ()), self.sides).of(said).to_pylist()
-        for key, row in zip(map(key_text, keys), objects_of(rows), strict=True):
-            if key is None:
-                continue
-            older = table.get(key, {})
-            held = {name: row[name] for name in part.holds if name in row} if part.holds else row
-            is_late = not part.newest or (one_text(older.get(part.newest)) or "") <= (
-                one_text(row.get(part.newest)) or ""
-            )
-            table[key] = older | held if is_late else held | older
+            told = [one for row in objects_of(rows) for one in part.unfold(row)]
+            self._hold(table, part, ObjectRows(rows.file, told, np.arange(len(told), dtype=np.int64)))
+        elif part.unfolds:
+            for one, _ in unfolded(rows, part.held, self.sides):
+                self._hold(table, part, one)
+        else:
+            self._hold(table, part, rows)
+
+    def _hold(self, table: Side, part: Part, rows: Rows) -> None:
+        said = column(part.key or "")
+        keys = Cells(opened(rows, said.reads, ()), self.sides).keys(said)
+        if part.holds and part.is_columns:
+            table.add_columns(keys, {one: rows.column(one) for one in part.holds if rows.has(one)})
+            return
+        held = objects_of(rows)
+        if part.holds:
+            held = [{name: row[name] for name in part.holds if name in row} for row in held]
+        table.add_rows(keys, held)
 
     def _miss(self) -> None:
         """Warn of side tables that are not there and without which much is lost."""
@@ -501,8 +526,10 @@ class Reading:
 
     def block(self, part: Part, rows: Rows) -> Batch:
         """One block of one part."""
+        if part.unfolds and len(rows):
+            return self._mapped(part, list(unfolded(rows, part.unfolds, self.sides)), rows)
         if part.unfold is None:
-            return self._mapped(part, rows, np.arange(len(rows)), rows)
+            return self._mapped(part, [(rows, np.arange(len(rows)))], rows)
         made = [(place, one) for place, row in enumerate(objects_of(rows)) for one in part.unfold(row)]
         return self._unfolded(part, rows, made)
 
@@ -573,62 +600,69 @@ class Reading:
     def _unfolded(self, part: Part, rows: Rows, made: Sequence[tuple[int, dict[str, Any]]]) -> Batch:
         origin = np.array([place for place, _ in made], np.int64)
         objects = ObjectRows(rows.file, [one for _, one in made], rows.numbers[origin], None, rows.broken)
-        return self._mapped(part, objects, origin, rows)
+        return self._mapped(part, [(objects, origin)], rows)
 
-    def _mapped(self, part: Part, rows: Rows, origin: NDArray[np.int64], raw: Rows) -> Batch:
-        """The events, links and traits of a block; `origin` is the row of the export that each comes from."""
-        seen = opened(rows, part.reads, part.spread)
-        cells = Cells(seen, self.sides)
+    def _mapped(self, part: Part, made: Sequence[tuple[Rows, NDArray[np.int64]]], raw: Rows) -> Batch:
+        """The events, links and traits of a block.
+
+        `made` are rows that were made of it, and the row of the export that each comes from.
+        """
         used = np.zeros(len(raw), bool)
-        wrong = self._wrong(part, cells)
-        used[origin[list(wrong)]] = True
         nameless = 0
         batches: list[Batch] = []
-        for events in part.events:
-            kept = np.arange(len(rows))
-            if events.where is not None and len(rows):
-                kept = np.flatnonzero(truths(cells.of(events.where)))
-            if wrong:
-                kept = np.setdiff1d(kept, list(wrong))
-            if self.vendor.may_be_nameless and len(kept):
-                named = self._named(events, cells)[kept]
-                nameless += len(kept) - int(named.sum())
-                kept = kept[named]
-            used[origin[kept]] = True
-            prepared = self._laid_out(events, cells, kept, raw, origin=origin)
-            if batches:
-                prepared = replace(prepared, broken=[])
-            kind = events.kind or self.vendor.kind
-            batches.append(
-                events_of(
-                    prepared,
-                    self.promoted,
-                    source=self.source,
-                    kind=kind,
-                    clock=self.clock,
-                    decimal=self.vendor.decimal,
+        known: list[tuple[pa.Table, pa.Table]] = []
+        refused: list[tuple[int, str, str]] = []
+        for rows, origin in made:
+            cells = Cells(opened(rows, part.reads, part.spread), self.sides)
+            wrong = self._wrong(part, cells)
+            for row, why in wrong.items():
+                used[origin[row]] = True
+                refused.append((int(raw.numbers[origin[row]]), why, raw.raw(int(origin[row]))))
+            for events in part.events:
+                kept, n_nameless = self._kept(events, cells, wrong)
+                nameless += n_nameless
+                used[origin[kept]] = True
+                prepared = self._laid_out(events, cells, kept, raw, origin=origin)
+                if batches:
+                    prepared = replace(prepared, broken=[])
+                kind = events.kind or self.vendor.kind
+                batches.append(
+                    events_of(
+                        prepared,
+                        self.promoted,
+                        source=self.source,
+                        kind=kind,
+                        clock=self.clock,
+                        decimal=self.vendor.decimal,
+                    )
                 )
-            )
+            known.append(self._known(part, cells))
         if not batches:
             rejects = rejects_of(self.source, raw.file, [], raw.broken)
             batches = [Batch(LOADED.empty_table(), len(raw.broken), rejects)]
         unused = int((~used).sum())
-        links, traits = self._known(part, cells)
         batch = _joined(batches)
-        refused = [
-            (int(raw.numbers[origin[row]]), why, raw.raw(int(origin[row]))) for row, why in wrong.items()
-        ]
-        if refused:
-            strange = rejects_of(self.source, raw.file, refused)
-            batch = replace(batch, rejects=pa.concat_tables([batch.rejects, strange]))
         return replace(
             batch,
-            links=pa.concat_tables([*(one.links for one in batches), links]),
-            customers=traits,
+            rejects=pa.concat_tables([batch.rejects, rejects_of(self.source, raw.file, refused)]),
+            links=pa.concat_tables([*(one.links for one in batches), *(links for links, _ in known)]),
+            customers=pa.concat_tables([CUSTOMERS.empty_table(), *(traits for _, traits in known)]),
             n_read=sum(one.n_read for one in batches) + unused + len(refused),
             n_excluded=unused,
             n_nameless=min(nameless, unused),
         )
+
+    def _kept(self, events: Events, cells: Cells, wrong: Collection[int]) -> tuple[NDArray[np.int64], int]:
+        """The rows that are events of this kind, and how many are none for want of any id."""
+        kept = np.arange(len(cells))
+        if events.where is not None and len(cells):
+            kept = np.flatnonzero(truths(cells.of(events.where)))
+        if wrong:
+            kept = np.setdiff1d(kept, list(wrong))
+        if not self.vendor.may_be_nameless or not len(kept):
+            return kept, 0
+        named = self._named(events, cells)[kept]
+        return kept[named], len(kept) - int(named.sum())
 
     def _wrong(self, part: Part, cells: Cells) -> dict[int, str]:
         """Rows that are rejects, and why."""
