@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -130,7 +132,10 @@ def given(
     symbols + 1, 2); the last symbol is that of a way without touches.
     """
     found = np.zeros((n_groups, len(models), n_symbols + 1, 2), np.int64)
-    weight = np.zeros(np.max(bounds[1:] - bounds[:-1]) if len(bounds) > 1 else 0, np.float64)
+    longest = 0
+    for way in range(len(bounds) - 1):
+        longest = max(longest, bounds[way + 1] - bounds[way])
+    weight = np.zeros(longest, np.float64)
     for number in range(len(chosen)):
         low, high = bounds[chosen[number]], bounds[chosen[number] + 1]
         n = high - low
@@ -141,52 +146,69 @@ def given(
                 found[mine, model, n_symbols, 1] += np.int64(worth * value_unit)
             continue
         for place in range(len(models)):
-            model = models[place]
-            weight[:n] = 0.0
-            if model == FIRST:
-                weight[0] = 1.0
-            elif model == LAST:
-                weight[n - 1] = 1.0
-            elif model == LAST_NON_DIRECT:
-                at = n - 1
-                while at > 0 and symbols[low + at] == direct:
-                    at -= 1
-                if symbols[low + at] == direct:
-                    at = n - 1
-                weight[at] = 1.0
-            elif model == LINEAR:
-                weight[:n] = 1.0 / n
-            elif model == POSITION:
-                between = n - 2
-                if between > 0:
-                    weight[1 : n - 1] = ends[1] / between
-                total = ends[0] + ends[2] if between == 0 else 1.0
-                weight[n - 1] = ends[2] / total
-                weight[0] = ends[0] / total if n > 1 else 1.0
-            elif model == TIME_DECAY:
-                total = 0.0
-                for at in range(n):
-                    # Measured from the last touch, so that not all weights vanish; the shares are the same.
-                    weight[at] = 2.0 ** (-(times[low + n - 1] - times[low + at]) / half_life)
-                    total += weight[at]
-                for at in range(n):
-                    weight[at] /= total
-            else:
-                n_distinct = 0
-                for at in range(n):
-                    again = False
-                    for before in range(at):
-                        again = again or symbols[low + before] == symbols[low + at]
-                    weight[at] = 0.0 if again else 1.0
-                    n_distinct += not again
-                for at in range(n):
-                    weight[at] /= n_distinct
+            _weigh(weight, models[place], symbols, times, low, n, direct, ends, half_life)
             for at in range(n):
                 if weight[at] > 0:
                     code = symbols[low + at]
                     found[mine, place, code, 0] += np.int64(np.round(weight[at] * unit))
                     found[mine, place, code, 1] += np.int64(np.round(weight[at] * worth * value_unit))
     return found
+
+
+@inner
+def _weigh(
+    weight: NDArray[np.float64],
+    model: int,
+    symbols: NDArray[np.int32],
+    times: NDArray[np.int64],
+    low: int,
+    n: int,
+    direct: int,
+    ends: tuple[float, float, float],
+    half_life: float,
+) -> None:
+    """What share of a conversion each of the `n` touches from `low` on is given by a model."""
+    for at in range(n):
+        weight[at] = 0.0
+    if model == FIRST:
+        weight[0] = 1.0
+    elif model == LAST:
+        weight[n - 1] = 1.0
+    elif model == LAST_NON_DIRECT:
+        at = n - 1
+        while at > 0 and symbols[low + at] == direct:
+            at -= 1
+        if symbols[low + at] == direct:
+            at = n - 1
+        weight[at] = 1.0
+    elif model == LINEAR:
+        for at in range(n):
+            weight[at] = 1.0 / n
+    elif model == POSITION:
+        between = n - 2
+        for at in range(1, n - 1):
+            weight[at] = ends[1] / between
+        total = ends[0] + ends[2] if between == 0 else 1.0
+        weight[n - 1] = ends[2] / total
+        weight[0] = ends[0] / total if n > 1 else 1.0
+    elif model == TIME_DECAY:
+        total = 0.0
+        for at in range(n):
+            # Measured from the last touch, so that not all weights vanish; the shares are the same.
+            weight[at] = 2.0 ** (-(times[low + n - 1] - times[low + at]) / half_life)
+            total += weight[at]
+        for at in range(n):
+            weight[at] /= total
+    else:
+        n_distinct = 0
+        for at in range(n):
+            again = False
+            for before in range(at):
+                again = again or symbols[low + before] == symbols[low + at]
+            weight[at] = 0.0 if again else 1.0
+            n_distinct += not again
+        for at in range(n):
+            weight[at] /= n_distinct
 
 
 @njit(nogil=True, cache=True)

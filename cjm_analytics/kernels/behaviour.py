@@ -44,6 +44,7 @@ def pace(
     n_days = 0
     for customer in range(n):
         first = offsets[customer]
+        most = most_today = longest_run = most_hours = 0
         run = 0
         last_exact = 0
         hours = 0
@@ -54,18 +55,18 @@ def pace(
             now = time[row]
             while now - time[first] > window:
                 first += 1
-            burst[customer] = max(burst[customer], row - first + 1)
+            most = max(most, row - first + 1)
             if exact[row]:
                 run = run + 1 if run > 0 and now - last_exact <= gap else 1
                 last_exact = now
-                rush[customer] = max(rush[customer], run)
+                longest_run = max(longest_run, run)
             at = now // hour
             if hours == 0 or at > last_hour + 1:
                 hours = 1
             elif at == last_hour + 1:
                 hours += 1
             last_hour = at
-            awake[customer] = max(awake[customer], hours)
+            most_hours = max(most_hours, hours)
             date = now // day
             if today > 0 and date != last_day:
                 days[n_days] = today
@@ -73,8 +74,10 @@ def pace(
                 today = 0
             today += 1
             last_day = date
-            busiest[customer] = max(busiest[customer], today)
+            most_today = max(most_today, today)
         if today > 0:
             days[n_days] = today
             n_days += 1
+        burst[customer], busiest[customer] = most, most_today
+        rush[customer], awake[customer] = longest_run, most_hours
     return burst, busiest, rush, awake, days[:n_days]

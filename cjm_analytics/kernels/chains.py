@@ -91,11 +91,13 @@ def swept(
     nearest, leap = np.full(width, np.inf), np.empty(width)
     change = np.zeros((n, width))
     for sweep in range(1, most + 1):
-        moved[:] = 0.0
+        for at in range(width):
+            moved[at] = 0.0
         leaps = sweep % _LEAP == 0
         for state in range(n):
             rest = leaving[state]
-            total[:] = to_goal[state]
+            for at in range(width):
+                total[at] = to_goal[state]
             for step in range(begin[state], begin[state + 1]):
                 after, times = target[step], taken[step]
                 if after == state:
@@ -113,7 +115,10 @@ def swept(
                     if leaps:
                         change[state, at] = new - left[state, at]
                     left[state, at] = new
-        if np.max(moved) <= off:
+        most_moved = 0.0
+        for at in range(width):
+            most_moved = max(most_moved, moved[at])
+        if most_moved <= off:
             return True
         if leaps:
             for at in range(width):
@@ -123,5 +128,6 @@ def swept(
             for state in range(n):
                 for at in range(width):
                     left[state, at] += leap[at] * change[state, at]
-        before[:] = moved
+        for at in range(width):
+            before[at] = moved[at]
     return False

@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
+from cjm_analytics.kernels.inner import inner
+
 __all__ = [
     "Outcomes",
     "Sequence",
@@ -104,7 +106,7 @@ _NO = np.bool_(False)
 _UNVOIDED = np.int64(0)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _note(
     found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, first: int | np.int64,
     last: int | np.int64, going: bool | np.bool_, void: int | np.int64,
@@ -122,7 +124,7 @@ def _note(
     return n + 1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _note_rows(
     found: Outcomes, n: int, rows: NDArray[np.int64], furthest: int, time: NDArray[np.int64], noted: int
 ) -> None:
@@ -133,15 +135,15 @@ def _note_rows(
         found.served[n] = rows[noted]
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _walk(
-    found: Outcomes, n: int, first: np.int64, last: np.int64, code: NDArray[Any], table: NDArray[np.int64],
-    time: NDArray[np.int64], after: NDArray[np.int64], noted: int,
+    found: Outcomes, n: int, code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
+    after: NDArray[np.int64], noted: int,
 ) -> None:  # fmt: skip
     """The lags and `served` of outcome n, a run between two rows: each step takes its earliest event."""
-    before = np.int64(first)
+    before = found.first[n]
     step = after[0]
-    for row in range(first + 1, last + 1):
+    for row in range(before + 1, found.last[n] + 1):
         mask = table[code[row]] if len(table) else np.int64(code[row])
         if (mask >> step) & 1:
             found.lag[n, step] = time[row] - time[before]
@@ -153,7 +155,7 @@ def _walk(
                 break
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _n_bits(mask: np.int64) -> int:
     n = 0
     while mask != 0:
@@ -177,9 +179,12 @@ def ordered_runs(
     run that has done step `void_from[x]` and not yet step `void_to[x]` (steps from 1). With `attempts`, the
     outcomes are the runs that were not overtaken while they could go on.
     """
-    n_steps = len(steps.before)
+    before, after, visiting, may_skip, final = steps
+    n_steps = len(before)
     lookup = len(table) > 0
-    skipping = steps.optional.any()
+    skipping = False
+    for step in range(n_steps):
+        skipping |= may_skip[step]
     n = 0
     run = np.empty(n_steps, np.int64)
     done = np.empty(n_steps, np.int64)
@@ -189,6 +194,7 @@ def ordered_runs(
         first = last = started = np.int64(0)
         optional = np.int64(0)
         void = np.int64(0)
+        n_before = n
         for row in range(offsets[unit], offsets[unit + 1]):
             mask = table[code[row]] if lookup else np.int64(code[row])
             if mask == 0 or (furthest < 0 and mask & 1 == 0):
@@ -203,71 +209,67 @@ def ordered_runs(
                     continue
                 for step in range(void_from[exclusion] - 1, void_to[exclusion] - 1):
                     one = run[step]
-                    if steps.optional[step] or one < 0 or now - time[one] > within:
+                    if may_skip[step] or one < 0 or now - time[one] > within:
                         continue
-                    if run[steps.after[step]] == one:
+                    if run[after[step]] == one:
                         continue  # it is further on
                     void = max(void, void_to[exclusion])
                     if attempts:
                         n = _note(found, n, unit, time[one], step, one, done[step], _NO, void_to[exclusion])
-                        _walk(found, n - 1, one, done[step], code, table, time, steps.after, noted)
                     for other in range(n_steps):
                         if run[other] == one:
                             run[other] = -1
-            for step in steps.visiting:
+            for step in visiting:
                 if (mask >> step) & 1 == 0:
                     continue
                 one = np.int64(row)
                 if step > 0:
-                    one = run[steps.before[step]]
+                    one = run[before[step]]
                     if one < 0 or run[step] == one or now - time[one] > within:
                         continue
                 elif first_only and furthest >= 0:
                     continue
-                if skipping and steps.optional[step]:
-                    ahead = steps.after[step]
+                if skipping and may_skip[step]:
+                    ahead = after[step]
                     taken = ahead < n_steps and run[ahead] == one
-                    for other in range(steps.before[step] + 1, ahead):
+                    for other in range(before[step] + 1, ahead):
                         # Not after a later one; and one event serves one step of a run.
                         taken |= run[other] == one and (other > step or done[other] == row)
                     if taken:
                         continue
                     if (optional >> step) & 1 == 0:
                         optional |= np.int64(1) << step
-                        optional_lag[step] = now - time[done[steps.before[step]]]
+                        optional_lag[step] = now - time[done[before[step]]]
                 elif step > furthest:
                     furthest = step
                     first = one
                     last = np.int64(row)
-                if attempts and step < steps.final:
+                if attempts and step < final:
                     old = run[step]
-                    if old >= 0 and run[steps.after[step]] != old and now - time[old] > within:
+                    if old >= 0 and run[after[step]] != old and now - time[old] > within:
                         n = _note(found, n, unit, time[old], step, old, done[step], _NO, _UNVOIDED)
-                        _walk(found, n - 1, old, done[step], code, table, time, steps.after, noted)
                 run[step] = one
                 done[step] = row
-                if attempts and step == steps.final:
+                if attempts and step == final:
                     n = _note(found, n, unit, time[one], step, one, np.int64(row), _NO, _UNVOIDED)
-                    _walk(found, n - 1, one, np.int64(row), code, table, time, steps.after, noted)
         if furthest < 0:
             continue
         going = False
-        if attempts or furthest < steps.final:
-            for step in range(steps.final):
+        if attempts or furthest < final:
+            for step in range(final):
                 one = run[step]
-                if steps.optional[step] or one < 0:
+                if may_skip[step] or one < 0:
                     continue
                 alive = end - time[one] < within
                 going |= alive
-                if attempts and run[steps.after[step]] != one:
+                if attempts and run[after[step]] != one:
                     n = _note(found, n, unit, time[one], step, one, done[step], alive, _UNVOIDED)
-                    _walk(found, n - 1, one, done[step], code, table, time, steps.after, noted)
-        if attempts:
-            continue
-        n = _note(found, n, unit, started, furthest, first, last, going, void)
-        if furthest > 0:
-            _walk(found, n - 1, first, last, code, table, time, steps.after, noted)
-        if optional:
+        if not attempts:
+            n = _note(found, n, unit, started, furthest, first, last, going, void)
+        for outcome in range(n_before, n):
+            if found.depth[outcome] > 1:
+                _walk(found, outcome, code, table, time, after, noted)
+        if optional and not attempts:
             found.optional[n - 1] = optional
             for step in range(n_steps):
                 if (optional >> step) & 1:
@@ -341,7 +343,7 @@ _NONE = -2
 """No run to continue; −1: a new one."""
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _serve(
     step: int, masks: NDArray[np.int64], n: int, holds: NDArray[np.int64], tried: NDArray[np.bool_]
 ) -> bool:
@@ -355,15 +357,17 @@ def _serve(
     return False
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _served_down_to(
     step: int, lowest: int, masks: NDArray[np.int64], n: int, holds: NDArray[np.int64],
     tried: NDArray[np.bool_],
 ) -> int:  # fmt: skip
     """The lowest step such that it and all up to `step` have events of their own; `holds` says which."""
-    holds[:n] = -1
+    for event in range(n):
+        holds[event] = -1
     for one in range(step, lowest - 1, -1):
-        tried[:n] = False
+        for event in range(n):
+            tried[event] = False
         if not _serve(one, masks, n, holds, tried):
             return one + 1
     return lowest
@@ -390,10 +394,13 @@ def ordered_instants(
     earlier = np.empty(n_steps, np.int64)
     rows = np.empty((n_steps, n_steps), np.int64)
     best = np.empty(n_steps, np.int64)
-    masks = np.empty(8, np.int64)
-    served_by = np.empty(8, np.int64)
-    holds = np.empty(8, np.int64)
-    tried = np.empty(8, np.bool_)
+    longest = 0
+    for unit in range(len(offsets) - 1):
+        longest = max(longest, offsets[unit + 1] - offsets[unit])
+    masks = np.empty(longest, np.int64)
+    served_by = np.empty(longest, np.int64)
+    holds = np.empty(longest, np.int64)
+    tried = np.empty(longest, np.bool_)
     for unit in range(len(offsets) - 1):
         for step in range(n_steps):
             run[step] = -1
@@ -418,11 +425,6 @@ def ordered_instants(
                 for event in range(n_masks):
                     alike += masks[event] == mask
                 if alike < _n_bits(mask):  # an event serves one step: more of a kind are of no use
-                    if n_masks == len(masks):
-                        masks = np.concatenate((masks, masks))
-                        served_by = np.concatenate((served_by, served_by))
-                        holds = np.concatenate((holds, holds))
-                        tried = np.concatenate((tried, tried))
                     masks[n_masks] = mask
                     served_by[n_masks] = row
                     n_masks += 1
@@ -619,10 +621,12 @@ def any_order_runs(
                 started = now
             if n_recent <= furthest + 1:
                 continue
-            served_by[:] = -1
+            for step in range(n_steps):
+                served_by[step] = -1
             done = 0
             for event in range(n_recent - 1, -1, -1):
-                tried[:] = False
+                for step in range(n_steps):
+                    tried[step] = False
                 done += _place(event, masks, served_by, tried)
             if done - 1 > furthest:
                 furthest = done - 1
@@ -641,7 +645,7 @@ def any_order_runs(
     return n
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _place(
     event: int, masks: NDArray[np.int64], served_by: NDArray[np.int64], tried: NDArray[np.bool_]
 ) -> bool:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -65,7 +67,7 @@ def latest_before(
     return found, doubt
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _rank(group: NDArray[np.int64], time: NDArray[np.int64], of: int, at: int) -> int:
     """How many candidates come before or stand at (`of`, `at`)."""
     low, high = 0, len(group)

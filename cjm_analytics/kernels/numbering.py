@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -83,7 +85,7 @@ def number_texts(
     return numbers, found
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _keep(
     own_hash: np.uint64,
     letters: NDArray[np.uint8],
@@ -102,7 +104,7 @@ def _keep(
     return found + 1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _is_known(
     letters: NDArray[np.uint8],
     known: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -119,14 +121,14 @@ def sort_events(
     return order, offsets, at_once, tied
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _is_before(one: int, other: int, time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
     if time[one] != time[other]:
         return bool(time[one] < time[other])
     return bool(seq[one] < seq[other])
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _is_sorted(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
     for at in range(1, len(rows)):  # noqa: SIM110 - a kernel has loops
         if _is_before(rows[at], rows[at - 1], time, seq):
@@ -134,7 +136,7 @@ def _is_sorted(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np
     return True
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _sort(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> None:
     """Short runs by insertion, which are merged until one is left; in place and stable."""
     n = len(rows)

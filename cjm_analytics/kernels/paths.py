@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -77,7 +79,7 @@ def cut_paths(
     return path_offsets, hashes
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _same(
     flat: NDArray[Any],
     offsets: NDArray[np.int64],
@@ -98,7 +100,7 @@ def _same(
     return True
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _before(
     flat: NDArray[Any],
     offsets: NDArray[np.int64],
@@ -201,23 +203,41 @@ def gather_paths(
     return gathered, offsets
 
 
-@njit(nogil=True, cache=True)
+_FEW = 32
+"""So many durations of a path are sorted where they are written, more by NumPy."""
+
+
 def sorted_by_path(
     number: NDArray[np.int32], counts: NDArray[np.int64], durations: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Durations of the units, those of path 0 first; ascending within a path."""
-    place = np.zeros(len(counts) + 1, dtype=np.int64)
-    for path in range(len(counts)):
-        place[path + 1] = place[path] + counts[path]
-    starts = place.copy()
+    ends = np.cumsum(counts)
+    arranged = _by_path(number, counts, ends - counts, durations)
+    for path in np.flatnonzero(counts > _FEW):
+        arranged[ends[path] - counts[path] : ends[path]].sort()
+    return arranged
+
+
+@njit(nogil=True, cache=True)
+def _by_path(
+    number: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    durations: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Durations of the units, those of path 0 first; ascending within a path that has few."""
     arranged = np.empty(len(durations), dtype=np.int64)
+    placed = np.zeros(len(counts), dtype=np.int64)
     for unit in range(len(number)):
-        path = number[unit]
-        arranged[place[path]] = durations[unit]
-        place[path] += 1
-    for path in range(len(counts)):
-        if counts[path] > 1:
-            arranged[starts[path] : starts[path + 1]].sort()
+        path, this = number[unit], durations[unit]
+        start = starts[path]
+        at = start + placed[path]
+        placed[path] += 1
+        if counts[path] <= _FEW:
+            while at > start and arranged[at - 1] > this:
+                arranged[at] = arranged[at - 1]
+                at -= 1
+        arranged[at] = this
     return arranged
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.rows import longer
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["matches"]
 
 
-@njit(nogil=True, cache=True)
 def matches(
     low: NDArray[np.int64],
     high: NDArray[np.int64],
@@ -38,10 +39,36 @@ def matches(
     ways to have got there the latest is as good as any for all that follows. A match that begins with the
     virtual event begins at the unit's first row.
     """
+    count = np.zeros(len(low), np.int64)
+    found = np.empty((max(len(low), 16), 3), np.int64)
+    found, n_found = _matches(
+        low, high, codes, time, missing, fits, first, last, source, target, later, limit, every, count, found
+    )
+    unit, begin, end = found[:n_found].T.copy()
+    return count, unit, begin, end
+
+
+@njit(nogil=True, cache=True)
+def _matches(
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    codes: NDArray[Any],
+    time: NDArray[np.int64],
+    missing: int,
+    fits: NDArray[np.bool_],
+    first: NDArray[np.bool_],
+    last: NDArray[np.bool_],
+    source: NDArray[np.int32],
+    target: NDArray[np.int32],
+    later: NDArray[np.bool_],
+    limit: NDArray[np.int64],
+    every: bool,
+    count: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], int]:
+    """What `matches` finds: `count` is filled; the matches as rows of `found` or a longer one, how many."""
     n_units, n = len(low), len(first)
     n_symbols = fits.shape[1] - 2
-    count = np.zeros(n_units, np.int64)
-    found = np.empty((3, max(n_units, 16)), np.int64)
     n_found = 0
     active = np.zeros(n, np.bool_)
     fresh = np.zeros(n, np.bool_)
@@ -54,8 +81,8 @@ def matches(
         start_row, end_row = low[unit], high[unit]
         if start_row >= end_row:
             continue
-        active[:] = False
-        seen[:] = False
+        for position in range(n):
+            active[position] = seen[position] = False
         before = time[start_row]
         for row in range(start_row - 1, end_row + 1):
             if row < start_row:
@@ -99,13 +126,11 @@ def matches(
             before = now
             if done >= 0:
                 if every or count[unit] == 0:
-                    if n_found == found.shape[1]:
-                        larger = np.empty((3, 2 * n_found), np.int64)
-                        larger[:, :n_found] = found
-                        found = larger
-                    found[0, n_found], found[1, n_found], found[2, n_found] = unit, began[done], place
+                    if n_found == len(found):
+                        found = longer(found)
+                    found[n_found, 0], found[n_found, 1], found[n_found, 2] = unit, began[done], place
                     n_found += 1
                 count[unit] += 1
-                active[:] = False
-                seen[:] = False
-    return count, found[0, :n_found].copy(), found[1, :n_found].copy(), found[2, :n_found].copy()
+                for position in range(n):
+                    active[position] = seen[position] = False
+    return found, n_found

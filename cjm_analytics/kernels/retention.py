@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.rows import longer
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,7 +37,6 @@ def number_periods(time: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArra
     return numbers
 
 
-@njit(nogil=True, cache=True)
 def list_returns(
     offsets: NDArray[np.int64],
     starts: NDArray[np.bool_],
@@ -58,8 +59,26 @@ def list_returns(
     `kind` says what is told of one customer and start: EACH slot with a return, the LATEST one (at most the
     last slot), the last of an unbroken RUN from slot 1, or the FIRST.
     """
-    rows = np.empty(1024, dtype=np.int64)
-    slots = np.empty(1024, dtype=np.int64)
+    told, n = _list_returns(offsets, starts, returns, cohort, tick, length, slot_of, n_slots, recurring, kind)
+    rows, slots = told[:n].T.copy()
+    return rows, slots
+
+
+@njit(nogil=True, cache=True)
+def _list_returns(
+    offsets: NDArray[np.int64],
+    starts: NDArray[np.bool_],
+    returns: NDArray[np.bool_],
+    cohort: NDArray[np.int32],
+    tick: NDArray[np.int64],
+    length: int,
+    slot_of: NDArray[np.int64],
+    n_slots: int,
+    recurring: bool,
+    kind: int,
+) -> tuple[NDArray[np.int64], int]:
+    """What `list_returns` finds: pairs of row and slot, with room for more, and how many there are."""
+    found = np.empty((1024, 2), dtype=np.int64)
     n = 0
     for customer in range(len(offsets) - 1):
         row, end = offsets[customer], offsets[customer + 1]
@@ -67,11 +86,9 @@ def list_returns(
             if not starts[row]:
                 row += 1
                 continue
-            if n + n_slots >= len(rows):
-                # One start tells at most n_slots slots.
-                rows = np.concatenate((rows, np.empty(len(rows) + n_slots, dtype=np.int64)))
-                slots = np.concatenate((slots, np.empty(len(slots) + n_slots, dtype=np.int64)))
-            rows[n], slots[n] = row, 0
+            while n + n_slots >= len(found):
+                found = longer(found)  # one start tells at most n_slots slots
+            found[n, 0], found[n, 1] = row, 0
             n += 1
             slot = 0
             run = 0
@@ -83,21 +100,21 @@ def list_returns(
                 if reached <= slot:
                     continue
                 if reached < n_slots and (kind == EACH or (kind == FIRST and slot == 0)):
-                    rows[n], slots[n] = row, reached
+                    found[n, 0], found[n, 1] = row, reached
                     n += 1
                 if reached == run + 1 and reached < n_slots:
                     run = reached
                 slot = reached
             told = min(slot, n_slots - 1) if kind == LATEST else run if kind == RUN else 0
             if told > 0:
-                rows[n], slots[n] = row, told
+                found[n, 0], found[n, 1] = row, told
                 n += 1
             if not recurring:
                 break
             began = cohort[row]
             while row < end and (cohort[row] == began or not starts[row]):
                 row += 1
-    return rows[:n], slots[:n]
+    return found, n
 
 
 @njit(nogil=True, cache=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ NEW_JOURNEY, GONE, NOTHING = 0, 1, 2
 """What followed a drop where no touchpoint did, counted on from the last touchpoint."""
 
 
-@njit(nogil=True, cache=True)
+@inner
 def around(
     time: NDArray[np.int64],
     touchpoint: NDArray[Any],

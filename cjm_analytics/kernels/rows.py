@@ -11,17 +11,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["in_order", "merged", "tally"]
+__all__ = ["in_order", "longer", "merged", "tally"]
 
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
 
 
-@njit(nogil=True, cache=True)
+@inner
+def longer(found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Room for twice as many rows, those that are there copied."""
+    n, width = found.shape
+    twice = np.empty((2 * n, width), np.int64)
+    for row in range(n):
+        for column in range(width):
+            twice[row, column] = found[row, column]
+    return twice
+
+
 def tally(
     rows: NDArray[np.int32], unit: NDArray[np.int32], marked: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -29,6 +41,15 @@ def tally(
 
     The rows of a unit stand next to one another.
     """
+    known, found = _tally(rows, unit, marked)
+    return known[:found, 1].copy(), known[:found, 3:].copy()
+
+
+@njit(nogil=True, cache=True)
+def _tally(
+    rows: NDArray[np.int32], unit: NDArray[np.int32], marked: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], int]:
+    """What is known of each row: hash, where it stands first, its last unit, three counts; how many rows."""
     n, width = rows.shape
     room = 512
     while room < n // 8:
@@ -58,9 +79,7 @@ def tally(
         if table[place] < 0:
             if found == room:
                 room *= 2
-                larger = np.empty((room, 6), np.int64)
-                larger[:found] = known
-                known = larger
+                known = longer(known)
                 table = np.full(2 * room, -1, np.int32)
                 for one in range(found):
                     place = known[one, 0] & (len(table) - 1)
@@ -72,7 +91,7 @@ def tally(
                     place = (place + 1) & (len(table) - 1)
             table[place] = found
             known[found, 0], known[found, 1], known[found, 2] = hashed, row, -1
-            known[found, 3:] = 0
+            known[found, 3] = known[found, 4] = known[found, 5] = 0
             found += 1
         number = table[place]
         known[number, 3] += 1
@@ -80,10 +99,9 @@ def tally(
             known[number, 2] = unit[row]
             known[number, 4] += 1
             known[number, 5] += marked[unit[row]]
-    return known[:found, 1].copy(), known[:found, 3:].copy()
+    return known, found
 
 
-@njit(nogil=True, cache=True)
 def merged(
     one: NDArray[np.int32],
     n_one: NDArray[np.int64],
@@ -91,8 +109,23 @@ def merged(
     n_other: NDArray[np.int64],
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Different rows in order, with their counts, of two such lists: as one list, counts added."""
-    size, width, kinds = len(one) + len(other), one.shape[1], n_one.shape[1]
-    rows, counts = np.empty((size, width), np.int32), np.empty((size, kinds), np.int64)
+    size = len(one) + len(other)
+    rows, counts = np.empty((size, one.shape[1]), np.int32), np.empty((size, n_one.shape[1]), np.int64)
+    n = _merged(one, n_one, other, n_other, rows, counts)
+    return rows[:n].copy(), counts[:n].copy()
+
+
+@njit(nogil=True, cache=True)
+def _merged(
+    one: NDArray[np.int32],
+    n_one: NDArray[np.int64],
+    other: NDArray[np.int32],
+    n_other: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    counts: NDArray[np.int64],
+) -> int:
+    """Write what `merged` finds into `rows` and `counts`; returns how many rows there are."""
+    width, kinds = one.shape[1], n_one.shape[1]
     a = b = n = 0
     while a < len(one) or b < len(other):
         before = 0
@@ -105,17 +138,16 @@ def merged(
                 if one[a, column] != other[b, column]:
                     before = -1 if one[a, column] < other[b, column] else 1
                     break
-        if before <= 0:
-            rows[n], counts[n] = one[a], n_one[a]
-            a += 1
-            if before == 0:
-                counts[n] += n_other[b]
-                b += 1
-        else:
-            rows[n], counts[n] = other[b], n_other[b]
-            b += 1
+        for column in range(width):
+            rows[n, column] = one[a, column] if before <= 0 else other[b, column]
+        for kind in range(kinds):
+            counts[n, kind] = (n_one[a, kind] if before <= 0 else 0) + (
+                n_other[b, kind] if before >= 0 else 0
+            )
+        a += before <= 0
+        b += before >= 0
         n += 1
-    return rows[:n].copy(), counts[:n].copy()
+    return n
 
 
 def in_order(rows: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -28,7 +28,6 @@ def number_by_gap(
             session[row] = number
 
 
-@njit(nogil=True, cache=True)
 def number_sessions(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -49,16 +48,34 @@ def number_sessions(
     session's first, a new day began, or the event has a campaign that is not the session's.
     """
     session = np.full(len(time), -1, dtype=np.int32)
-    n_devices = (device.max() + 2) if len(device) else 1
-    n_vendor = (vendor.max() + 1) if len(vendor) else 0
-    vendor_owner = np.full(n_vendor, -1, dtype=np.int64)
-    vendor_number = np.empty(n_vendor, dtype=np.int32)
-    owner = np.full(n_devices, -1, dtype=np.int64)
-    number = np.empty(n_devices, dtype=np.int32)
-    started = np.empty(n_devices, dtype=np.int64)
-    last = np.empty(n_devices, dtype=np.int64)
-    last_day = np.zeros(n_devices, dtype=np.int32)
-    last_campaign = np.full(n_devices, -1, dtype=np.int32)
+    devices = np.full((device.max(initial=-1) + 2, 6), -1, dtype=np.int64)
+    vendors = np.full((vendor.max(initial=-1) + 1, 2), -1, dtype=np.int64)
+    _number_sessions(
+        offsets, time, digital, device, vendor, day, campaign, timeout, max_length, devices, vendors, session
+    )
+    return session
+
+
+# Columns of what is known of a device; a vendor's session has the first two.
+_OWNER, _NUMBER, _STARTED, _LAST, _DAY, _CAMPAIGN = range(6)
+
+
+@njit(nogil=True, cache=True)
+def _number_sessions(
+    offsets: NDArray[np.int64],
+    time: NDArray[np.int64],
+    digital: NDArray[np.bool_],
+    device: NDArray[np.int32],
+    vendor: NDArray[np.int32],
+    day: NDArray[np.int32],
+    campaign: NDArray[np.int32],
+    timeout: int,
+    max_length: int,
+    devices: NDArray[np.int64],
+    vendors: NDArray[np.int64],
+    session: NDArray[np.int32],
+) -> None:
+    """What `number_sessions` finds, into `session`; what is known of devices and vendors' sessions is −1."""
     for customer in range(len(offsets) - 1):
         n = 0
         for row in range(offsets[customer], offsets[customer + 1]):
@@ -66,27 +83,28 @@ def number_sessions(
                 continue
             if len(vendor) and vendor[row] >= 0:
                 own = vendor[row]
-                if vendor_owner[own] != customer:
-                    vendor_owner[own] = customer
-                    vendor_number[own] = n
+                if vendors[own, _OWNER] != customer:
+                    vendors[own, _OWNER] = customer
+                    vendors[own, _NUMBER] = n
                     n += 1
-                session[row] = vendor_number[own]
+                session[row] = vendors[own, _NUMBER]
                 continue
             at = (device[row] + 1) if len(device) else 0
-            new = owner[at] != customer
-            new = new or time[row] - last[at] > timeout
-            new = new or (max_length > 0 and time[row] - started[at] > max_length)
-            new = new or (len(day) > 0 and day[row] != last_day[at])
-            new = new or (len(campaign) > 0 and campaign[row] >= 0 and campaign[row] != last_campaign[at])
+            new = devices[at, _OWNER] != customer
+            new = new or time[row] - devices[at, _LAST] > timeout
+            new = new or (max_length > 0 and time[row] - devices[at, _STARTED] > max_length)
+            new = new or (len(day) > 0 and day[row] != devices[at, _DAY])
+            new = new or (
+                len(campaign) > 0 and campaign[row] >= 0 and campaign[row] != devices[at, _CAMPAIGN]
+            )
             if new:
-                owner[at] = customer
-                number[at] = n
-                started[at] = time[row]
+                devices[at, _OWNER] = customer
+                devices[at, _NUMBER] = n
+                devices[at, _STARTED] = time[row]
                 if len(day):
-                    last_day[at] = day[row]
+                    devices[at, _DAY] = day[row]
                 if len(campaign):
-                    last_campaign[at] = campaign[row]
+                    devices[at, _CAMPAIGN] = campaign[row]
                 n += 1
-            last[at] = time[row]
-            session[row] = number[at]
-    return session
+            devices[at, _LAST] = time[row]
+            session[row] = devices[at, _NUMBER]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
+from cjm_analytics.kernels.inner import inner
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -105,7 +107,25 @@ class Run(NamedTuple):
     first_phase: NDArray[np.int8]
 
 
-@njit(nogil=True, cache=True)
+_JOURNEY = np.dtype(
+    [
+        ("start", np.int64),
+        ("goal", np.int64),
+        ("closed_at", np.int64),
+        ("quiet_since", np.int64),
+        ("n_goals", np.int64),
+        ("customer", np.int32),
+        ("cycle", np.int32),
+        ("furthest_stage", np.int16),
+        ("furthest_phase", np.int8),
+        ("first_phase", np.int8),
+        ("closed", np.int8),
+        ("reversed", np.bool_),
+    ]
+)
+"""A journey on its way: what `Run` says of it, and how many of its goals were not taken back."""
+
+
 def run_journeys(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -121,21 +141,32 @@ def run_journeys(
     and stage; an end closes. A survey answer starts no new cycle, and belongs to a journey that is closed
     already if that is not too long ago.
     """
-    n = len(time)
-    stage = np.empty(n, dtype=np.int16)
-    start = np.empty(n, dtype=np.int64)
-    owner = np.empty(n, dtype=np.int32)
-    cycle = np.empty(n, dtype=np.int32)
-    goal = np.empty(n, dtype=np.int64)
-    closed = np.empty(n, dtype=np.int8)
-    closed_at = np.empty(n, dtype=np.int64)
-    taken_back = np.empty(n, dtype=np.bool_)
-    furthest_phase = np.empty(n, dtype=np.int8)
-    furthest_stage = np.empty(n, dtype=np.int16)
-    quiet_since = np.empty(n, dtype=np.int64)
-    first_phase = np.empty(n, dtype=np.int8)
+    stage = np.empty(len(time), np.int16)
+    journeys = np.empty(len(time), _JOURNEY)
+    state = State(*np.zeros((2, machine.n_markers), np.int64), *np.zeros((3, len(machine.marker)), np.int64))
+    stack = np.empty(len(time), np.int64)
+    n = _run_journeys(offsets, time, kind, kinds, machine, state, stage, journeys, stack)
+    return Run(stage, *(np.ascontiguousarray(journeys[name][:n]) for name in Run._fields[1:]))
 
+
+@njit(nogil=True, cache=True)
+def _run_journeys(
+    offsets: NDArray[np.int64],
+    time: NDArray[np.int64],
+    kind: NDArray[np.int32],
+    kinds: Kinds,
+    machine: Machine,
+    state: State,
+    stage: NDArray[np.int16],
+    journeys: NDArray[np.void],
+    stack: NDArray[np.int64],
+) -> int:
+    """Write what `run_journeys` finds into `stage` and `journeys`; returns the number of journeys.
+
+    `stack` has room for the journeys whose goals were not all taken back.
+    """
     # Out of their tuples once: in the loop each access would count references.
+    seen, last_seen, low, high, inside = state.seen, state.last_seen, state.low, state.high, state.inside
     rules, markers, ends, attaches = kinds.rule, kinds.marker, kinds.end, kinds.attach
     always, progress, stage_phase, on_stage = (
         machine.always, machine.progress, machine.stage_phase, machine.on_stage,
@@ -144,13 +175,6 @@ def run_journeys(
     n_markers, never = machine.n_markers, machine.never
     goals, reversals = np.uint32(machine.goals), np.uint32(machine.reversals)
     n_conditions = len(machine.marker)
-    seen, last_seen = np.zeros(n_markers, dtype=np.int64), np.zeros(n_markers, dtype=np.int64)
-    low, high = np.zeros(n_conditions, dtype=np.int64), np.zeros(n_conditions, dtype=np.int64)
-    inside = np.zeros(n_conditions, dtype=np.int64)
-    state = State(seen, last_seen, low, high, inside)
-    # Goals that were not taken back, per journey, and a stack of the journeys that have some.
-    n_goals = np.empty(n, dtype=np.int64)
-    stack = np.empty(n, dtype=np.int64)
 
     j = -1
     for customer in range(len(offsets) - 1):
@@ -162,39 +186,39 @@ def run_journeys(
             what = kind[row]
             rule = rules[what]
             attach = attaches[what]
-            if is_open and inactivity >= 0 and now - quiet_since[j] > inactivity:
-                closed[j] = INACTIVE
-                closed_at[j] = quiet_since[j] + inactivity
+            if is_open and inactivity >= 0 and now - journeys[j].quiet_since > inactivity:
+                journeys[j].closed = INACTIVE
+                journeys[j].closed_at = journeys[j].quiet_since + inactivity
                 is_open = False
-            attached = not is_open and number > 0 and attach >= 0 and now - quiet_since[j] <= attach
+            attached = not is_open and number > 0 and attach >= 0 and now - journeys[j].quiet_since <= attach
             new = not is_open and not attached
             if (
                 is_open
                 and cycle_after >= 0
                 and attach == NO_ANSWER
                 and seen[cycle_after] > 0
-                and now - quiet_since[j] >= min_gap
+                and now - journeys[j].quiet_since >= min_gap
             ):
                 at = always[rule] if rule >= 0 else -1
                 if at < 0 <= rule:
-                    at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
+                    at = _stage(rule, row, journeys[j].furthest_phase, state, time, kind, kinds, machine)
                 if at >= 0 and on_stage[at]:
-                    closed[j] = NEW_CYCLE
-                    closed_at[j] = now
+                    journeys[j].closed = NEW_CYCLE
+                    journeys[j].closed_at = now
                     new = True
             if new:
                 j += 1
-                start[j] = row
-                owner[j] = customer
-                cycle[j] = number
-                goal[j] = never
-                closed[j] = OPEN
-                closed_at[j] = never
-                taken_back[j] = False
-                furthest_phase[j] = -1
-                furthest_stage[j] = -1
-                first_phase[j] = -1
-                n_goals[j] = 0
+                journeys[j].start = row
+                journeys[j].customer = customer
+                journeys[j].cycle = number
+                journeys[j].goal = never
+                journeys[j].closed = OPEN
+                journeys[j].closed_at = never
+                journeys[j].reversed = False
+                journeys[j].furthest_phase = -1
+                journeys[j].furthest_stage = -1
+                journeys[j].first_phase = -1
+                journeys[j].n_goals = 0
                 for one in range(n_markers):
                     seen[one] = 0
                 for one in range(n_conditions):
@@ -204,7 +228,7 @@ def run_journeys(
 
             at = always[rule] if rule >= 0 else -1
             if at < 0 <= rule:
-                at = _stage(rule, row, furthest_phase[j], state, time, kind, kinds, machine)
+                at = _stage(rule, row, journeys[j].furthest_phase, state, time, kind, kinds, machine)
             stage[row] = at
 
             bits = markers[what]
@@ -214,49 +238,35 @@ def run_journeys(
                         seen[marker] += 1
                         last_seen[marker] = now
                 if bits & goals:
-                    goal[j] = min(goal[j], now)
-                    if n_goals[j] == 0:
+                    journeys[j].goal = min(journeys[j].goal, now)
+                    if journeys[j].n_goals == 0:
                         stack[height] = j
                         height += 1
-                    n_goals[j] += 1
-                    taken_back[j] = False
+                    journeys[j].n_goals += 1
+                    journeys[j].reversed = False
                 if bits & reversals and height > 0:
                     of = stack[height - 1]
-                    n_goals[of] -= 1
-                    if n_goals[of] == 0:
-                        taken_back[of] = True
+                    journeys[of].n_goals -= 1
+                    if journeys[of].n_goals == 0:
+                        journeys[of].reversed = True
                         height -= 1
 
             if rule >= 0 and progress[rule] and at >= 0:
                 phase = stage_phase[at]
-                if first_phase[j] < 0:
-                    first_phase[j] = phase
-                furthest_phase[j] = max(furthest_phase[j], phase)
-                furthest_stage[j] = max(furthest_stage[j], at)
+                if journeys[j].first_phase < 0:
+                    journeys[j].first_phase = phase
+                journeys[j].furthest_phase = max(journeys[j].furthest_phase, phase)
+                journeys[j].furthest_stage = max(journeys[j].furthest_stage, at)
             if not attached:
-                quiet_since[j] = now
+                journeys[j].quiet_since = now
             if is_open and ends[what]:
-                closed[j] = LEFT
-                closed_at[j] = now
+                journeys[j].closed = LEFT
+                journeys[j].closed_at = now
                 is_open = False
-    n_journeys = j + 1
-    return Run(
-        stage,
-        start[:n_journeys].copy(),
-        owner[:n_journeys].copy(),
-        cycle[:n_journeys].copy(),
-        goal[:n_journeys].copy(),
-        closed[:n_journeys].copy(),
-        closed_at[:n_journeys].copy(),
-        taken_back[:n_journeys].copy(),
-        furthest_phase[:n_journeys].copy(),
-        furthest_stage[:n_journeys].copy(),
-        quiet_since[:n_journeys].copy(),
-        first_phase[:n_journeys].copy(),
-    )
+    return j + 1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _stage(
     rule: int,
     row: int,
@@ -280,7 +290,7 @@ def _stage(
     return -1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _holds(
     one: int,
     row: int,
@@ -307,7 +317,7 @@ def _holds(
     return holds != negate
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _count_within(
     one: int,
     row: int,
@@ -329,7 +339,7 @@ def _count_within(
     return count
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _compares(compare: int, count: int, bound: int) -> bool:
     if compare == SEEN:
         return count > 0

@@ -231,7 +231,6 @@ def more_times_than(
     return False
 
 
-@njit(nogil=True, cache=True)
 def bucket_times(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -252,6 +251,32 @@ def bucket_times(
     between two events. Bucket 0 is for no time at all, bucket i + 1 for those above `ends[i - 1]` and up to
     `ends[i]`; `nearby` is `bucket_hints(ends)`. Of every `step` buckets all fall into the middle one.
     """
+    n_buckets = len(ends) // step + 2
+    found = np.empty((3, min(int(counts.sum()), len(counts) * n_buckets)), dtype=np.int64)
+    n_found = _bucket_times(
+        offsets, codes, group, time, missing, collapse, n_symbols, number, counts, ends, nearby, step, found
+    )
+    pair, bucket, count = found[:, :n_found].copy()
+    return pair, bucket, count
+
+
+@njit(nogil=True, cache=True)
+def _bucket_times(
+    offsets: NDArray[np.int64],
+    codes: NDArray[Any],
+    group: NDArray[np.int32],
+    time: NDArray[np.int64],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+    number: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    nearby: NDArray[np.int32],
+    step: int,
+    found: NDArray[np.int64],
+) -> int:
+    """Write what `bucket_times` finds into `found`; returns how much it is."""
     width = n_symbols + 2
     n_pairs = len(counts)
     place = np.zeros(n_pairs + 1, dtype=np.int64)
@@ -280,8 +305,6 @@ def bucket_times(
             buckets[np.uint64(place[pair])] = bucket
             place[pair] += 1
     tally = np.zeros(len(ends) // step + 2, dtype=np.int64)
-    room = 1024
-    found = np.empty((3, room), dtype=np.int64)
     n_found = 0
     for pair in range(n_pairs):
         lowest, highest = len(tally), -1
@@ -290,11 +313,6 @@ def bucket_times(
             tally[bucket] += 1
             lowest = min(lowest, bucket)
             highest = max(highest, bucket)
-        if n_found + highest - lowest + 1 > room:
-            room = 2 * (n_found + highest - lowest + 1)
-            wider = np.empty((3, room), dtype=np.int64)
-            wider[:, :n_found] = found[:, :n_found]
-            found = wider
         for bucket in range(lowest, highest + 1):
             if tally[bucket]:
                 found[0, n_found] = pair
@@ -302,7 +320,7 @@ def bucket_times(
                 found[2, n_found] = tally[bucket]
                 n_found += 1
                 tally[bucket] = 0
-    return found[0, :n_found].copy(), found[1, :n_found].copy(), found[2, :n_found].copy()
+    return n_found
 
 
 @njit(nogil=True, cache=True)
