@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := $(VENV)/peers
 SCALE ?= 20M
 CRASHES ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash-test lint notebooks bench scale samples docs clean
+.PHONY: help demo test crash-test lint notebooks bench figures scale samples docs clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,8 +44,18 @@ $(VENV)/.bench: $(BIN)/cjm
 	$(BIN)/python -m pip install --quiet --group bench
 	@touch $@
 
-bench: $(VENV)/.bench ## every work against its peers, then the whole road (SCALE=100M for the big one), into benchmarks/
-	$(BIN)/python benchmarks/run.py $(SCALE)
+# Retentioneering and PM4Py want other versions of what we stand on, so they live apart.
+$(PEERS)/.done: $(BIN)/cjm
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PEERS)/bin/python -m pip install --quiet --group peers
+	@touch $@
+
+bench: $(VENV)/.bench $(PEERS)/.done ## every work against its peers (SCALE=100M for the big one), into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py $(SCALE) --peers $(PEERS)/bin/python
+
+figures: $(VENV)/.bench ## what takes the time, the whole road, the loaders, and identity, into benchmarks/
+	$(BIN)/python benchmarks/limits.py $(SCALE)
 	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
 	$(BIN)/python benchmarks/loaders.py --to benchmarks/LOADERS.md
 	$(BIN)/python benchmarks/identity.py --to benchmarks/IDENTITY.md

@@ -71,6 +71,9 @@ class Way:
             [python, str(HERE / "run.py"), "--attend", work, name, str(folder)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+
+    def make_ready(self) -> None:
+        """Wait until everything is there that is not timed."""
         self._reply()
 
     def run(self):
@@ -105,6 +108,8 @@ def timed(work: str, folder: Path, rounds: int, peers: str | None) -> list[Way]:
 def in_turns(work: str, ways: list[Way], rounds: int) -> list[Way]:
     """Let the ways of a work take turns; SystemExit unless their answers are equal."""
     same = getattr(importlib.import_module(f"works.{work}"), "same", operator.eq)
+    for way in ways:
+        way.make_ready()
     answers = {way.name: way.run() for way in ways}
     for way in ways:
         way.seconds.clear()

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
-from cjm_analytics.events.identity import kinds_of
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
@@ -329,6 +328,8 @@ class Partition:
             )
         if name == "person":
             of_event = np.repeat(self.journey("customer"), np.diff(self.offsets))
+            from cjm_analytics.events.identity import kinds_of
+
             return kinds_of(self.customer_ids).take(pa.array(of_event))
         raise UnknownNameError(
             "column",

@@ -6,7 +6,7 @@ from ours import opened
 
 from works.small_xes_write import DAYS
 
-TITLE = "XES read (journeys begun in the first eleven days)"
+TITLE = "XES read (journeys begun in the first three days)"
 SMALL = True
 GOALS = (("cjm", ("PM4Py",), 1),)
 
@@ -37,7 +37,7 @@ def pm4py(place):
 
 
 def _file(place):
-    """The file that our way writes before PM4Py's process begins."""
+    """The file that our way writes while it makes ready."""
     return place.scratch / "log.xes"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from frames import read
 from ours import opened
 
-TITLE = "XES written (journeys begun in the first eleven days)"
+TITLE = "XES written (journeys begun in the first three days)"
 SMALL = True
 GOALS = (("cjm", ("PM4Py",), 1),)
-DAYS = ("2026-01-01", "2026-01-12")
+DAYS = ("2026-01-01", "2026-01-04")
 
 
 def cjm(place):
