@@ -14,12 +14,14 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
 from cjm_analytics.errors import InputError
 
@@ -106,7 +108,7 @@ def _journeys(journeys: Journeys) -> Iterator[Journey]:
 def _of_partition(partition: Partition) -> Iterator[Journey]:
     there = [name for name in _TOLD if name in partition.rows.names]
     table = partition.table([*_CODED, *there])
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    columns = {name: _cells(table.column(name)) for name in table.column_names}
     columns["timestamp"] = partition.event("time").astype("datetime64[us]").tolist()
     customers = partition.customer_ids.to_pylist()
     converted = partition.goal_times(None) != np.iinfo(np.int64).max
@@ -121,11 +123,30 @@ def _of_partition(partition: Partition) -> Iterator[Journey]:
         yield Journey(str(customers[customer]), int(number), bool(converted[place]), events)
 
 
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column; those of a dictionary are made once each."""
+    if not pa.types.is_dictionary(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    cells: list[Any] = []
+    for chunk in column.chunks:
+        names = chunk.dictionary.to_pylist()
+        cells += [None if code is None else names[code] for code in chunk.indices.to_pylist()]
+    return cells
+
+
 # XES
 
 
 def _xml(key: str, value: object) -> str:
     """One attribute."""
+    if isinstance(value, datetime):
+        return f"<date key={quoteattr(key)} value={quoteattr(_instant(value))}/>"
+    return _plain_xml(key, value)
+
+
+@lru_cache(maxsize=2**14, typed=True)
+def _plain_xml(key: str, value: object) -> str:
+    """One attribute whose value may come again: names and channels do, in most of the events."""
     if isinstance(value, bool):
         tag, text = "boolean", str(value).lower()
     elif isinstance(value, int):
@@ -134,8 +155,6 @@ def _xml(key: str, value: object) -> str:
         if not math.isfinite(value):
             return ""
         tag, text = "float", str(value)
-    elif isinstance(value, datetime):
-        tag, text = "date", _instant(value)
     else:
         tag, text = "string", str(value).translate(_FORBIDDEN)
     escaped = quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})

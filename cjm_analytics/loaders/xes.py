@@ -148,10 +148,11 @@ def _traces(file: InputFile) -> Iterator[list[dict[str, Any] | None]]:
             for moment, element in walk:
                 if moment == "start":
                     continue
-                if _tag(element) == "global":
+                tag = _tag(element)
+                if tag == "global":
                     scope = element.get("scope", "event")
                     defaults.setdefault(scope, {}).update(_attributes(element))
-                elif _tag(element) == "trace":
+                elif tag == "trace":
                     yield _events(element, defaults)
                     log.clear()  # what has been read is forgotten
         except ET.ParseError as fault:
@@ -191,21 +192,22 @@ def _attributes(element: ET.Element) -> dict[str, Any]:
             members = itertools.chain.from_iterable(
                 [inner] if _tag(inner) != "values" else inner for inner in one
             )
-            found[key] = [_value(inner) for inner in members]
+            found[key] = [_value(inner, _tag(inner)) for inner in members]
             continue
-        found[key] = _value(one)
-        found |= {f"{key}.{inner}": value for inner, value in _attributes(one).items()}
+        found[key] = _value(one, tag)
+        if len(one):
+            found |= {f"{key}.{inner}": value for inner, value in _attributes(one).items()}
     return found
 
 
-def _value(element: ET.Element) -> object:
+def _value(element: ET.Element, tag: str) -> object:
     text = element.get("value")
     if text is None:
         return None
-    if _tag(element) == "boolean":
+    if tag == "boolean":
         return text.strip().lower() in {"true", "1"}
     try:
-        return _NUMBERS.get(_tag(element), str)(text)
+        return _NUMBERS.get(tag, str)(text)
     except ValueError:
         return text
 
