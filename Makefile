@@ -59,6 +59,7 @@ figures: $(VENV)/.bench ## what takes the time, the whole road, the loaders, and
 	$(BIN)/python benchmarks/road.py $(SCALE) --to benchmarks/ROAD.md
 	$(BIN)/python benchmarks/loaders.py --to benchmarks/LOADERS.md
 	$(BIN)/python benchmarks/identity.py --to benchmarks/IDENTITY.md
+	$(BIN)/python benchmarks/persons.py --to benchmarks/PERSONS.md
 
 scale: $(BIN)/cjm ## the whole road at 1M, 100M and 500M events (SIZES="1M 100M"), into benchmarks/SCALE.md
 	$(BIN)/python benchmarks/scale.py $(SIZES)

@@ -1,90 +1,81 @@
-"""Households with phones, laptops and a tablet for all: events with the person behind each."""
+"""How far customers are persons: the sample generator's households, ingested and held to their truth."""
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from eventlogs import Rows
+import cjm_analytics as cjm
 
-JUNK = ("email:null", "email:none@none.de", "email:test", "email:noreply@shop.de")
-START = pd.Timestamp("2025-11-01")
-
-
-class Simulated(NamedTuple):
-    """Sources, and per `event_id` the person who acted."""
-
-    sources: list[Rows]
-    truth: dict[str, str]
+GENERATOR = Path(__file__).resolve().parent.parent / "data" / "samples" / "generate.py"
 
 
-def simulated(seed: int, *, logged_in: float = 0.9, households: int = 400) -> Simulated:
-    """Half a year of visits, a share of which is `logged_in` after some clicks, and letters to the help desk.
+class Agreement(NamedTuple):
+    """Of the events of one customer the share of pairs of one person; and the other way round."""
 
-    A third of the households share a tablet, for one visit in seven. A cookie is deleted after 50 visits on
-    average. Nine of ten users told their address, and nine of thirty wrote to the help desk; one address in
-    twenty is junk, and one in fifty that the help desk has is another family member's.
+    precision: float
+    recall: float
+
+
+def generator():
+    """The module that makes the samples."""
+    name = "sample_generator"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, GENERATOR)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def lived(folder: Path, population: str = "usual", *, seed: int = 1, people: int = 3_000) -> Path:
+    """A folder with the exports of so many people, and the truth about them."""
+    module = generator()
+    module.make(seed, people, module.POPULATIONS[population], folder)
+    return folder
+
+
+def events_of(folder: Path, identity: cjm.Identity | None = None) -> pd.DataFrame:
+    """Every event of the clickstream and the help desk with its customer and what is true of it.
+
+    Orders and surveys carry the user id in every row: they would only add what cannot be wrong.
     """
-    rng = np.random.default_rng(seed)
-    web, desk, links, truth = [], [], [], {}
-
-    def note(rows, person, when, **row):
-        truth[f"e{len(truth)}"] = person
-        rows.append({"event_id": f"e{len(truth) - 1}", "event": "view", "timestamp": when, **row})
-
-    number = 0
-    for home in range(households):
-        family = range(int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])))
-        people = [f"p{number + one}" for one in family]
-        number += len(people)
-        tablet = f"tablet-{home}" if len(people) > 1 and rng.random() < 0.66 else None
-        for place, person in enumerate(people):
-            user = f"user-{number - place:05d}-{person}"
-            address = f"email:{person}@mail.de"
-            cookies = 0
-            for visit in range(int(rng.integers(6, 25))):
-                when = START + pd.Timedelta(minutes=int(rng.integers(0, 180 * 24 * 60)))
-                cookies += rng.random() < 0.02
-                device = f"{person}-{'phone' if visit % 2 else 'laptop'}-{cookies}"
-                if tablet and rng.random() < 0.15:
-                    device = tablet
-                login = int(rng.integers(1, 4)) if rng.random() < logged_in else 99
-                for step in range(int(rng.integers(2, 8))):
-                    when += pd.Timedelta(minutes=int(rng.integers(1, 4)))
-                    who = user if step >= login else None
-                    note(web, person, when, anonymous_id=device, user_id=who)
-            if rng.random() < 0.9:
-                told = str(rng.choice(JUNK)) if rng.random() < 0.05 else address
-                links.append({"alias": told, "user_id": user, "timestamp": START, "kind": None})
-            if rng.random() < 0.3:
-                contact = f"zendesk:{number * 10 + place}"
-                given = address.upper().replace("EMAIL:", "email: ")
-                chance = rng.random()
-                if chance < 0.05:
-                    given = str(rng.choice(JUNK))
-                elif chance < 0.07:
-                    given = f"email:{people[0]}@mail.de"
-                links.append({"alias": contact, "user_id": given, "timestamp": START, "kind": "alias"})
-                for _ in range(int(rng.integers(1, 4))):
-                    when = START + pd.Timedelta(minutes=int(rng.integers(0, 180 * 24 * 60)))
-                    note(desk, person, when, anonymous_id=contact)
-    web = [web[one] for one in rng.permutation(len(web))]
-    sources = [
-        Rows(web, dedupe=("event_id",), size=10_000),
-        Rows(desk, name="desk", dedupe=("event_id",), links=links),
-    ]
-    return Simulated(sources, truth)
+    sources = [cjm.loaders.segment(folder / "clickstream.jsonl.gz"), cjm.loaders.zendesk(folder / "crm")]
+    events = cjm.ingest(sources, now="2026-07-02", identity=identity)
+    names = ["customer_id", "anonymous_id", "user_id", "timestamp"]
+    frame = events.to_frame(["event_id", "ticket_id", "source", *names])
+    truth = pd.read_csv(folder / "truth" / "whose.csv.gz", dtype={"ticket_id": str})
+    clicks = truth[truth["event_id"].notna()].drop(columns="ticket_id")
+    tickets = truth[truth["ticket_id"].notna()].drop(columns="event_id")
+    clickstream, desk = frame["source"] == "segment", frame["source"] == "zendesk"
+    both = [frame[clickstream].merge(clicks, on="event_id"), frame[desk].merge(tickets, on="ticket_id")]
+    return pd.concat(both, ignore_index=True)[[*names, "person", "thread", "told"]]
 
 
-def pairwise(found: dict[str, str], truth: dict[str, str]) -> tuple[float, float]:
-    """Of all pairs of events of one customer, how many are one person's; and the other way round."""
-    frame = pd.DataFrame({"found": pd.Series(found), "person": pd.Series(truth)})
+def pairwise(events: pd.DataFrame, customer: str = "customer_id") -> Agreement:
+    """Pairwise precision and recall of what a column says of all events."""
+    both = pairs(events, [customer, "person"])
+    return Agreement(both / pairs(events, customer), both / pairs(events, "person"))
 
-    def pairs(names):
-        sizes = frame.groupby(names).size()
-        return float((sizes * (sizes - 1) / 2).sum())
 
-    both = pairs(["found", "person"])
-    return both / pairs(["found"]), both / pairs(["person"])
+def pairs(events: pd.DataFrame, names: str | list[str]) -> int:
+    """How many pairs of events agree in these columns."""
+    sizes = events.groupby(names).size()
+    return int((sizes * (sizes - 1) // 2).sum())
+
+
+def told(events: pd.DataFrame) -> pd.DataFrame:
+    """The events of which the logs hold enough to tell whose they are."""
+    return events[events["told"] == 1]
+
+
+def per_event(events: pd.DataFrame) -> Agreement:
+    """The mean over events of the same two shares, each of the events of its customer or person (B-cubed)."""
+    own, of_customer, of_person = (
+        events.groupby(names)["told"].transform("size")
+        for names in (["customer_id", "person"], "customer_id", "person")
+    )
+    return Agreement((own / of_customer).mean(), (own / of_person).mean())

@@ -16,7 +16,6 @@ from cjm_analytics.events.identity import Identity
 from cjm_analytics.events.ingest import ingest
 from cjm_analytics.events.pairs import EVIDENCE
 from eventlogs import NOW, Rows, click
-from households import pairwise, simulated
 from oracles.identity import stitched
 
 START = pd.Timestamp("2026-03-01")
@@ -332,6 +331,27 @@ class TestDevices:
         rows = [anonymous("d", 0), both("ann", "d", 1), anonymous("d", 2)]
         assert customers_of(rows, identity=Identity(back_fill="none")) == ["anonymous:d", "ann", "ann"]
 
+    def test_a_person_may_have_only_what_is_near_a_login_or_between_two_of_them(self):
+        rows = [
+            anonymous("d", 0),
+            anonymous("d", 2 * DAYS),
+            both("ann", "d", 3 * DAYS),
+            anonymous("d", 15 * DAYS),
+            both("ann", "d", 30 * DAYS),
+            anonymous("d", 31 * DAYS),
+            anonymous("d", 31 * DAYS + 1),
+        ]
+        near = Identity(back_fill="near", claim_back="1 day")
+        found = ["anonymous:d", "ann", "ann", "ann", "ann", "ann", "anonymous:d"]
+        assert customers_of(rows, identity=near) == found
+        assert ingest(Rows(rows), now=NOW, identity=near).report().identity.anonymous_ids == 1
+
+    def test_between_logins_of_two_what_is_near_neither_is_nobodys(self):
+        rows = [both("ann", "d", 0), anonymous("d", 1 * DAYS), anonymous("d", 5 * DAYS)]
+        rows += [anonymous("d", 9 * DAYS), both("bob", "d", 10 * DAYS), anonymous("d", 12 * DAYS)]
+        near = Identity(back_fill="near", claim_back="1 day")
+        assert customers_of(rows, identity=near) == ["ann", "ann", "anonymous:d", "bob", "bob", "anonymous:d"]
+
     def test_filling_back_a_session_ends_at_a_longer_silence(self):
         rows = [anonymous("d", at) for at in (0, 31, 61, 80)] + [both("ann", "d", 100), anonymous("d", 300)]
         found = customers_of(rows, identity=Identity(back_fill="session"))
@@ -504,7 +524,7 @@ def random_log(rng):
         limits={"email": int(rng.integers(1, 3)), **({"device": 2} if rng.random() < 0.2 else {})},
         max_partners=int(rng.integers(1, 5)),
         claim_back=str(rng.choice(["0 s", "10 min", "30 days"])),
-        back_fill=str(rng.choice(["all", "session", "none"])),
+        back_fill=str(rng.choice(["all", "near", "session", "none"])),
         orders=rng.choice(["0 s", "20 min", "1 day", None]),
     )
     return rows, links, rules
@@ -576,29 +596,6 @@ def bytes_of(path):
     manifest = Folder(path).manifest()
     parts = ("events", "customers", "identity", "owners", "persons", "conflicts")
     return {part: [(path / file.path).read_bytes() for file in getattr(manifest, part)] for part in parts}
-
-
-class TestHouseholds:
-    """Shared tablets, deleted cookies, junk addresses: how far the customers are the true persons."""
-
-    def found(self, world, **options):
-        frame = ingest(world.sources, now=NOW, **options).to_frame(["event_id", "customer_id"])
-        return pairwise(dict(frame.itertuples(index=False)), world.truth)
-
-    @pytest.mark.parametrize("seed", range(3))
-    def test_customers_are_persons(self, seed):
-        precision, recall = self.found(simulated(seed))
-        assert precision >= 0.98
-        assert recall >= 0.95
-
-    def test_without_any_protection_strangers_become_one(self):
-        world = simulated(0)
-        everybody = dict.fromkeys(["user", "email", "zendesk"], 10_000)
-        blind = Identity(limits=everybody, max_partners=10_000, placeholders=False, largest=None)
-        merged, _ = self.found(world, identity=blind)
-        apart, recall = self.found(world, identity=Identity(stitch=False))
-        assert merged < self.found(world)[0] < apart
-        assert recall < 0.5
 
 
 class TestAppending:

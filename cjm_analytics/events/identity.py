@@ -60,7 +60,7 @@ PLACEHOLDERS = (
 _NOBODYS = r"^email:(?:no-?reply|no-?e?-?mail|none|null|n/a|unknown|undefined|void)@"
 _ADDRESS = r"^email:[^@\s]+@[^@\s]+$"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_BACK_FILLS = ("all", "session", "none")
+_BACK_FILLS = ("all", "near", "session", "none")
 _SPACE, _ASCII = 32, 127
 
 
@@ -126,10 +126,11 @@ class Identity:
     orders : duration, optional
         How far apart the systems may see one order, each for the first time. None: orders tie nobody.
     claim_back : duration
-    back_fill : {"all", "session", "none"}
+    back_fill : {"all", "near", "session", "none"}
         What of a device's events before a login is the person's. `all`: everything, of a shared device within
-        `claim_back`. `session`: what lies before it without a silence of more than 30 minutes. `none`:
-        nothing.
+        `claim_back`. `near`: what lies within `claim_back` of it, before or after, and what lies between two
+        logins of the same person. `session`: what lies before it without a silence of more than 30 minutes.
+        `none`: nothing.
     largest : float, optional
         Ingest stops if one person has more than this share of all ids, and more than 200: something that many
         people have is an id of theirs, as a rule. None: it goes on.
@@ -163,7 +164,7 @@ class Identity:
     max_partners: int = 5
     orders: Duration | None = "1 day"
     claim_back: Duration = "30 days"
-    back_fill: Literal["all", "session", "none"] = "all"
+    back_fill: Literal["all", "near", "session", "none"] = "all"
     largest: float | None = 0.01
 
     def __post_init__(self) -> None:

@@ -69,7 +69,7 @@ class Rules:
     claim_back : int
         Microseconds.
     back_fill : str
-        What of a device's events before a login is the person's: `all`, `session` or `none`.
+        What of a device's events without a login is the person's: `all`, `near`, `session` or `none`.
     orders : int or None
         Microseconds within which sightings of one order number are one order; None: orders tie nobody.
     """
@@ -166,10 +166,10 @@ def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen], rules: R
     hubs, n_hubs = graph.hubs()
     sizes, largest = graph.sizes()
     names = _Names(graph)
-    owners, persons = names.owners(shared)
+    owners, ends, persons = names.owners(shared)
     spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
     n_aliases = names.n_aliases + pc.count_distinct(spans.column("alias")).as_py()
-    owners = pa.concat_tables([owners, spans]).combine_chunks()
+    owners = pa.concat_tables([owners, ends, spans]).combine_chunks()
     conflicts = names.conflicts()
     return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), n_aliases, sizes, largest)
 
@@ -558,20 +558,21 @@ class _Names:
             return texts
         return pc.if_else(pa.array(strong), texts, pc.binary_join_element_wise(ANONYMOUS, texts, ""))
 
-    def owners(self, shared: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table]:
-        """Aliases of others (without shared devices), and user ids whose customer has another name."""
+    def owners(self, shared: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table, pa.Table]:
+        """Aliases of others (without shared devices), from when on nobody has them, and user ids."""
         graph = self._graph
         elsewhere = self._node != np.arange(len(graph))
         is_user = graph.type == graph.place_of(USER)
         named = np.flatnonzero(elsewhere & graph.is_strong)
         persons = pa.table([graph.ids(named), self.of(named)], schema=PERSONS)
         nodes = np.flatnonzero(elsewhere & ~is_user & ~shared & ~graph.is_ambiguous)
-        since = self._since(nodes)
-        nodes, since = nodes[since != NEVER], since[since != NEVER]
+        since, until = self._times(nodes)
+        ever = since != NEVER
+        nodes, since, until = nodes[ever], since[ever], until[ever]
         self.n_aliases = int((~graph.is_order[nodes]).sum())
         # By a hash of the alias: quicker than by the alias, and it depends on nothing else either.
         order = np.argsort(graph.pairs.texts.hashes[graph.text[nodes]])
-        nodes, since = nodes[order], since[order]
+        nodes, since, until = nodes[order], since[order], until[order]
         owners = pa.table(
             [
                 graph.ids(nodes),
@@ -580,20 +581,27 @@ class _Names:
             ],
             schema=OWNERS,
         )
-        return owners, persons.sort_by("user_id")
+        ended = until != NEVER
+        return owners, _nobodys(graph.ids(nodes[ended]), until[ended]), persons.sort_by("user_id")
 
-    def _since(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """From when on an alias is its person's: −1 for always, `NEVER` for never."""
+    def _times(self, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """From when on an alias is its person's (−1: always, or `NEVER`), and from when on no more."""
         graph = self._graph
-        since = np.full(len(nodes), -1, dtype=np.int64)
+        since, until = np.full(len(nodes), -1, dtype=np.int64), np.full(len(nodes), NEVER, dtype=np.int64)
         if graph.rules.back_fill == "all":
-            return since
-        first = np.full(len(graph), NEVER, dtype=np.int64)
-        told = graph.usable & ~graph.refused
+            return since, until
+        first, last = np.full(len(graph), NEVER, dtype=np.int64), np.full(len(graph), -1, dtype=np.int64)
+        told = graph.usable & ~graph.refused & (graph.first != NEVER)
         for end in (graph.one, graph.other):
             np.minimum.at(first, end[told], graph.first[told])
-        later = graph.is_device & graph.known_labels()[graph.label]
-        return np.where(later[nodes], first[nodes], since)
+            np.maximum.at(last, end[told], graph.pairs.last[told])
+        later = (graph.is_device & graph.known_labels()[graph.label])[nodes]
+        reach = graph.rules.claim_back if graph.rules.back_fill == "near" else 0
+        known = later & (first[nodes] != NEVER)
+        since[later] = np.where(known, first[nodes] - reach, NEVER)[later]
+        if graph.rules.back_fill == "near":
+            until[known] = last[nodes][known] + reach + 1
+        return since, until
 
     def conflicts(self) -> pa.Table:
         """The pairs that were refused."""
@@ -618,11 +626,18 @@ def _spans(
     order = np.lexsort([rank, time, device])
     device, time, rank = device[order], time[order], rank[order]
     person = person.take(pa.array(order))
-    since = time.copy() if graph.rules.back_fill != "all" else time - graph.rules.claim_back
+    claims = graph.rules.back_fill in {"all", "near"}
+    since = time - graph.rules.claim_back if claims else time.copy()
     again = np.zeros(len(device), dtype=bool)
     again[1:] = device[1:] == device[:-1]
     since[1:] = np.where(again[1:], np.maximum(since[1:], time[:-1] + 1), since[1:])
     again[1:] &= rank[1:] == rank[:-1]
+    ends = OWNERS.empty_table()
+    if graph.rules.back_fill == "near":  # unless the next login is the same person's, or is near as well
+        until = time + graph.rules.claim_back + 1
+        ended = np.ones(len(device), dtype=bool)
+        ended[:-1] = ~again[1:] & ((device[1:] != device[:-1]) | (until[:-1] < since[1:]))
+        ends = _nobodys(graph.ids(nodes[device[ended]]), until[ended])
     if graph.rules.back_fill == "session":  # each login may claim a session of its own
         again[:] = False
     kept = np.flatnonzero(~again)
@@ -634,7 +649,13 @@ def _spans(
         ],
         schema=OWNERS,
     )
-    return spans.sort_by([("alias", "ascending"), ("since", "ascending")])
+    return pa.concat_tables([spans, ends]).sort_by([("alias", "ascending"), ("since", "ascending")])
+
+
+def _nobodys(devices: pa.Array, since: NDArray[np.int64]) -> pa.Table:
+    """Devices that are nobody's from then on; schema `OWNERS`."""
+    names = pc.binary_join_element_wise(ANONYMOUS, devices, "")
+    return pa.table([devices, pa.array(since).cast(_TIME), names], schema=OWNERS)
 
 
 def _points(

@@ -66,7 +66,7 @@ AGENTS = {
 class Households:
     """What people who live together share, forget and mistype.
 
-    The shares were fixed before the library was measured on them. Where a source is named, they are its figures;
+    The shares were fixed before the library was measured on them. Where a source is named, they follow its figures;
     the others are guesses, and rather too bad than too good.
 
     Attributes
@@ -76,8 +76,8 @@ class Households:
         more). All of them visit the shop: no real shop has so many households twice.
     tablet, on_tablet : float
         Share of the homes of several people that have a tablet for all, and share of their journeys that begin on
-        it. Six in ten homes have one, and 55 to 60 % of those who use a tablet share it (GlobalWebIndex 2017). Tablets
-        make a few per cent of the traffic of web sites; here it is three times as much.
+        it. Of those who use a tablet, 55 to 60 % share it (GlobalWebIndex 2017), if six in ten homes have one. Tablets
+        make a few per cent of the traffic of most web sites; here they make more.
     computer : float
         Share of the homes of several people in which all who use a computer use the same one.
     stays : float
@@ -87,10 +87,10 @@ class Households:
         For how long somebody stays signed in on a device: 14 days, as WordPress remembers.
     cleared : float
         Share of devices that lose their cookies in 30 days, and with them the login. Three users in ten delete their
-        cookies in a month (comScore 2007 and 2011).
-    forgets : mapping of str to float
+        cookies in a month (comScore 2007).
+    forgets : tuple of (str, float)
         Per kind of device the share whose browser forgets a cookie after 7 days without a visit, as Safari does with
-        those that a script has set (WebKit, since 2019). The login stays. About the shares of Safari in Germany.
+        those that a script has set (WebKit, since 2019). The login stays. The shares are guesses at Safari's.
     one_address : float
         Share of the homes of several people in which all give one e-mail address.
     typo, placeholder : float
@@ -615,6 +615,9 @@ def whose(shop: Shop, tickets: list[dict]) -> list[dict]:
     signed in there once; where its person was signed in at some time of the visit; and where all that its person
     ever did is on one cookie of their own. Of a ticket they do if the help desk has the account's number, or an
     address that its person and nobody else gave to the shop, or if its person did nothing else.
+
+    A `thread` is what could be tied together if one saw who sits at a device, but not who somebody on another device
+    is: all that a person did with cookies on which they once signed in, and the rest cookie by cookie.
     """
     calls = [one for one in shop.calls if inside(one["_"]["time"]) and one["_"]["stage"] != "bot"]
     calls.sort(key=lambda one: (one["anonymousId"], one["_"]["time"]))
@@ -641,7 +644,16 @@ def whose(shop: Shop, tickets: list[dict]) -> list[dict]:
         )
         told = call["userId"] == person or (call["userId"] is None and (told or call["_"]["visit"] in visits))
         if call["type"] != "identify":
-            rows.append({"event_id": call["messageId"], "ticket_id": "", "person": person, "told": int(told)})
+            thread = person if person in signed[cookie] else f"{person} with {cookie}"
+            rows.append(
+                {
+                    "event_id": call["messageId"],
+                    "ticket_id": "",
+                    "person": person,
+                    "thread": thread,
+                    "told": int(told),
+                }
+            )
     givers = defaultdict(set)
     for call in calls:
         if call["type"] == "identify":
@@ -649,7 +661,16 @@ def whose(shop: Shop, tickets: list[dict]) -> list[dict]:
     for ticket in tickets:
         person = ticket["person"]
         told = ticket["has_number"] or givers[ticket["address"]] == {person} or not cookies[person]
-        rows.append({"event_id": "", "ticket_id": ticket["ticket_id"], "person": person, "told": int(told)})
+        thread = person if told else f"{person} at {ticket['address']}"
+        rows.append(
+            {
+                "event_id": "",
+                "ticket_id": ticket["ticket_id"],
+                "person": person,
+                "thread": thread,
+                "told": int(told),
+            }
+        )
     return rows
 
 

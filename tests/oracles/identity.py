@@ -253,6 +253,7 @@ def logins_of(one, pairs, persons, shared, identity):
     """(time, person) of each login on a device; (None, person) where all of it is one person's."""
     if one not in persons.group:
         return [(None, own_name(one))]
+    joined = [pair for pair in pairs if one in pair["ids"] and pair not in persons.conflicts]
     if one in shared:
         logins = []
         for pair in pairs:
@@ -269,7 +270,9 @@ def logins_of(one, pairs, persons, shared, identity):
         return sorted(logins)
     if tier(one) < DEVICE or identity.back_fill == "all" or not persons.is_known(one):
         return [(None, persons.name(one))]
-    joined = [pair for pair in pairs if one in pair["ids"] and pair not in persons.conflicts]
+    if identity.back_fill == "near":
+        times = [time for pair in joined for time in pair["times"] if time is not None]
+        return sorted((time, persons.name(one)) for time in times)
     first = min(first_time(pair) for pair in joined)
     return [(first, persons.name(one))] if first != pd.Timestamp.max else []
 
@@ -282,12 +285,15 @@ def owner(one, time, logins, events, identity):
     behind = [login for login in logins if login[0] < time]
     if ahead and claims(time, ahead[0][0], events, identity):
         return ahead[0][1]
+    if behind and identity.back_fill == "near" and time - behind[-1][0] > pd.Timedelta(identity.claim_back):
+        agree = ahead and ahead[0][1] == behind[-1][1]
+        return behind[-1][1] if agree else own_name(one)
     return behind[-1][1] if behind else own_name(one)
 
 
 def claims(time, login, events, identity):
     """Whether who logs in has a claim on an event before it."""
-    if identity.back_fill == "all":
+    if identity.back_fill in {"all", "near"}:
         return login - time <= pd.Timedelta(identity.claim_back)
     if identity.back_fill == "none":
         return login == time
