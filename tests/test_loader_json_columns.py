@@ -319,3 +319,42 @@ def test_events_of_stripe_by_column_are_those_by_row(rows, tmp_path_factory):
     ]
     fast, slow = both_ways(loaders.stripe, lines_of(tmp_path_factory.mktemp("log"), events))
     assert fast == slow
+
+
+MOMENTS = st.none() | st.sampled_from(["2025-03-02T20:15:30+01:00", "2025-03-03T20:15:30+01:00"])
+PAYMENTS = st.fixed_dictionaries(
+    {"id": st.integers(1, 9), "kind": st.sampled_from(["sale", "refund", "authorization"])},
+    optional={
+        "status": st.sampled_from(["success", "failure"]), "amount": st.just("49.90"),
+        "processed_at": MOMENTS,
+    },
+)  # fmt: skip
+ORDERS = st.fixed_dictionaries(
+    {"financial_status": st.just("paid"), "total_price": st.just("49.90"), "created_at": MOMENTS},
+    optional={
+        "email": TEXTS, "customer": st.fixed_dictionaries({"id": st.integers(1, 3)}), "cart_token": TEXTS,
+        "cancelled_at": MOMENTS, "cancel_reason": TEXTS, "test": st.booleans(), "source_name": TEXTS,
+        "transactions": st.lists(PAYMENTS, max_size=2),
+        "note_attributes": st.lists(
+            st.fixed_dictionaries({"name": st.sampled_from(["client_id", "x"]), "value": TEXTS}), max_size=2
+        ),
+        "refunds": st.lists(
+            st.fixed_dictionaries(
+                {"id": st.integers(1, 9), "created_at": MOMENTS},
+                optional={"transactions": st.lists(PAYMENTS, max_size=2)},
+            ),
+            max_size=2,
+        ),
+        "customerJourneySummary": st.none() | st.fixed_dictionaries(
+            {}, optional={"firstVisit": st.fixed_dictionaries({"occurredAt": MOMENTS, "landingPage": TEXTS})}
+        ),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(ORDERS, min_size=1, max_size=6))
+def test_orders_of_shopify_by_column_are_those_by_row(rows, tmp_path_factory):
+    orders = [{"id": place, "name": f"#{place}", **row} for place, row in enumerate(rows, start=1001)]
+    fast, slow = both_ways(loaders.shopify, lines_of(tmp_path_factory.mktemp("log"), orders, "orders.jsonl"))
+    assert fast == slow

@@ -34,6 +34,7 @@ __all__ = [
     "Side",
     "Sides",
     "Where",
+    "address",
     "bot",
     "chosen",
     "column",
@@ -57,6 +58,7 @@ __all__ = [
     "utm",
     "whenever",
     "without",
+    "without_pattern",
 ]
 
 Sides: TypeAlias = "Mapping[str, Mapping[str, Mapping[str, Any]]]"
@@ -412,6 +414,25 @@ def utm(before: str = "", names: Mapping[str, str] | None = None) -> dict[str, W
 def is_uuid(text: object) -> bool:
     """Whether an id was drawn by a machine: five groups of hexadecimal digits, as libraries name devices."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
+def without_pattern(where: Where, pattern: str) -> Saying:
+    """A column as text, without all that a regular expression matches."""
+    one = column(where)
+    return Saying(
+        lambda cells: pc.replace_substring_regex(_filled(cells.of(one)), pattern, ""), one.reads, one.lifts
+    )
+
+
+def address(where: Where) -> Saying:
+    """An e-mail address as an id: `email:ada@example.com`."""
+    one = column(where)
+
+    def read(cells: Cells) -> pa.Array:
+        bare = pc.utf8_lower(pc.utf8_trim_whitespace(_filled(cells.of(one))))
+        return pc.binary_join_element_wise("email:", bare, "")
+
+    return Saying(read, one.reads)
 
 
 def path(where: Where) -> Saying:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.errors import InputError, UnknownNameError
-from cjm_analytics.loaders.mapping import Saying, each, first, looked_up, path, told
+from cjm_analytics.loaders.mapping import (
+    Saying,
+    address,
+    each,
+    filled,
+    first,
+    joined,
+    looked_up,
+    path,
+    told,
+    unless,
+    whenever,
+    without_pattern,
+)
 from cjm_analytics.loaders.opened import as_object
-from cjm_analytics.loaders.rows import CsvFormat, filled_member
+from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.unfolded import Unfold
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides
+    from cjm_analytics.loaders.mapping import Sides, Where
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["shopify"]
@@ -35,134 +48,170 @@ _WHO: Final = (
 )  # fmt: skip
 
 
-def _bare(number: object) -> str:
+def _bare(where: Where) -> Saying:
     """`gid://shopify/Customer/17`, and 17.0 as frames write it, are 17; `#1001` is 1001, as pages say it."""
-    return str(number).rpartition("/")[2].removesuffix(".0").removeprefix("#")
+    return without_pattern(where, r"^(?:.*/)?#?|\.0$")
 
 
 def _objects(members: object) -> list[dict[str, Any]]:
+    members = as_object(members)
     return [one for one in members if isinstance(one, dict)] if isinstance(members, list) else []
+
+
+def _client(noted: object, *columns: object) -> object:
+    """The id of the device that a tracking script noted with the cart."""
+    notes = dict(zip(_CLIENTS, columns, strict=True))
+    notes |= {str(one.get("name")).lower(): one.get("value") for one in _objects(noted)}
+    return next((notes[name] for name in _CLIENTS if notes.get(name)), None)
+
+
+def _paid(kind: object, status: object) -> str | None:
+    """Money received is an event, and so is a payment that failed; authorisations and refunds are not."""
+    if kind in _PAYING and status == "success":
+        return "order_paid"
+    is_lost = kind in {*_PAYING, "authorization"} and status in {"failure", "error"}
+    return "payment_failed" if is_lost else None
+
+
+def _repaid(transactions: object, lines: object) -> str | None:
+    """What was paid back, by the payments of a refund, else by its lines."""
+    payments = [row for row in _objects(transactions) if row.get("kind") == "refund"]
+    amounts = [row.get("amount") for row in payments] or [row.get("subtotal") for row in _objects(lines)]
+    known = [float(amount) for amount in amounts if amount is not None]
+    return f"{sum(known):.4f}" if known else None
 
 
 # What the rows stand for
 
 
-def _who(order: Mapping[str, Any], *, number: str, user: str | None) -> dict[str, Any]:
+def _event(
+    name: Where, time: Where, key: Where, value: Where | None = None, *, actor: str = "customer"
+) -> dict[str, Where]:
+    """The columns in which all rows say what happened."""
+    said: dict[str, Where] = {
+        "_event": name,
+        "_at": time,
+        "_id": joined(name, _bare(key)),
+        "_actor": f"={actor}",
+    }
+    return said if value is None else {**said, "_value": value}
+
+
+def _who(number: str, user: str | None) -> dict[str, Where]:
     """What an order or a checkout says for all of its events: whose it is, and which."""
-    customer, called = (
-        filled_member(order, "customer.id", "customer_id"),
-        filled_member(order, number, "name", "id"),
-    )
-    noted = as_object(order.get("note_attributes"))
-    notes = {str(one.get("name")).lower(): one.get("value") for one in _objects(noted)}
-    notes |= {name: order.get(f"note_attribute_{name}") for name in _CLIENTS if name not in notes}
-    said = filled_member(order, user) if user else None
+    said: dict[str, Where] = {} if user is None else {"_user": _bare(user)}
     return {
-        "_key": None if order.get("id") is None else _bare(order["id"]),
-        "_number": None if called is None else _bare(called),
-        "_user": None if said is None else _bare(said),
-        "_email": filled_member(order, "email", "contact_email", "customer.email"),
-        "_customer": None if customer is None else f"shopify:{_bare(customer)}",
-        "_cart": order.get("cart_token"),
-        "_checkout": filled_member(order, "checkout_token", "token"),
-        "_client": next((notes[name] for name in _CLIENTS if notes.get(name)), None),
-        "_test": order.get("test"),
-        "_source": order.get("source_name"),
-        "_currency": order.get("currency"),
+        **said,
+        "_key": _bare("id"),
+        "_number": _bare(first(number, "name", "id")),
+        "_email": first("email", "contact_email", "customer.email"),
+        "_customer": joined("=shopify", _bare(first("customer.id", "customer_id"))),
+        "_cart": "cart_token",
+        "_checkout": first("checkout_token", "token"),
+        "_client": each(_client, "note_attributes", *(f"note_attribute_{name}" for name in _CLIENTS)),
+        "_test": "test",
+        "_source": "source_name",
+        "_currency": "currency",
     }
 
 
-def _order(order: dict[str, Any], *, number: str, user: str | None) -> Iterator[dict[str, Any]]:
+_TRANSACTION: Final = {
+    **_event(each(_paid, "kind", "status"), first("processed_at", "created_at"), "id", "amount"),
+    "_test": first("_test", "test"),
+    "_currency": first("_currency", "currency"),
+}
+_FULFILLMENT: Final = _event("=fulfillment_created", "created_at", "id", actor="company")
+_REFUND: Final = _event(
+    "=refund_created",
+    first("processed_at", "created_at"),
+    "id",
+    each(_repaid, "transactions", "refund_line_items"),
+    actor="company",
+)
+_ON_THE_WAY: Final = _event(
+    joined("=fulfillment", "status", sep="_"), first("happened_at", "created_at"), "id", actor="company"
+)
+"""What a parcel service reports: `fulfillment_in_transit`, `fulfillment_delivered`."""
+
+_MARKS: Final = ("source", "medium", "campaign", "term", "content")
+_VISIT: Final = {
+    **_event("=customer_visit", "occurred_at", "id"),
+    **{f"utm_{mark}": first(f"utm_{mark}", f"utm_parameters_{mark}") for mark in _MARKS},
+}
+_NESTED: Final = {"transactions": _TRANSACTION, "fulfillments": _FULFILLMENT, "refunds": _REFUND}
+_VISITS: Final = "customerJourneySummary"
+
+
+def _order(number: str, user: str | None) -> tuple[Unfold, ...]:
     """An order as its events; everything that is said of it stands with the first."""
-    who = _who(order, number=number, user=user)
-    key = who["_key"] or who["_number"]
-    parts = ("refunds", "fulfillments", "transactions", "customerJourneySummary")
-    about = {name: value for name, value in order.items() if name not in parts}
-    placed = filled_member(order, "processed_at", "created_at")
-    yield {**about, **who, **_event("order_placed", placed, key, order.get("total_price"))}
-    who = {**who, "_key": None}  # one row tells what other tables look up
-    if order.get("cancelled_at"):
-        reason = {"cancel_reason": order.get("cancel_reason")}
-        yield {**reason, **who, **_event("order_cancelled", order["cancelled_at"], key)}
-    for kind, rows_of in _TABLES.items():
-        for one in _objects(order.get(kind)):
-            for row in rows_of(one):
-                yield {**row, **{name: value for name, value in who.items() if value is not None}}
-    visits = order.get("customerJourneySummary")
-    for name, visit in visits.items() if isinstance(visits, dict) else ():
-        if isinstance(visit, dict) and visit.get("occurredAt"):
-            marks = {f"utm_{mark}": value for mark, value in (visit.get("utmParameters") or {}).items()}
-            where = {"landing_page": visit.get("landingPage"), "referrer_url": visit.get("referrerUrl")}
-            yield {**where, **marks, **who, **_event("customer_visit", visit["occurredAt"], f"{key}:{name}")}
+    who = _who(number, user)
+    key = first(who["_key"], who["_number"])
+    said = {name: where for name, where in who.items() if name != "_key"}  # one row tells what others look up
+    placed = _event("=order_placed", first("processed_at", "created_at"), key, "total_price")
+    return (
+        Unfold(without=(*_NESTED, _VISITS, *(name for name, *_ in _MOMENTS)), columns={**who, **placed}),
+        Unfold(
+            where=filled("cancelled_at"),
+            around={**said, **_event("=order_cancelled", "cancelled_at", key)},
+            keeps=("cancel_reason",),
+        ),
+        *(
+            Unfold(where=filled(name), around=said, keeps=(name,), each=name, columns=columns)
+            for name, columns in _NESTED.items()
+        ),
+        *(_visited(f"{_VISITS}.{name}", key, said) for name in ("firstVisit", "lastVisit")),
+    )
 
 
-def _event(
-    name: str | None, time: object, key: object, value: object = None, *, actor: str = "customer"
-) -> dict[str, Any]:
-    """The columns in which all rows say what happened."""
-    return {"_event": name, "_at": time, "_id": f"{name}:{_bare(key)}", "_value": value, "_actor": actor}
+def _visited(head: str, key: Saying, said: Mapping[str, Where]) -> Unfold:
+    """A visit that an order of the API tells of."""
+    which = joined(key, f"={head.rpartition('.')[2]}")
+    return Unfold(
+        where=filled(f"{head}.occurredAt"),
+        around={
+            **said,
+            **_event("=customer_visit", f"{head}.occurredAt", which),
+            "landing_page": f"{head}.landingPage",
+            "referrer_url": f"{head}.referrerUrl",
+            **{f"utm_{mark}": f"{head}.utmParameters.{mark}" for mark in _MARKS},
+        },
+        keeps=(),
+    )
 
 
-def _transaction(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Money received is an event, and so is a payment that failed; authorisations and refunds are not."""
-    kind, status = one.get("kind"), one.get("status")
-    is_lost = kind in {*_PAYING, "authorization"} and status in {"failure", "error"}
-    name = "order_paid" if kind in _PAYING and status == "success" else "payment_failed" if is_lost else None
-    about = {**one, "_test": one.get("test"), "_currency": one.get("currency")}
-    time = filled_member(one, "processed_at", "created_at")
-    yield {**about, **_event(name, time, one.get("id"), one.get("amount"))}
-
-
-def _fulfillment(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield {**one, **_event("fulfillment_created", one.get("created_at"), one.get("id"), actor="company")}
-
-
-def _on_the_way(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a parcel service reports: `fulfillment_in_transit`, `fulfillment_delivered`."""
-    time = filled_member(one, "happened_at", "created_at")
-    yield {**one, **_event(f"fulfillment_{one.get('status')}", time, one.get("id"), actor="company")}
-
-
-def _refund(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What was paid back, by the payments of the refund, else by its lines."""
-    payments = [row for row in _objects(one.get("transactions")) if row.get("kind") == "refund"]
-    amounts = [row.get("amount") for row in payments] or [
-        row.get("subtotal") for row in _objects(one.get("refund_line_items"))
-    ]
-    known = [float(amount) for amount in amounts if amount is not None]
-    value = f"{sum(known):.4f}" if known else None
-    time = filled_member(one, "processed_at", "created_at")
-    yield {**one, **_event("refund_created", time, one.get("id"), value, actor="company")}
-
-
-def _visit(one: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A visit that led to an order; its marks lose the `parameters` that a copy puts into their names."""
-    row = {name.replace("utm_parameters_", "utm_"): value for name, value in one.items()}
-    yield {**row, **_event("customer_visit", one.get("occurred_at"), one.get("id"))}
-
-
-def _checkout(one: dict[str, Any], *, number: str, user: str | None) -> Iterator[dict[str, Any]]:
+def _checkout(number: str, user: str | None) -> Unfold:
     """A checkout is an event only if it was not completed."""
-    who = _who(one, number=number, user=user) | {"_key": None, "_number": None}
-    name = None if one.get("completed_at") else "abandoned_checkout"
-    yield {**one, **who, **_event(name, one.get("created_at"), one.get("id"), one.get("total_price"))}
+    who = {name: where for name, where in _who(number, user).items() if name not in {"_key", "_number"}}
+    name = whenever(unless(filled("completed_at")), "=abandoned_checkout")
+    return Unfold(columns={**who, **_event(name, "created_at", "id", "total_price")})
 
 
-_TABLES: Final = {"transactions": _transaction, "fulfillments": _fulfillment, "refunds": _refund}
+_MOMENTS: Final = (
+    ("Paid at", "order_paid", "customer", "total_price"),
+    ("Fulfilled at", "fulfillment_created", "company", None),
+)
+"""Columns of the admin's file that tell of an event by themselves."""
+
+
+def _moments(number: str, user: str | None) -> tuple[Unfold, ...]:
+    return tuple(
+        Unfold(
+            where=filled(time),
+            around={**_who(number, user), **_event(f"={name}", time, "id", value, actor=actor)},
+            keeps=(),
+        )
+        for time, name, actor, value in _MOMENTS
+    )
+
+
 _OF_LINES: Final = "Lineitem "
 _EXPORTED: Final = {
     "Id": "id", "Name": "name", "Email": "email", "Created at": "created_at", "Cancelled at": "cancelled_at",
     "Total": "total_price", "Currency": "currency", "Source": "source_name", "Phone": "phone",
 }  # fmt: skip
-_MOMENTS: Final = (
-    ("Paid at", "order_paid", "customer"),
-    ("Fulfilled at", "fulfillment_created", "company"),
-)
 
 
-def _exported(
-    rows: list[dict[str, Any]], _: Sides, *, number: str, user: str | None
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _exported(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """The orders of the admin's file, in which an order takes a row for each of its items."""
     names = [row.get("Name") for row in rows]
     starts = [place for place in range(len(rows)) if not place or names[place] != names[place - 1]]
@@ -170,7 +219,6 @@ def _exported(
         cells: dict[str, Any] = {}
         for row in rows[begin:end]:
             cells = row | cells  # what is said of the order stands on its first row
-        times = {column: cells.pop(column, None) for column, _, _ in _MOMENTS}
         notes = cells.pop("Note Attributes", None)
         order = {_EXPORTED.get(name, name): cells[name] for name in cells if not name.startswith(_OF_LINES)}
         order["note_attributes"] = [
@@ -183,13 +231,7 @@ def _exported(
             {name.removeprefix(_OF_LINES): row[name] for name in row if name.startswith(_OF_LINES)}
             for row in rows[begin:end]
         ]
-        for one in _order(order, number=number, user=user):
-            yield begin, one
-        who = _who(order, number=number, user=user)
-        for column, name, actor in _MOMENTS:
-            if times[column]:
-                value = order.get("total_price") if name == "order_paid" else None
-                yield begin, {**who, **_event(name, times[column], order["id"], value, actor=actor)}
+        yield begin, order
 
 
 # Where the canonical columns stand
@@ -200,31 +242,28 @@ def _own(name: str) -> Saying:
     return first(name, looked_up("order_rows", "order_id", name))
 
 
-def _stand_in(email: object, *others: object) -> object:
-    """Who it is where there is no address: the customer's number, else the cart."""
-    return None if email else next((one for one in others if one), None)
-
-
 _CUSTOMER: Final = _own("_customer")
 _EMAIL: Final = first(
     _own("_email"),
     looked_up("customers", each(lambda one: one and one.removeprefix("shopify:"), _CUSTOMER), "email"),
 )
-_ADDRESS: Final = each(lambda one: one and f"email:{one.strip().lower()}", _EMAIL)
+_ADDRESS: Final = address(_EMAIL)
 _CART: Final = _own("_cart")
 _CHECKOUT: Final = _own("_checkout")
 _CLIENT: Final = _own("_client")
 _USER: Final = _own("_user")
 _EVENTS: Final = Events(
-    where=each(lambda one: one is not None, "_event"),
+    where=filled("_event"),
     columns={
         "event": "_event",
         "timestamp": "_at",
         "event_id": "_id",
         "user_id": _USER,
-        "anonymous_id": each(_stand_in, _EMAIL, _CUSTOMER, _CLIENT, _CART, _CHECKOUT),
+        "anonymous_id": whenever(
+            unless(filled(_EMAIL)), first(_CUSTOMER, _CLIENT, _CART, _CHECKOUT)
+        ).keeping(),
         "email": _EMAIL,
-        "order_id": first(_own("_number"), each(lambda one: one and _bare(one), "order_id")),
+        "order_id": first(_own("_number"), _bare("order_id")),
         "value": "_value",
         "currency": _own("_currency"),
         "actor": "_actor",
@@ -233,10 +272,11 @@ _EVENTS: Final = Events(
         "url": "landing_page",
         "path": path("landing_page"),
         "referrer": first("referrer_url", "referring_site"),
-        **{f"utm_{mark}": f"utm_{mark}" for mark in ("source", "medium", "campaign", "term", "content")},
+        **{f"utm_{mark}": f"utm_{mark}" for mark in _MARKS},
     },
     aside=(
-        *_WHO, "total_price", "currency", "test", "email", "order_id", "created_at", "processed_at",
+        *_WHO, *(f"utm_parameters_{mark}" for mark in _MARKS),
+        "total_price", "currency", "test", "email", "order_id", "created_at", "processed_at",
         "occurred_at", "happened_at", "cancelled_at", "source_name", "cart_token", "checkout_token", "token",
         "amount",
     ),
@@ -251,7 +291,7 @@ _SAID: Final[dict[str, Any]] = {"events": (_EVENTS,), "links": _LINKS, "aliases"
 
 def _vendor(number: str, user: str | None, written: CsvFormat, decimal: str) -> Vendor:
     """The export, with what the user said of its ids."""
-    said: dict[str, Any] = {"number": number, "user": user}
+    orders = _order(number, user)
     return Vendor(
         name="shopify",
         title="Shopify",
@@ -263,41 +303,50 @@ def _vendor(number: str, user: str | None, written: CsvFormat, decimal: str) -> 
         parts={
             "orders_export": Part(
                 told_by=("Name", "Financial Status", "Created at"),
-                together=partial(_exported, **said),
+                together=_exported,
                 run="Name",
+                unfolds=(*orders, *_moments(number, user)),
                 **_SAID,
             ),
             "order_rows": Part(
                 told_by=("financial_status", "total_price", "created_at"),
                 names=("order",),
-                unfold=partial(_order, **said),
+                unfolds=orders,
                 key="_key",
                 holds=_WHO,
                 **_SAID,
             ),
             "transactions": Part(
-                told_by=("order_id", "kind", "amount"), names=("transaction",), unfold=_transaction, **_SAID
+                told_by=("order_id", "kind", "amount"),
+                names=("transaction",),
+                unfolds=(Unfold(_TRANSACTION),),
+                **_SAID,
             ),
             "fulfillment_events": Part(
                 told_by=("fulfillment_id", "happened_at"),
                 names=("fulfillment_event",),
-                unfold=_on_the_way,
+                unfolds=(Unfold(_ON_THE_WAY),),
                 **_SAID,
             ),
             "fulfillments": Part(
-                told_by=("order_id", "tracking_number"), names=("fulfillment",), unfold=_fulfillment, **_SAID
+                told_by=("order_id", "tracking_number"),
+                names=("fulfillment",),
+                unfolds=(Unfold(_FULFILLMENT),),
+                **_SAID,
             ),
-            "refunds": Part(told_by=("order_id", "restock"), names=("refund",), unfold=_refund, **_SAID),
+            "refunds": Part(
+                told_by=("order_id", "restock"), names=("refund",), unfolds=(Unfold(_REFUND),), **_SAID
+            ),
             "checkouts": Part(
                 told_by=("abandoned_checkout_url",),
                 names=("abandoned_checkout", "checkout"),
-                unfold=partial(_checkout, **said),
+                unfolds=(_checkout(number, user),),
                 **_SAID,
             ),
             "visits": Part(
                 told_by=("order_id", "occurred_at"),
                 names=("customer_visit", "gql_customer_visit"),
-                unfold=_visit,
+                unfolds=(Unfold(_VISIT),),
                 **_SAID,
             ),
             "customers": Part(

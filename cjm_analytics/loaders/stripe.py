@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.loaders.mapping import (
     Saying,
+    address,
     chosen,
     each,
     every,
@@ -293,15 +294,15 @@ def _own(name: str) -> Saying:
 _EMAIL: Final = _own("_email")
 _CUSTOMER: Final = _own("_customer")
 _USER: Final = _own("_user")
-_ADDRESS: Final = each(lambda one: one and f"email:{one.strip().lower()}", _EMAIL)
+_ADDRESS: Final = address(_EMAIL)
 _EVENTS: Final = Events(
-    where=each(lambda one: one is not None, "_event"),
+    where=filled("_event"),
     columns={
         "event": "_event",
         "timestamp": "_at",
         "event_id": "_id",
         "user_id": _USER,
-        "anonymous_id": each(lambda email, customer: None if email else customer, _EMAIL, _CUSTOMER),
+        "anonymous_id": whenever(unless(filled(_EMAIL)), _CUSTOMER).keeping(),
         "email": _EMAIL,
         "order_id": _own("_order"),
         "value": "_value",

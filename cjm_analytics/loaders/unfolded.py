@@ -35,8 +35,8 @@ class Unfold:
         Of which rows; default all.
     around : mapping
         New column → where it stands, looked for before the next steps hide it.
-    without : tuple of str
-        Columns that are dropped then.
+    keeps, without : tuple of str
+        Columns that alone are kept then, beside the new ones (default: all), or that are dropped.
     within : str
         An object whose members stand as columns, before those of the same names around it.
     each : str
@@ -49,6 +49,7 @@ class Unfold:
     columns: Mapping[str, Where] = field(default_factory=dict)
     where: Where | None = None
     around: Mapping[str, Where] = field(default_factory=dict)
+    keeps: tuple[str, ...] | None = None
     without: tuple[str, ...] = ()
     within: str = ""
     each: str = ""
@@ -81,8 +82,11 @@ def _made(
     one: Unfold, rows: ColumnRows | ObjectRows, origin: NDArray[np.int64], sides: Mapping[str, Side]
 ) -> tuple[Rows, NDArray[np.int64]]:
     rows = _with(rows, one.around, sides)
-    if one.without:
-        rows = _less(rows, one.without)
+    dropped = set(one.without)
+    if one.keeps is not None:
+        dropped |= set(rows.names()) - {*one.keeps, *one.around}
+    if dropped:
+        rows = _less(rows, dropped)
     if one.within:
         rows = _inside(rows, one.within)
     if one.each:

@@ -212,12 +212,14 @@ class Part:
     @cached_property
     def held(self) -> tuple[Unfold, ...]:
         """The unfolds with no more columns than a side table holds."""
-        wanted = {*self.holds, *column(self.key or "").reads}
+        keys = column(self.key or "").reads
+        wanted = {*self.holds, *keys}
+        keyed = [one for one in self.unfolds if not {*one.columns, *one.around}.isdisjoint(keys)]
         return tuple(
             replace(one, columns={name: where for name, where in one.columns.items() if name in wanted})
             if self.holds
             else one
-            for one in self.unfolds
+            for one in keyed or self.unfolds
         )
 
     def fits(self, names: Collection[str]) -> bool:
@@ -600,7 +602,10 @@ class Reading:
     def _unfolded(self, part: Part, rows: Rows, made: Sequence[tuple[int, dict[str, Any]]]) -> Batch:
         origin = np.array([place for place, _ in made], np.int64)
         objects = ObjectRows(rows.file, [one for _, one in made], rows.numbers[origin], None, rows.broken)
-        return self._mapped(part, [(objects, origin)], rows)
+        if not part.unfolds:
+            return self._mapped(part, [(objects, origin)], rows)
+        several = unfolded(objects, part.unfolds, self.sides)
+        return self._mapped(part, [(one, origin[places]) for one, places in several], rows)
 
     def _mapped(self, part: Part, made: Sequence[tuple[Rows, NDArray[np.int64]]], raw: Rows) -> Batch:
         """The events, links and traits of a block.
