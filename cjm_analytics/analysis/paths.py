@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from cjm_analytics.analysis.sequences import (
     OTHER,
     Asked,
     Symbols,
-    aligned,
     amounts,
     check_by,
     check_count,
@@ -28,6 +27,7 @@ from cjm_analytics.analysis.sequences import (
     currencies,
     different_currencies,
     dominant_phases,
+    frozen,
     has_goal,
     in_order,
     mixed_currencies,
@@ -37,8 +37,11 @@ from cjm_analytics.analysis.sequences import (
 )
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
@@ -46,11 +49,14 @@ if TYPE_CHECKING:
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
 
-__all__ = ["Paths", "PathsAnalysis", "PathsPartial", "paths"]
+__all__ = ["Paths", "PathsAnalysis", "PathsPart", "PathsPartial", "PathsTotal", "paths"]
 
 ARROW = " → "
 _PARTS = 10_000
 _EVERY_BIT = 2**64 - 1
+_MOST_PARTS = 64
+"""So many parts are put together at once."""
+
 _MOST_TEXT = 10**8
 """Letters beyond which a tree is no table any more."""
 
@@ -241,11 +247,7 @@ class PathsAnalysis:
         )
         groups = asked.groups(self.by)
         number, example = kernels.group_paths(room, offsets, hashes, groups.codes)
-        order = np.argsort(hashes[example])
-        if len(groups.names) > 1:
-            order = order[np.argsort(groups.codes[example[order]], kind="stable")]
-        example = example[order]
-        kernels.settle_collisions(example, hashes[example], groups.codes[example], room, offsets)
+        example = example[np.argsort(hashes[example])]
         rank = np.empty(len(example), np.int32)
         rank[number[example]] = np.arange(len(example), dtype=np.int32)
         number = rank[number]
@@ -253,19 +255,20 @@ class PathsAnalysis:
         flat, path_offsets = kernels.gather_paths(room, offsets[example], np.diff(offsets)[example])
         first, last = asked.first_and_last()
         converted = asked.converted(self.goal)
-        return PathsPartial(
+        part = PathsPart(
             groups=groups.names,
-            starts=_starts(np.bincount(groups.codes[example], minlength=len(groups.names))),
+            group=groups.codes[example],
             hashes=hashes[example],
             flat=flat,
             offsets=path_offsets,
             counts=counts,
             converted=np.bincount(number[converted], minlength=len(example)),
-            durations=kernels.sorted_by_path(number, counts, last - first),
+            durations=kernels.by_path(number, counts, last - first),
             phases=self.symbols.count_phases(partition),
             sums=self._sums(partition, asked, number, len(example)),
             currencies=self._currencies(partition, asked, groups),
         )
+        return PathsPartial((part,))
 
     def _sums(
         self, partition: Partition, asked: Asked, number: NDArray[np.int32], n_paths: int
@@ -297,33 +300,34 @@ class PathsAnalysis:
 
     def finalize(self, partial: PathsPartial) -> Paths:
         """The most frequent paths of each group."""
-        for group in partial.groups:
-            found = different_currencies(name for one, name in partial.currencies if one == group)
+        total = partial.total
+        for group in total.groups:
+            found = different_currencies(name for one, name in total.currencies if one == group)
             if len(found) > 1:
                 raise mixed_currencies(str(self.value), str(self.currency), found)
         names = (*self.symbols.names, MORE)
         ranks = _text_ranks(names)
-        groups = in_order(partial.groups, self.by, self.codebook)
-        shown = [_most_frequent(partial, group, self.top, names=names, ranks=ranks) for group in groups]
-        frames = [self._rows(partial, group, chosen) for group, chosen in zip(groups, shown, strict=True)]
+        groups = in_order(total.groups, self.by, self.codebook)
+        shown = [_most_frequent(total, group, self.top, names=names, ranks=ranks) for group in groups]
+        frames = [self._rows(total, group, chosen) for group, chosen in zip(groups, shown, strict=True)]
         rows = np.concatenate([np.zeros(0, np.int64), *shown])
-        sequences = tuple(tuple(names[code] for code in partial.path(row)) for row in rows)
-        frame = pd.concat(frames, ignore_index=True) if frames else self._rows(partial, None, rows)
+        sequences = tuple(tuple(names[code] for code in total.path(row)) for row in rows)
+        frame = pd.concat(frames, ignore_index=True) if frames else self._rows(total, None, rows)
         frame.insert(0, "path", [ARROW.join(sequence) for sequence in sequences])
         if self.by:
-            values = [partial.groups[group] for group in groups]
+            values = [total.groups[group] for group in groups]
             frame.insert(0, self.by, np.repeat(np.array(values, object), [len(rows) for rows in shown]))
-        phases = [*dominant_phases(self.symbols, partial.phases, self.codebook), ""]
+        phases = [*dominant_phases(self.symbols, total.phases, self.codebook), ""]
         return Paths(
-            units=partial.units,
-            n_paths=len(partial.counts),
+            units=total.units,
+            n_paths=len(total.counts),
             sequences=sequences,
             unit=self.unit,
             of=self.symbols.of,
             by=self.by,
             _frame=frame,
             _rows=rows,
-            _total=partial,
+            _total=total,
             _names=names,
             _phases=dict(zip(names, phases, strict=True)),
             _road=self.codebook.phases,
@@ -335,9 +339,9 @@ class PathsAnalysis:
     def _symbol_type(self) -> type[np.signedinteger[Any]]:
         return np.int16 if len(self.symbols) < np.iinfo(np.int16).max else np.int32
 
-    def _rows(self, partial: PathsPartial, group: int | None, chosen: NDArray[np.int64]) -> pd.DataFrame:
-        units = partial.units_of(group) if group is not None else 0
-        counts, converted = partial.counts[chosen], partial.converted[chosen]
+    def _rows(self, total: PathsTotal, group: int | None, chosen: NDArray[np.int64]) -> pd.DataFrame:
+        units = total.units_of(group) if group is not None else 0
+        counts, converted = total.counts[chosen], total.converted[chosen]
         low, high = statistics.wilson(converted, counts)
         known = self.has_goal
         frame = pd.DataFrame(
@@ -347,13 +351,13 @@ class PathsAnalysis:
                 "cumulative_share": np.cumsum(counts) / max(units, 1),
                 "converted": converted if known else pd.array([pd.NA] * len(chosen), dtype="Int64"),
                 "conversion": converted / counts if known else np.nan,
-                "median_duration": partial.median_durations(chosen),
+                "median_duration": total.median_durations(chosen),
                 "units": np.full(len(chosen), units, dtype=np.int64),
                 "low": low if known else np.nan,
                 "high": high if known else np.nan,
             }
         )
-        sums = partial.sums[chosen]
+        sums = total.sums[chosen]
         if self.value is not None:
             frame["value"] = sums[:, 0] / _PARTS
             frame["mean_value"] = frame["value"] / counts
@@ -365,22 +369,22 @@ class PathsAnalysis:
 
 
 @dataclass(frozen=True, eq=False)
-class PathsPartial:
-    """All different paths of some customers, in a fixed order: by group, hash, length, symbols.
+class PathsPart:
+    """The different paths of some customers, by hash.
 
     Attributes
     ----------
     groups : tuple of str
         Sorted.
-    starts : int64, n_groups + 1
-        The paths of group g are `starts[g]:starts[g + 1]`.
+    group : int32, n_paths
+        Positions in `groups`.
     hashes : uint64, n_paths
     flat, offsets
         The symbols of path i are `flat[offsets[i]:offsets[i + 1]]`.
     counts, converted : int64, n_paths
         Units that take the path, and those of them that reached the goal.
     durations : int64, n_units
-        Microseconds from the first to the last event of each unit: path by path, ascending.
+        Microseconds from the first to the last event of each unit, path by path.
     phases : int64, n_symbols × (n_phases + 1)
         Events by symbol and phase.
     sums : int64, n_paths × measures
@@ -390,7 +394,7 @@ class PathsPartial:
     """
 
     groups: tuple[str, ...]
-    starts: NDArray[np.int64]
+    group: NDArray[np.int32]
     hashes: NDArray[np.uint64]
     flat: NDArray[Any]
     offsets: NDArray[np.int64]
@@ -401,53 +405,141 @@ class PathsPartial:
     sums: NDArray[np.int64]
     currencies: tuple[tuple[str, str], ...]
 
+
+@dataclass(frozen=True, eq=False)
+class PathsPartial:
+    """Paths of some customers in parts; what several parts have in common is found when all are there."""
+
+    parts: tuple[PathsPart, ...]
+
     def __add__(self, other: PathsPartial) -> PathsPartial:
+        both = PathsPartial((*self.parts, *other.parts))
+        return both if len(both.parts) <= _MOST_PARTS else PathsPartial((both.total.as_part(),))
+
+    @cached_property
+    def total(self) -> PathsTotal:
+        """All different paths."""
+        return PathsTotal.of(self.parts)
+
+
+@dataclass(frozen=True, eq=False)
+class PathsTotal:
+    """All different paths of the parts, in a fixed order: by group, hash, length, symbols.
+
+    Symbols and durations stay where the parts have them, and are copied only where all are asked for.
+
+    Attributes
+    ----------
+    rows : PathsPart
+        The paths of all parts, one part after the other.
+    order, places : int64
+        Path i is the rows `order[places[i]:places[i + 1]]`.
+    groups : tuple of str
+        Sorted.
+    starts : int64, n_groups + 1
+        The paths of group g are `starts[g]:starts[g + 1]`.
+    counts, converted, sums
+        As in `PathsPart`.
+    """
+
+    rows: PathsPart
+    order: NDArray[np.int64]
+    places: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    converted: NDArray[np.int64]
+    sums: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, parts: Sequence[PathsPart]) -> PathsTotal:
+        """Put equal paths of the parts together."""
         from cjm_analytics.kernels import paths as kernels
 
-        groups, place, other_place = aligned(self.groups, other.groups)
-        starts, here, there = kernels.match_paths(
-            _spread(self.starts, place, len(groups)),
-            self.hashes,
-            self.flat,
-            self.offsets,
-            _spread(other.starts, other_place, len(groups)),
-            other.hashes,
-            other.flat,
-            other.offsets,
+        rows = _one_after_the_other(parts)
+        # The hashes of a part rise, and a stable sort of rising runs is but a merge of them.
+        order = np.argsort(rows.hashes, kind="stable")
+        if len(rows.groups) > 1:
+            order = order[np.argsort(rows.group[order], kind="stable")]
+        listed = (order, rows.hashes[order], rows.group[order], rows.flat, rows.offsets)
+        kernels.settle_collisions(*listed)
+        places = kernels.first_places(*listed)
+        sums = [kernels.add_up(order, places, np.ascontiguousarray(column)) for column in rows.sums.T]
+        sizes = np.bincount(rows.group[order[places[:-1]]], minlength=len(rows.groups))
+        return cls(
+            rows=rows,
+            order=order,
+            places=places,
+            starts=_starts(sizes),
+            counts=kernels.add_up(order, places, rows.counts),
+            converted=kernels.add_up(order, places, rows.converted),
+            sums=np.stack(sums, axis=1) if sums else np.zeros((len(places) - 1, 0), np.int64),
         )
-        flat, offsets, hashes = kernels.merge_paths(
-            here, there, self.flat, self.offsets, self.hashes, other.flat, other.offsets, other.hashes
-        )
-        return PathsPartial(
-            groups=groups,
-            starts=starts,
-            hashes=hashes,
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups, sorted."""
+        return self.rows.groups
+
+    @property
+    def phases(self) -> NDArray[np.int64]:
+        """Events by symbol and phase."""
+        return self.rows.phases
+
+    @property
+    def currencies(self) -> tuple[tuple[str, str], ...]:
+        """Groups and the currencies of their values."""
+        return self.rows.currencies
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """The hash of each path."""
+        return self.rows.hashes[self.order[self.places[:-1]]]
+
+    @property
+    def flat(self) -> NDArray[Any]:
+        """The symbols of path i are `flat[offsets[i]:offsets[i + 1]]`."""
+        return self._symbols[0]
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where the symbols of each path begin in `flat`."""
+        return self._symbols[1]
+
+    @cached_property
+    def _symbols(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        from cjm_analytics.kernels.paths import gather_paths
+
+        starts, ends = self.lying(np.arange(len(self.counts)))
+        return gather_paths(self.rows.flat, starts, ends - starts)
+
+    def lying(self, paths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the symbols of some paths begin and end in `rows.flat`."""
+        row = self.order[self.places[paths]]
+        return self.rows.offsets[row], self.rows.offsets[row + 1]
+
+    def as_part(self) -> PathsPart:
+        """The same paths as those of one part."""
+        from cjm_analytics.kernels.paths import gather_paths
+
+        paths = np.argsort(self.hashes, kind="stable")
+        starts, ends = self.lying(paths)
+        flat, offsets = gather_paths(self.rows.flat, starts, ends - starts)
+        return replace(
+            self.rows,
+            group=self.rows.group[self.order[self.places[paths]]],
+            hashes=self.hashes[paths],
             flat=flat,
             offsets=offsets,
-            counts=kernels.merge_counts(here, there, self.counts, other.counts),
-            converted=kernels.merge_counts(here, there, self.converted, other.converted),
-            durations=kernels.merge_durations(
-                here, there, self.counts, self.durations, other.counts, other.durations
-            ),
-            phases=self.phases + other.phases,
-            sums=np.stack(
-                [
-                    kernels.merge_counts(
-                        here, there, np.ascontiguousarray(mine), np.ascontiguousarray(theirs)
-                    )
-                    for mine, theirs in zip(self.sums.T, other.sums.T, strict=True)
-                ],
-                axis=1,
-            )
-            if self.sums.shape[1]
-            else np.zeros((len(hashes), 0), np.int64),
-            currencies=tuple(sorted({*self.currencies, *other.currencies})),
+            counts=self.counts[paths],
+            converted=self.converted[paths],
+            durations=self.durations(paths)[0],
+            sums=self.sums[paths],
         )
 
     @property
     def units(self) -> int:
         """Units of all groups."""
-        return len(self.durations)
+        return len(self.rows.durations)
 
     def units_of(self, group: int) -> int:
         """Units of one group."""
@@ -455,7 +547,8 @@ class PathsPartial:
 
     def path(self, number: int) -> NDArray[Any]:
         """The symbols of one path."""
-        return self.flat[self.offsets[number] : self.offsets[number + 1]]
+        row = self.order[self.places[number]]
+        return self.rows.flat[self.rows.offsets[row] : self.rows.offsets[row + 1]]
 
     def find(self, number: int, group: int) -> int:
         """Where the path is among those of a group; −1 if nobody there takes it."""
@@ -467,24 +560,50 @@ class PathsPartial:
             alike += 1
         return -1
 
+    def durations(self, chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The durations of some paths, ascending within each, and where those of each path begin."""
+        from cjm_analytics.kernels.paths import gather_durations
+
+        rows = self.rows
+        return gather_durations(chosen, self.order, self.places, rows.durations, _starts(rows.counts))
+
     def median_durations(self, chosen: NDArray[np.int64]) -> NDArray[np.timedelta64]:
         """The median duration of some paths; of an even number the mean of the middle two."""
-        starts = _starts(self.counts)[chosen]
+        durations, starts = self.durations(chosen)
         counts = self.counts[chosen]
-        middle = self.durations[starts + (counts - 1) // 2] + self.durations[starts + counts // 2]
+        middle = durations[starts[:-1] + (counts - 1) // 2] + durations[starts[:-1] + counts // 2]
         nanoseconds: NDArray[np.timedelta64] = (middle * 500).astype("timedelta64[ns]")
         return nanoseconds
 
 
+def _one_after_the_other(parts: Sequence[PathsPart]) -> PathsPart:
+    """The paths of all parts in a row; a path of several parts is there several times."""
+    groups = tuple(sorted({name for part in parts for name in part.groups}))
+    number = {name: place for place, name in enumerate(groups)}
+    moved = [np.array([number[name] for name in part.groups], np.int32)[part.group] for part in parts]
+    before = _starts(np.array([len(part.flat) for part in parts]))
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, before[:-1], strict=True)]
+
+    def together(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return PathsPart(
+        groups=groups,
+        group=frozen(np.concatenate(moved)),
+        hashes=together("hashes"),
+        flat=together("flat"),
+        offsets=np.concatenate([*offsets, before[-1:]]),
+        counts=together("counts"),
+        converted=together("converted"),
+        durations=together("durations"),
+        phases=np.sum([part.phases for part in parts], axis=0),
+        sums=together("sums"),
+        currencies=tuple(sorted({pair for part in parts for pair in part.currencies})),
+    )
+
+
 def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-
-
-def _spread(starts: NDArray[np.int64], place: NDArray[np.int64], n_groups: int) -> NDArray[np.int64]:
-    """Starts of groups, with empty groups between them."""
-    counts = np.zeros(n_groups, np.int64)
-    counts[place] = np.diff(starts)
-    return _starts(counts)
 
 
 def _text_ranks(names: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -496,7 +615,7 @@ def _text_ranks(names: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def _most_frequent(
-    partial: PathsPartial,
+    total: PathsTotal,
     group: int,
     top: int | None,
     *,
@@ -504,17 +623,17 @@ def _most_frequent(
     ranks: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> NDArray[np.int64]:
     """The paths of a group by count, then text; of millions of ties only the first ones become text."""
-    start, end = partial.starts[group], partial.starts[group + 1]
-    counts = partial.counts[start:end]
+    start, end = total.starts[group], total.starts[group + 1]
+    counts = total.counts[start:end]
     chosen = np.arange(start, end)
     if top is not None and top < len(counts):
         most = counts.max()
         least = most - _smallest(most - counts, top)
         above = start + np.flatnonzero(counts > least)
         ties = start + np.flatnonzero(counts == least)
-        chosen = np.concatenate([above, _first_by_text(partial, ties, top - len(above), ranks)])
-    texts = {row: ARROW.join([names[code] for code in partial.path(row)]) for row in chosen.tolist()}
-    order = sorted(texts, key=lambda row: (-partial.counts[row], texts[row]))
+        chosen = np.concatenate([above, _first_by_text(total, ties, top - len(above), ranks)])
+    texts = {row: ARROW.join([names[code] for code in total.path(row)]) for row in chosen.tolist()}
+    order = sorted(texts, key=lambda row: (-total.counts[row], texts[row]))
     return np.array(order, dtype=np.int64)
 
 
@@ -524,7 +643,7 @@ def _smallest(values: NDArray[np.int64], n: int) -> int:
 
 
 def _first_by_text(
-    partial: PathsPartial,
+    total: PathsTotal,
     ties: NDArray[np.int64],
     wanted: int,
     ranks: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -534,9 +653,9 @@ def _first_by_text(
     taken = [np.zeros(0, np.int64)]
     depth = 0
     while wanted < len(ties):
-        at = partial.offsets[ties] + depth
-        symbol = partial.flat[at]
-        rank = np.where(at + 1 == partial.offsets[ties + 1], last[symbol], inside[symbol])
+        starts, ends = total.lying(ties)
+        symbol = total.rows.flat[starts + depth]
+        rank = np.where(starts + depth + 1 == ends, last[symbol], inside[symbol])
         bound = _smallest(rank, wanted)
         taken.append(ties[rank < bound])
         wanted -= len(taken[-1])
@@ -571,7 +690,7 @@ class Paths(Shown):
     by: str | None
     _frame: pd.DataFrame
     _rows: NDArray[np.int64]
-    _total: PathsPartial
+    _total: PathsTotal
     _names: tuple[str, ...]
     _phases: dict[str, str]
     _road: tuple[str, ...]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cjm_analytics import statistics
 from cjm_analytics._card import Card, Shown
-from cjm_analytics.analysis.paths import PathsAnalysis, PathsPartial
+from cjm_analytics.analysis.paths import PathsAnalysis, PathsPartial, PathsTotal
 from cjm_analytics.analysis.sequences import check_count, dominant_phases
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError
@@ -181,19 +181,20 @@ class SubsequencesAnalysis:
 
     def finalize(self, partial: PathsPartial) -> Subsequences:
         """Grow prefixes over all different paths."""
-        units = int(partial.counts.sum())
-        weight = np.stack([partial.counts, partial.converted], axis=1)
+        total = partial.total
+        units = int(total.counts.sum())
+        weight = np.stack([total.counts, total.converted], axis=1)
         least = max(int(np.ceil(self.min_share * units - 1e-9)), 1)
-        found = list(self._grown(partial, weight, least)) if units else []
+        found = list(self._grown(total, weight, least)) if units else []
         if self.closed:
             found = _closed(found)
         names = self.paths.symbols.names
         low, high = self.lengths
         kept = [one for one in found if low <= len(one[0]) <= high]
-        frame = self._frame(kept, units, int(partial.converted.sum()))
+        frame = self._frame(kept, units, int(total.converted.sum()))
         order = ["journeys", "length", "subsequence"]
         frame = frame.sort_values(order, ascending=[False, False, True], ignore_index=True)
-        phases = dominant_phases(self.paths.symbols, partial.phases, self.paths.codebook)
+        phases = dominant_phases(self.paths.symbols, total.phases, self.paths.codebook)
         return Subsequences(
             units=units,
             found=len(frame),
@@ -206,12 +207,12 @@ class SubsequencesAnalysis:
         )
 
     def _grown(
-        self, partial: PathsPartial, weight: NDArray[np.int64], least: int
+        self, total: PathsTotal, weight: NDArray[np.int64], least: int
     ) -> Iterator[tuple[tuple[int, ...], int, int]]:
         """(symbols, units, converted units) of every frequent sub-sequence."""
         from cjm_analytics.kernels import subsequences as kernels
 
-        flat, offsets = partial.flat, partial.offsets
+        flat, offsets = total.flat, total.offsets
         n_symbols = len(self.paths.symbols) + 1  # the sign of a path that was cut comes last
         every = np.arange(len(offsets) - 1)
         # A prefix of nothing ends before the first symbol; its next may come anywhere.

@@ -1,4 +1,4 @@
-"""Sequences as paths: cut, hashed, grouped exactly, merged.
+"""Sequences as paths: cut, hashed, grouped exactly.
 
 Many paths lie one after the other in one flat array: path i is `flat[offsets[i]:offsets[i + 1]]`. A hash only
 groups; two paths are the same if their symbols are.
@@ -17,15 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "add_up",
+    "by_path",
     "cut_paths",
+    "first_places",
+    "gather_durations",
     "gather_paths",
     "group_paths",
-    "match_paths",
-    "merge_counts",
-    "merge_durations",
-    "merge_paths",
     "settle_collisions",
-    "sorted_by_path",
 ]
 
 _SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -80,44 +79,30 @@ def cut_paths(
 
 
 @inner
-def _same(
-    flat: NDArray[Any],
-    offsets: NDArray[np.int64],
-    one: int,
-    others: NDArray[Any],
-    other_offsets: NDArray[np.int64],
-    other: int,
-) -> bool:
-    start, other_start = np.uint64(offsets[one]), np.uint64(other_offsets[other])
+def _same(flat: NDArray[Any], offsets: NDArray[np.int64], one: int, other: int) -> bool:
+    start, other_start = np.uint64(offsets[one]), np.uint64(offsets[other])
     length = np.uint64(offsets[one + 1]) - start
-    if np.uint64(other_offsets[other + 1]) - other_start != length:
+    if np.uint64(offsets[other + 1]) - other_start != length:
         return False
     at = _ZERO
     while at < length:
-        if flat[start + at] != others[other_start + at]:
+        if flat[start + at] != flat[other_start + at]:
             return False
         at += _ONE
     return True
 
 
 @inner
-def _before(
-    flat: NDArray[Any],
-    offsets: NDArray[np.int64],
-    one: int,
-    others: NDArray[Any],
-    other_offsets: NDArray[np.int64],
-    other: int,
-) -> bool:
+def _before(flat: NDArray[Any], offsets: NDArray[np.int64], one: int, other: int) -> bool:
     """The fixed order of paths with equal hashes: the shorter first, then by symbols."""
     length = offsets[one + 1] - offsets[one]
-    other_length = other_offsets[other + 1] - other_offsets[other]
+    other_length = offsets[other + 1] - offsets[other]
     if length != other_length:
         return bool(length < other_length)
-    start, other_start = offsets[one], other_offsets[other]
+    start, other_start = offsets[one], offsets[other]
     for at in range(length):
-        if flat[start + at] != others[other_start + at]:
-            return bool(flat[start + at] < others[other_start + at])
+        if flat[start + at] != flat[other_start + at]:
+            return bool(flat[start + at] < flat[other_start + at])
     return False
 
 
@@ -154,7 +139,7 @@ def group_paths(
                 break
             if table_hash[slot] == own:
                 like = example[known]
-                if group[like] == group[unit] and _same(flat, offsets, unit, flat, offsets, like):
+                if group[like] == group[unit] and _same(flat, offsets, unit, like):
                     number[unit] = known
                     break
             slot = (slot + _ONE) & wrap
@@ -163,25 +148,57 @@ def group_paths(
 
 @njit(nogil=True, cache=True)
 def settle_collisions(
-    example: NDArray[np.int64],
+    order: NDArray[np.int64],
     hashes: NDArray[np.uint64],
     group: NDArray[np.int32],
     flat: NDArray[Any],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Bring paths with equal group and hash, which are neighbours, into their fixed order.
+    """Bring paths with equal group and hash, which are neighbours in `order`, into their fixed order.
 
-    `hashes` and `group` belong to `example`, one unit for each path.
+    `hashes` and `group` are in that order, too.
     """
-    for at in range(1, len(example)):
-        one = example[at]
+    for at in range(1, len(order)):
+        one = order[at]
         place = at
         while place > 0 and hashes[place - 1] == hashes[at] and group[place - 1] == group[at]:
-            if not _before(flat, offsets, one, flat, offsets, example[place - 1]):
+            if not _before(flat, offsets, one, order[place - 1]):
                 break
-            example[place] = example[place - 1]
+            order[place] = order[place - 1]
             place -= 1
-        example[place] = one
+        order[place] = one
+
+
+@njit(nogil=True, cache=True)
+def first_places(
+    order: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    group: NDArray[np.int32],
+    flat: NDArray[Any],
+    offsets: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Where in `order` each different path begins, after `settle_collisions`; then the end."""
+    places = np.empty(len(order) + 1, dtype=np.int64)
+    n_found = 0
+    for at in range(len(order)):
+        same = at > 0 and hashes[at] == hashes[at - 1] and group[at] == group[at - 1]
+        if not (same and _same(flat, offsets, order[at], order[at - 1])):
+            places[n_found] = at
+            n_found += 1
+    places[n_found] = len(order)
+    return places[: n_found + 1].copy()
+
+
+@njit(nogil=True, cache=True)
+def add_up(
+    order: NDArray[np.int64], places: NDArray[np.int64], column: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Sums over the rows of each path, which are `order[places[i]:places[i + 1]]`."""
+    total = np.zeros(len(places) - 1, dtype=np.int64)
+    for path in range(len(total)):
+        for at in range(places[path], places[path + 1]):
+            total[path] += column[np.uint64(order[at])]
+    return total
 
 
 @njit(nogil=True, cache=True)
@@ -203,170 +220,68 @@ def gather_paths(
     return gathered, offsets
 
 
+@njit(nogil=True, cache=True)
+def by_path(
+    number: NDArray[np.int32], counts: NDArray[np.int64], durations: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Durations of the units, those of path 0 first."""
+    place = np.zeros(len(counts), dtype=np.int64)
+    for path in range(1, len(counts)):
+        place[path] = place[path - 1] + counts[path - 1]
+    arranged = np.empty(len(durations), dtype=np.int64)
+    placed = np.zeros(len(counts), dtype=np.int64)
+    for unit in range(len(number)):
+        path = number[unit]
+        arranged[place[path]] = durations[unit]
+        place[path] += 1
+    return arranged
+
+
 _FEW = 32
 """So many durations of a path are sorted where they are written, more by NumPy."""
 
 
-def sorted_by_path(
-    number: NDArray[np.int32], counts: NDArray[np.int64], durations: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Durations of the units, those of path 0 first; ascending within a path."""
-    ends = np.cumsum(counts)
-    arranged = _by_path(number, counts, ends - counts, durations)
-    for path in np.flatnonzero(counts > _FEW):
-        arranged[ends[path] - counts[path] : ends[path]].sort()
-    return arranged
-
-
-@njit(nogil=True, cache=True)
-def _by_path(
-    number: NDArray[np.int32],
-    counts: NDArray[np.int64],
-    starts: NDArray[np.int64],
+def gather_durations(
+    paths: NDArray[np.int64],
+    order: NDArray[np.int64],
+    places: NDArray[np.int64],
     durations: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Durations of the units, those of path 0 first; ascending within a path that has few."""
-    arranged = np.empty(len(durations), dtype=np.int64)
-    placed = np.zeros(len(counts), dtype=np.int64)
-    for unit in range(len(number)):
-        path, this = number[unit], durations[unit]
-        start = starts[path]
-        at = start + placed[path]
-        placed[path] += 1
-        if counts[path] <= _FEW:
-            while at > start and arranged[at - 1] > this:
-                arranged[at] = arranged[at - 1]
-                at -= 1
-        arranged[at] = this
-    return arranged
-
-
-@njit(nogil=True, cache=True)
-def match_paths(
-    starts: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    flat: NDArray[Any],
     offsets: NDArray[np.int64],
-    other_starts: NDArray[np.int64],
-    other_hashes: NDArray[np.uint64],
-    other_flat: NDArray[Any],
-    other_offsets: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Merge two sorted sets of paths: for each path of the union its place on either side, −1 for none.
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The durations of some paths, ascending within each, and their offsets.
 
-    Both have the same groups, group g being the paths `starts[g]:starts[g + 1]`; returned are the starts of
-    the union, then the places.
+    Path p is the rows `order[places[p]:places[p + 1]]`; row r has `durations[offsets[r]:offsets[r + 1]]`.
     """
-    room = len(hashes) + len(other_hashes)
-    here = np.empty(room, dtype=np.int64)
-    there = np.empty(room, dtype=np.int64)
-    n_groups = len(starts) - 1
-    new_starts = np.zeros(n_groups + 1, dtype=np.int64)
-    n_paths = 0
-    for group in range(n_groups):
-        one, last = starts[group], starts[group + 1]
-        other, other_last = other_starts[group], other_starts[group + 1]
-        while one < last or other < other_last:
-            first = one < last
-            second = other < other_last
-            if first and second:
-                if hashes[one] != other_hashes[other]:
-                    first = hashes[one] < other_hashes[other]
-                    second = not first
-                elif not _same(flat, offsets, one, other_flat, other_offsets, other):
-                    first = _before(flat, offsets, one, other_flat, other_offsets, other)
-                    second = not first
-            here[n_paths] = one if first else -1
-            there[n_paths] = other if second else -1
-            one += first
-            other += second
-            n_paths += 1
-        new_starts[group + 1] = n_paths
-    return new_starts, here[:n_paths].copy(), there[:n_paths].copy()
+    gathered, ends = _gather_durations(paths, order, places, durations, offsets)
+    for at in np.flatnonzero(np.diff(ends) > _FEW):
+        gathered[ends[at] : ends[at + 1]].sort()
+    return gathered, ends
 
 
 @njit(nogil=True, cache=True)
-def merge_paths(
-    here: NDArray[np.int64],
-    there: NDArray[np.int64],
-    flat: NDArray[Any],
-    offsets: NDArray[np.int64],
-    hashes: NDArray[np.uint64],
-    other_flat: NDArray[Any],
-    other_offsets: NDArray[np.int64],
-    other_hashes: NDArray[np.uint64],
-) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.uint64]]:
-    """Symbols, offsets and hashes of the union of paths that `match_paths` found."""
-    n_paths = len(here)
-    merged_offsets = np.zeros(n_paths + 1, dtype=np.int64)
-    merged_hashes = np.empty(n_paths, dtype=np.uint64)
-    for path in range(n_paths):
-        one, other = here[path], there[path]
-        if one >= 0:
-            length = offsets[one + 1] - offsets[one]
-            merged_hashes[path] = hashes[one]
-        else:
-            length = other_offsets[other + 1] - other_offsets[other]
-            merged_hashes[path] = other_hashes[other]
-        merged_offsets[path + 1] = merged_offsets[path] + length
-    merged = np.empty(merged_offsets[n_paths], dtype=flat.dtype)
-    for path in range(n_paths):
-        new_start = np.uint64(merged_offsets[path])
-        length = np.uint64(merged_offsets[path + 1]) - new_start
-        at = _ZERO
-        if here[path] >= 0:
-            start = np.uint64(offsets[here[path]])
-            while at < length:
-                merged[new_start + at] = flat[start + at]
-                at += _ONE
-        else:
-            start = np.uint64(other_offsets[there[path]])
-            while at < length:
-                merged[new_start + at] = other_flat[start + at]
-                at += _ONE
-    return merged, merged_offsets, merged_hashes
-
-
-@njit(nogil=True, cache=True)
-def merge_counts(
-    here: NDArray[np.int64],
-    there: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    other_counts: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Sums over the union of paths that `match_paths` found."""
-    total = np.zeros(len(here), dtype=np.int64)
-    for path in range(len(here)):
-        if here[path] >= 0:
-            total[path] += counts[here[path]]
-        if there[path] >= 0:
-            total[path] += other_counts[there[path]]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def merge_durations(
-    here: NDArray[np.int64],
-    there: NDArray[np.int64],
-    counts: NDArray[np.int64],
+def _gather_durations(
+    paths: NDArray[np.int64],
+    order: NDArray[np.int64],
+    places: NDArray[np.int64],
     durations: NDArray[np.int64],
-    other_counts: NDArray[np.int64],
-    other_durations: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Durations over the union of paths, ascending within each; both sides are used up in order."""
-    total = np.empty(len(durations) + len(other_durations), dtype=np.int64)
-    one = 0
-    other = 0
-    at = 0
-    for path in range(len(here)):
-        last = one + (counts[here[path]] if here[path] >= 0 else 0)
-        other_last = other + (other_counts[there[path]] if there[path] >= 0 else 0)
-        while one < last or other < other_last:
-            if other == other_last or (one < last and durations[one] <= other_durations[other]):
-                total[at] = durations[one]
-                one += 1
-            else:
-                total[at] = other_durations[other]
-                other += 1
-            at += 1
-    return total
+    offsets: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `gather_durations` tells, ascending within a path that has few."""
+    ends = np.zeros(len(paths) + 1, dtype=np.int64)
+    for at in range(len(paths)):
+        ends[at + 1] = ends[at]
+        for place in range(places[paths[at]], places[paths[at] + 1]):
+            ends[at + 1] += offsets[order[place] + 1] - offsets[order[place]]
+    gathered = np.empty(ends[-1], dtype=np.int64)
+    end = 0
+    for at in range(len(paths)):
+        few = ends[at + 1] - ends[at] <= _FEW
+        for place in range(places[paths[at]], places[paths[at] + 1]):
+            for one in range(offsets[order[place]], offsets[order[place] + 1]):
+                free = end
+                while few and free > ends[at] and gathered[free - 1] > durations[one]:
+                    gathered[free] = gathered[free - 1]
+                    free -= 1
+                gathered[free] = durations[one]
+                end += 1
+    return gathered, ends
