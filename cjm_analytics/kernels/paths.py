@@ -229,7 +229,6 @@ def by_path(
     for path in range(1, len(counts)):
         place[path] = place[path - 1] + counts[path - 1]
     arranged = np.empty(len(durations), dtype=np.int64)
-    placed = np.zeros(len(counts), dtype=np.int64)
     for unit in range(len(number)):
         path = number[unit]
         arranged[place[path]] = durations[unit]
