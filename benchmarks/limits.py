@@ -33,6 +33,9 @@ RUNS = 5
 BUFFER = 2**28
 """Bytes that each processor moves to measure a speed: more than any cache holds."""
 
+LEAST = 0.0005
+"""Kernels that take less are not named."""
+
 STEPS = {
     "mapping to canonical columns": (("loaders.table", "canonical"),),
     "checks, codes of names": (("events.intake", "Intake.accept"),),
@@ -227,7 +230,7 @@ def row(title: str, told: dict, fastest: dict[str, float]) -> str:
     limit = sum(moving.values())
     inside = sum(told["kernels"].values())
     most = sorted(told["kernels"].items(), key=lambda one: -one[1])[:2]
-    named = ", ".join(f"`{name}` {seconds:.3f}" for name, seconds in most)
+    named = ", ".join(f"`{name}` {seconds:.3f}" for name, seconds in most if seconds >= LEAST)
     amounts = " + ".join(f"{n / 2**20:.1f} {kind}" for kind, n in told["bytes"].items() if n >= 2**16)
     return (
         f"| {title} | {told['seconds']:.3f} | {told['busy']:.3f} | {inside:.3f} | "
