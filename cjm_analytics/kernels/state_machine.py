@@ -166,15 +166,13 @@ def _run_journeys(
     `stack` has room for the journeys whose goals were not all taken back.
     """
     # Out of their tuples once: in the loop each access would count references.
-    seen, last_seen, low, high, inside = state.seen, state.last_seen, state.low, state.high, state.inside
+    seen = state.seen
     rules, markers, ends, attaches = kinds.rule, kinds.marker, kinds.end, kinds.attach
     always, progress, stage_phase, on_stage = (
         machine.always, machine.progress, machine.stage_phase, machine.on_stage,
     )  # fmt: skip
     inactivity, cycle_after, min_gap = machine.inactivity, machine.cycle_after, machine.min_gap
-    n_markers, never = machine.n_markers, machine.never
     goals, reversals = np.uint32(machine.goals), np.uint32(machine.reversals)
-    n_conditions = len(machine.marker)
 
     j = -1
     for customer in range(len(offsets) - 1):
@@ -208,21 +206,7 @@ def _run_journeys(
                     new = True
             if new:
                 j += 1
-                journeys[j].start = row
-                journeys[j].customer = customer
-                journeys[j].cycle = number
-                journeys[j].goal = never
-                journeys[j].closed = OPEN
-                journeys[j].closed_at = never
-                journeys[j].reversed = False
-                journeys[j].furthest_phase = -1
-                journeys[j].furthest_stage = -1
-                journeys[j].first_phase = -1
-                journeys[j].n_goals = 0
-                for one in range(n_markers):
-                    seen[one] = 0
-                for one in range(n_conditions):
-                    low[one], high[one], inside[one] = row, row, 0
+                _begin(journeys, j, row, customer, number, machine.never, state)
                 number += 1
                 is_open = True
 
@@ -233,23 +217,7 @@ def _run_journeys(
 
             bits = markers[what]
             if bits:
-                for marker in range(n_markers):
-                    if bits >> np.uint32(marker) & np.uint32(1):
-                        seen[marker] += 1
-                        last_seen[marker] = now
-                if bits & goals:
-                    journeys[j].goal = min(journeys[j].goal, now)
-                    if journeys[j].n_goals == 0:
-                        stack[height] = j
-                        height += 1
-                    journeys[j].n_goals += 1
-                    journeys[j].reversed = False
-                if bits & reversals and height > 0:
-                    of = stack[height - 1]
-                    journeys[of].n_goals -= 1
-                    if journeys[of].n_goals == 0:
-                        journeys[of].reversed = True
-                        height -= 1
+                height = _mark(bits, goals, reversals, now, j, state, journeys, stack, height)
 
             if rule >= 0 and progress[rule] and at >= 0:
                 phase = stage_phase[at]
@@ -264,6 +232,61 @@ def _run_journeys(
                 journeys[j].closed_at = now
                 is_open = False
     return j + 1
+
+
+@inner
+def _begin(
+    journeys: NDArray[np.void], j: int, row: int, customer: int, cycle: int, never: int, state: State
+) -> None:
+    """Begin a journey at a row, with nothing seen."""
+    journeys[j].start = row
+    journeys[j].customer = customer
+    journeys[j].cycle = cycle
+    journeys[j].goal = never
+    journeys[j].closed = OPEN
+    journeys[j].closed_at = never
+    journeys[j].reversed = False
+    journeys[j].furthest_phase = -1
+    journeys[j].furthest_stage = -1
+    journeys[j].first_phase = -1
+    journeys[j].n_goals = 0
+    for one in range(len(state.seen)):
+        state.seen[one] = 0
+    for one in range(len(state.low)):
+        state.low[one], state.high[one], state.inside[one] = row, row, 0
+
+
+@inner
+def _mark(
+    bits: np.uint32,
+    goals: np.uint32,
+    reversals: np.uint32,
+    now: np.int64,
+    j: int,
+    state: State,
+    journeys: NDArray[np.void],
+    stack: NDArray[np.int64],
+    height: int,
+) -> int:
+    """Change the state by the markers of an event; returns how many journeys are on the stack then."""
+    for marker in range(len(state.seen)):
+        if bits >> np.uint32(marker) & np.uint32(1):
+            state.seen[marker] += 1
+            state.last_seen[marker] = now
+    if bits & goals:
+        journeys[j].goal = min(journeys[j].goal, now)
+        if journeys[j].n_goals == 0:
+            stack[height] = j
+            height += 1
+        journeys[j].n_goals += 1
+        journeys[j].reversed = False
+    if bits & reversals and height > 0:
+        of = stack[height - 1]
+        journeys[of].n_goals -= 1
+        if journeys[of].n_goals == 0:
+            journeys[of].reversed = True
+            height -= 1
+    return height
 
 
 @inner
