@@ -7,10 +7,10 @@ SCALE ?= 20M
 CRASHES ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash-test lint notebooks bench figures scale samples docs clean
+.PHONY: help demo test crash-test lint notebooks bench bench-small figures scale samples docs clean
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/cjm: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,8 +51,11 @@ $(PEERS)/.done: $(BIN)/cjm
 	$(PEERS)/bin/python -m pip install --quiet --group peers
 	@touch $@
 
-bench: $(VENV)/.bench $(PEERS)/.done ## every work against its peers (SCALE=100M for the big one), into benchmarks/RESULTS.md
-	$(BIN)/python benchmarks/run.py $(SCALE) --peers $(PEERS)/bin/python
+bench: $(VENV)/.bench ## every work against its peers (SCALE=100M for the big one), into benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py $(SCALE)
+
+bench-small: $(VENV)/.bench $(PEERS)/.done ## every analysis of a million events against Retentioneering and PM4Py
+	$(BIN)/python benchmarks/run.py --small --peers $(PEERS)/bin/python
 
 figures: $(VENV)/.bench ## what takes the time, the whole road, the loaders, and identity, into benchmarks/
 	$(BIN)/python benchmarks/limits.py $(SCALE)

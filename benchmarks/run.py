@@ -1,5 +1,7 @@
 """Every work against every peer: `python benchmarks/run.py 20M` writes benchmarks/RESULTS.md.
 
+With `--small` it is the works of a million events, against the libraries for data frames, and SMALL.md.
+
 Each way runs in a process of its own, so that its peak memory is its own; the processes wait for each other
 and take turns, so that what else the machine does troubles all alike. The first turn warms up and gives the
 answer; unless the answers of all ways are equal, nothing is timed. What counts is the median over the turns,
@@ -27,20 +29,32 @@ from statistics import median
 import costs
 
 HERE = Path(__file__).resolve().parent
-WORKS = (
+LARGE = (
     "funnel", "paths", "transitions", "sessions", "journey_map", "threads", "ingest_parquet", "ingest_csv",
-    "ingest_json", "small_funnel", "small_conversion", "small_paths", "small_tree", "small_ngrams",
+    "ingest_json",
+)  # fmt: skip
+LITTLE = (
+    "small_funnel", "small_conversion", "small_paths", "small_tree", "small_ngrams",
     "small_subsequences", "small_transitions", "small_times", "small_ends", "small_groups", "small_flow",
     "small_around", "small_rework", "small_follows", "small_sessions", "small_time_to", "small_stickiness",
     "small_lifecycle", "small_overview", "small_cases", "small_pattern", "small_pair", "small_containing",
     "small_length", "small_started", "small_xes_write", "small_xes_read",
 )  # fmt: skip
+WORKS = LARGE + LITTLE
 ELSEWHERE = ("Retentioneering", "PM4Py")
 PACKAGES = ("cjm_analytics", "chdb", "duckdb", "polars", "numpy", "pandas", "pyarrow", "numba")
 SMALL = "1M"
 LEANER = 3
 """On the small log a peer's process is to take so many times the memory of ours."""
 
+MEMORY = (
+    "## Memory on the small log",
+    "",
+    "Peak of the whole process with its libraries; LIMITS.md says what those of ours take.",
+    "",
+    "| work | ours GB | leanest peer | its GB | ratio | goal | |",
+    "|---|---:|---|---:|---:|---|---|",
+)
 MARK = "@@ "
 MET = {True: "met", False: "missed"}
 
@@ -254,7 +268,9 @@ def main(
         times += rows
         goals += reached
         leaner += lean(work, ways[work])
-    spent = cost_rows(places[False][0].folder, size, ways, places[True][0].folder)
+    spent = []
+    if not set(works) <= set(LITTLE):
+        spent = cost_rows(places[False][0].folder, size, ways, places[True][0].folder)
     print("\n".join(spent))
     foreign = "Retentioneering and PM4Py are not installed (`--peers`), and left out."
     if peers:
@@ -265,8 +281,8 @@ def main(
         found = subprocess.run([peers, "-c", code], check=True, capture_output=True, text=True)
         foreign = found.stdout.strip()
     method = (
-        f"`python benchmarks/run.py {size}`: {rounds} alternating runs each, after one to warm up "
-        "whose answers were asserted equal. Seconds are medians, memory the peak of each way's process."
+        f"`python benchmarks/run.py {size if spent else '--small'}`: {rounds} alternating runs each, after one "
+        "to warm up whose answers were asserted equal. Seconds are medians, memory the peak of each way's process."
     )
     text = "\n".join(
         [
@@ -283,18 +299,8 @@ def main(
             "|---|---|---|---:|---:|---|---:|",
             *goals,
             "",
-            "| cost | measured | goal | |",
-            "|---|---|---|---|",
-            *spent,
-            "",
-            "## Memory on the small log",
-            "",
-            "Peak of the whole process with its libraries; LIMITS.md says what those of ours take.",
-            "",
-            "| work | ours GB | leanest peer | its GB | ratio | goal | |",
-            "|---|---:|---|---:|---:|---|---|",
-            *leaner,
-            "",
+            *(["| cost | measured | goal | |", "|---|---|---|---|", *spent, ""] if spent else []),
+            *([*MEMORY, *leaner, ""] if leaner else []),
             "## Times",
             "",
             "| work | events | way | median s | best s | processor s | peak GB |",
@@ -316,14 +322,19 @@ if __name__ == "__main__":
         @click.command(help=__doc__)
         @click.argument("size", default="20M")
         @click.option("--folder", type=click.Path(path_type=Path), help="Keep the data here.")
-        @click.option("--to", type=click.Path(path_type=Path), default=HERE / "RESULTS.md", show_default=True)
+        @click.option(
+            "--to", type=click.Path(path_type=Path), help="Default: RESULTS.md, or SMALL.md beside it."
+        )
+        @click.option("--small", is_flag=True, help="The works of a small log (1M events) instead.")
         @click.option("--rounds", default=5, show_default=True)
         @click.option("--only", multiple=True, type=click.Choice(WORKS), help="Only these works.")
         @click.option("--peers", envvar="CJM_PEERS", help="A Python with retentioneering and pm4py.")
-        def command(*, size, folder, to, rounds, only, peers) -> None:
+        def command(*, size, folder, to, small, rounds, only, peers) -> None:
+            works = only or (LITTLE if small else LARGE)
+            size, to = (SMALL, to or HERE / "SMALL.md") if small else (size, to or HERE / "RESULTS.md")
             with contextlib.ExitStack() as stack:
                 if folder is None:
                     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cjm-bench-")))
-                main(size, folder, to=to, rounds=rounds, works=only or WORKS, peers=peers)
+                main(size, folder, to=to, rounds=rounds, works=works, peers=peers)
 
         command()
