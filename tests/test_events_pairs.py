@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cjm_analytics.events.identity import Identity
+from cjm_analytics.events.owners import Owners
 from cjm_analytics.events.pairs import KINDS, NEVER, Keys, Pairs, Seen, Texts, by_hour
-from cjm_analytics.events.scatter import text_buffers, text_hashes
+from cjm_analytics.events.scatter import BINS, text_buffers, text_hashes
+from cjm_analytics.events.stitching import OWNERS
+from cjm_analytics.kernels.numbering import order_of_hashes
 
 HOUR = 3_600_000_000
 WORDS = st.lists(st.text("ab", max_size=4), max_size=40)
@@ -57,6 +61,28 @@ class TestTexts:
         texts._bytes = np.empty(2**31 + 100, dtype=np.uint8)
         assert texts.number(pa.array(["second", "third", "second"])).tolist() == [1, 2, 1]
         assert texts.of(np.array([2, 1])).to_pylist() == ["third", "second"]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 40, 5_000])
+def test_hashes_are_put_in_order(n):
+    hashes = np.random.default_rng(n).integers(0, 2**64, n, dtype=np.uint64)
+    hashes[n // 2 :] |= np.uint64(2**63)  # most of them above the middle
+    assert hashes[order_of_hashes(hashes)].tolist() == np.sort(hashes).tolist()
+
+
+def test_owners_may_have_more_text_than_an_array_of_texts_can_hold():
+    # As if much text stood before: it is never touched, so that it takes no memory.
+    texts = ["d1", "d2", "d3"]
+    data = np.empty(2**31 + 100, dtype=np.uint8)
+    ends = np.array([0, 2, 4, 6], dtype=np.int64) + 2**31
+    data[ends[0] : ends[-1]] = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
+    far = pa.Array.from_buffers(pa.large_string(), 3, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    whose = pa.array(["ann", "bob", "ann"], pa.large_string())
+    since = pa.array([None, 5, None], pa.timestamp("us", tz="UTC"))
+    owners = Owners(pa.table([far, since, whose], schema=OWNERS), Identity())
+    asked = pa.array(["d1", "d2", "d2", "d3", "d4"])
+    found = owners.of(asked, np.array([0, 4, 6, 0, 0]), range(BINS))
+    assert found.to_pylist() == ["ann", "anonymous:d2", "bob", "ann", "anonymous:d4"]
 
 
 def test_keys_have_numbers_in_order_of_appearance():
@@ -111,7 +137,7 @@ def test_pairs_are_what_pandas_groups(seed):
             "kind": pairs.kind.astype(np.int64),
             "rows": pairs.rows,
             "first": pairs.first,
-            "last": pairs.last,
+            "last": pairs.all().last,
         }
     )
     found = found.sort_values(["alias", "user_id", "kind"], ignore_index=True)

@@ -126,15 +126,23 @@ class ByBin:
 
     def __init__(self, table: pa.Table, key: str) -> None:
         table = table.combine_chunks()
-        bins = bin_of(table.column(key).combine_chunks())
-        self._table = table.take(pa.array(np.argsort(bins, kind="stable")))
+        bins = bin_of(one_array(table.column(key)))
+        if (bins[1:] < bins[:-1]).any():
+            order = np.argsort(bins, kind="stable")
+            table, bins = table.take(pa.array(order)), bins[order]
+        self._table = table
         self._key = key
-        self._bounds = np.searchsorted(np.sort(bins), np.arange(BINS + 1))
+        self._bounds = np.searchsorted(bins, np.arange(BINS + 1))
 
     def part(self, bins: range) -> pa.Table:
-        """What the table says of ids in these bins."""
+        """What the table says of ids in these bins; texts of a large table become such as events have."""
         start = int(self._bounds[bins.start])
-        return self._table.slice(start, int(self._bounds[bins.stop]) - start)
+        part = self._table.slice(start, int(self._bounds[bins.stop]) - start)
+        large = [one.name for one in part.schema if pa.types.is_large_string(one.type)]
+        for name in large:
+            place = part.schema.get_field_index(name)
+            part = part.set_column(place, name, part.column(name).cast(pa.string()))
+        return part
 
     def look_up(self, ids: pa.Array, bins: range, name: str) -> pa.Array:
         """The value of a column for each id; null where the table does not know the id."""

@@ -107,7 +107,7 @@ class Evidence:
         if seen.num_rows:
             self._note(_one_by_one(self._numbers(seen), one_array(seen.column("first"))))
 
-    def of(self, aliases: NDArray[np.int64]) -> Seen:
+    def of(self, aliases: NDArray[np.int32]) -> Seen:
         """Everything about some aliases, given by their numbers, one row per pair and hour."""
         asked = np.zeros(len(self.pairs.texts), dtype=bool)
         asked[aliases] = True
@@ -139,7 +139,7 @@ class Evidence:
     def _note(self, seen: Seen) -> None:
         seen = by_hour(seen)
         self.pairs.add(seen)
-        self._details.add(pa.table(list(seen), names=list(Seen._fields)))
+        self._details.add(_packed(seen))
 
     def _bins(self, details: pa.Table) -> NDArray[np.uint16]:
         return self.pairs.bins(details.column("pair").to_numpy())
@@ -163,8 +163,24 @@ def _one_by_one(pair: NDArray[np.int32], times: pa.Array) -> Seen:
     return Seen(pair, np.ones(len(pair), dtype=np.int64), first, first)
 
 
+def _packed(seen: Seen) -> pa.Table:
+    """What was seen by hour, in little room: an hour in microseconds is less than 2^32, and few rows say it.
+
+    What is the same everywhere, as one row and one instant often are, takes none at all in bins.
+    """
+    lasted = np.where(seen.first == NEVER, 0, seen.last - seen.first).astype(np.uint32)
+    small = seen.rows.max(initial=0) <= np.iinfo(np.int32).max
+    rows = seen.rows.astype(np.int32) if small else seen.rows
+    return pa.table([seen.pair, rows, seen.first, lasted], names=["pair", "rows", "first", "lasted"])
+
+
 def _columns(details: pa.Table) -> Seen:
-    return Seen(*(details.column(name).to_numpy() for name in Seen._fields))
+    """What `_packed` packed."""
+    pair, rows, first, lasted = (
+        details.column(name).to_numpy() for name in ("pair", "rows", "first", "lasted")
+    )
+    last = np.where(first == NEVER, NEVER, first + lasted.astype(np.int64))
+    return Seen(pair, rows.astype(np.int64), first, last)
 
 
 def _micros(times: pa.Array) -> NDArray[np.int64]:

@@ -272,7 +272,9 @@ class Gathering:
             (self.customers, PREFIX + "email", "customer_id"),
         ):
             if address in table.column_names:
-                own = self.rules.internal.own_texts(table.column(address).cast(pa.string()))
+                texts = table.column(address)
+                texts = texts.cast(texts.type.value_type) if pa.types.is_dictionary(texts.type) else texts
+                own = self.rules.internal.own_texts(texts)
                 found += table.column(customer).filter(own).cast(pa.string()).chunks
         return pa.concat_arrays([none, *found]).unique()
 

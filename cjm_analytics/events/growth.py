@@ -91,7 +91,7 @@ class Growth:
         texts = [_joined(one) for one in (old, new)]
         gone = old.filter(pc.invert(pc.is_in(texts[0], value_set=texts[1])))
         come = new.filter(pc.invert(pc.is_in(texts[1], value_set=texts[0])))
-        keys = pa.concat_arrays([one_array(gone.column("id")), one_array(come.column("id"))]).unique()
+        keys = pa.concat_arrays([_short(gone.column("id")), _short(come.column("id"))]).unique()
         before = _places(keys, old, identity)
         after = _places(keys, new, identity)
         there = self._is_there(one_array(before.column("customer_id")))
@@ -107,9 +107,10 @@ class Growth:
         """Buckets with events of devices whose owner is told by the events around a login."""
         dated = now.owners.filter(now.owners.column("since").is_valid())
         touched = _owned(
-            dated.filter(pc.is_in(dated.column("alias"), value_set=aliases)), now.persons.slice(0, 0)
+            dated.filter(pc.is_in(dated.column("alias"), value_set=aliases.cast(pa.large_string()))),
+            now.persons.slice(0, 0),
         )
-        keys = one_array(touched.column("id")).unique()
+        keys = _short(touched.column("id")).unique()
         places = _places(keys, touched, identity).column("customer_id").combine_chunks()
         return set(self._bucket_of(places)[self._is_there(places)].tolist())
 
@@ -178,34 +179,41 @@ _NO_TEXT = pa.array([], pa.string())
 _USER = "\0"
 
 
+def _short(texts: pa.ChunkedArray) -> pa.Array:
+    """Texts of some rows, as events have them."""
+    return one_array(texts.cast(pa.string()))
+
+
 def _owned(owners: pa.Table, persons: pa.Table) -> pa.Table:
     """Both tables as one: `id` (a user id with a NUL byte before it), `since`, `customer_id`."""
     users = pc.binary_join_element_wise(_USER, persons.column("user_id"), "")
     nulls = pa.nulls(persons.num_rows, owners.schema.field("since").type)
     users = pa.table([users, nulls, persons.column("customer_id")], names=["id", "since", "customer_id"])
     aliases = owners.select(["alias", "since", "customer_id"]).rename_columns(users.column_names)
-    return pa.concat_tables([aliases, users])
+    return pa.concat_tables([aliases, users.cast(aliases.schema)])
 
 
 def _joined(owned: pa.Table) -> pa.Array:
-    since = owned.column("since").cast(pa.int64()).cast(pa.string()).fill_null("")
-    texts = pc.binary_join_element_wise(owned.column("id"), since, owned.column("customer_id"), "\0")
-    return texts.combine_chunks()
+    since = owned.column("since").cast(pa.int64()).cast(pa.large_string()).fill_null("")
+    between = pa.scalar("\0", pa.large_string())
+    return one_array(
+        pc.binary_join_element_wise(owned.column("id"), since, owned.column("customer_id"), between)
+    )
 
 
 def _places(keys: pa.Array, owned: pa.Table, identity: Identity) -> pa.Table:
     """Where events with these ids may be: `id`, `customer_id`, `always`."""
-    mine = owned.filter(pc.is_in(owned.column("id"), value_set=keys))
+    mine = owned.filter(pc.is_in(owned.column("id"), value_set=keys.cast(pa.large_string())))
     always = mine.column("since").is_null()
-    settled = mine.filter(always).column("id").combine_chunks()
+    settled = _short(mine.filter(always).column("id"))
     open_ = keys.filter(pc.invert(pc.is_in(keys, value_set=settled)))
     return pa.table(
         {
-            "id": pa.concat_arrays([one_array(mine.column("id")), open_]),
+            "id": pa.concat_arrays([_short(mine.column("id")), open_]),
             "customer_id": pa.concat_arrays(
-                [one_array(mine.column("customer_id")), _own_names(open_, identity)]
+                [_short(mine.column("customer_id")), _own_names(open_, identity)]
             ),
-            "always": pa.concat_arrays([always.combine_chunks(), pa.array([True] * len(open_), pa.bool_())]),
+            "always": pa.concat_arrays([one_array(always), pa.array([True] * len(open_), pa.bool_())]),
         }
     ).combine_chunks()
 

@@ -211,7 +211,7 @@ class Identity:
             orders=None if self.orders is None else microseconds(self.orders, name="orders", positive=False),
         )
 
-    def resolve(self, pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen]) -> Stitching:
+    def resolve(self, pairs: Pairs, logins: Callable[[NDArray[np.int32]], Seen]) -> Stitching:
         """Whose the ids are that were seen together.
 
         `logins` gives the evidence of some aliases, by their numbers in `pairs`, in all detail.

@@ -32,10 +32,11 @@ class Owners:
     """
 
     def __init__(self, owners: pa.Table, identity: Identity) -> None:
-        always = owners.column("since").is_null()
+        since = owners.column("since")
+        dated = owners.filter(since.is_valid())
         self._identity = identity
-        self._always = ByBin(owners.filter(always), "alias")
-        self._since = ByBin(owners.filter(pc.invert(always)), "alias")
+        self._always = ByBin(owners.filter(since.is_null()) if dated.num_rows else owners, "alias")
+        self._since = ByBin(dated, "alias")
 
     def of(self, alias: pa.Array, time: NDArray[np.int64], bins: range) -> pa.Array:
         """The customers of events with these aliases; of a device in these bins, all events must be here."""

@@ -88,14 +88,18 @@ class Texts:
 
     def of(self, numbers: NDArray[np.integer[Any]]) -> pa.Array:
         """The texts of some numbers."""
-        return pc.take(self.all, pa.array(numbers), boundscheck=False).cast(pa.string())
+        return self.long(numbers).cast(pa.string())
+
+    def long(self, numbers: NDArray[np.integer[Any]]) -> pa.Array:
+        """The same, together as long as they may be."""
+        return pc.take(self.all, pa.array(numbers), boundscheck=False)
 
     def number(self, texts: pa.Array) -> NDArray[np.int32]:
         """The number of each text; there must be no nulls."""
         return self.number_hashed(text_hashes(texts), *text_buffers(texts))
 
     def number_hashed(
-        self, hashes: NDArray[np.uint64], offsets: NDArray[np.int32], data: NDArray[np.uint8]
+        self, hashes: NDArray[np.uint64], offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]
     ) -> NDArray[np.int32]:
         """The same of texts whose hashes are known."""
         from cjm_analytics.kernels.numbering import number_texts
@@ -163,14 +167,14 @@ class Pairs:
         return len(self._keys)
 
     @property
-    def alias(self) -> NDArray[np.int64]:
+    def alias(self) -> NDArray[np.int32]:
         """Per pair the number of its first id."""
-        return (self._keys.all >> _ID_BITS).astype(np.int64)
+        return (self._keys.all >> _ID_BITS).astype(np.int32)
 
     @property
-    def user(self) -> NDArray[np.int64]:
+    def user(self) -> NDArray[np.int32]:
         """Per pair the number of its second id."""
-        return ((self._keys.all >> _KIND_BITS) & _ID).astype(np.int64)
+        return ((self._keys.all >> _KIND_BITS) & _ID).astype(np.int32)
 
     @property
     def kind(self) -> NDArray[np.int8]:
@@ -187,8 +191,7 @@ class Pairs:
 
     @property
     def last(self) -> NDArray[np.int64]:
-        last = self._last[: len(self)]
-        return np.where(self.first == NEVER, NEVER, last)
+        return np.where(self.first == NEVER, NEVER, self._last[: len(self)])
 
     def number(self, alias: pa.Array, user: pa.Array, kind: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """The number of each pair; there must be no nulls."""
@@ -227,9 +230,15 @@ class Pairs:
             schema=EVIDENCE,
         )
 
+    def of(self, pairs: NDArray[np.integer[Any]]) -> Seen:
+        """All that was seen of some pairs."""
+        first = self.first[pairs]
+        last = np.where(first == NEVER, NEVER, self._last[pairs])
+        return Seen(pairs.astype(np.int32), self.rows[pairs], first, last)
+
     def all(self) -> Seen:
         """Every pair, in the order of the numbers."""
-        return Seen(np.arange(len(self), dtype=np.int32), self.rows, self.first, self.last)
+        return self.of(np.arange(len(self), dtype=np.int32))
 
     def bins(self, pairs: NDArray[np.int32]) -> NDArray[np.uint16]:
         """The bin of each pair's first id."""

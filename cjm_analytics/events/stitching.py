@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.events.pairs import EVIDENCE, KINDS, NEVER
+from cjm_analytics.events.scatter import text_buffers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +38,11 @@ ANONYMOUS = "anonymous:"
 USER, EMAIL, PHONE, ORDER, DEVICE, WEAK = "user", "email", "phone", "order", "device", "weak"
 
 _TIME = pa.timestamp("us", tz="UTC")
-OWNERS = pa.schema([("alias", pa.string()), ("since", _TIME), ("customer_id", pa.string())])
-"""Whose an alias is: from `since` on until the next row of the same alias, always where `since` is null."""
+OWNERS = pa.schema([("alias", pa.large_string()), ("since", _TIME), ("customer_id", pa.large_string())])
+"""Whose an alias is: from `since` on until the next row of the same alias, always where `since` is null.
+
+All aliases of all persons, and so perhaps more text than other arrays of text can hold.
+"""
 
 PERSONS = pa.schema([("user_id", pa.string()), ("customer_id", pa.string())])
 """User ids whose customer has another name."""
@@ -107,7 +111,7 @@ class Stitching(NamedTuple):
     n_hubs, n_shared, n_aliases : int
         Ids that link nobody because too many people have them, devices of several persons, and all aliases
         of persons but orders.
-    sizes : int64
+    sizes : int32
         Ids per person (or per group of ids of nobody known), ascending; those that were seen with nothing
         are not among them, and orders do not count.
     largest : pyarrow.Array
@@ -121,7 +125,7 @@ class Stitching(NamedTuple):
     n_hubs: int = 0
     n_shared: int = 0
     n_aliases: int = 0
-    sizes: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+    sizes: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
     largest: pa.Array = pa.array([], pa.string())
 
     def quantiles(self) -> tuple[int, int, int]:
@@ -146,7 +150,7 @@ def default_names(aliases: pa.Array | pa.ChunkedArray, systems: Sequence[str]) -
     return pc.if_else(is_strong, aliases, nobody)
 
 
-def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen], rules: Rules) -> Stitching:
+def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int32]], Seen], rules: Rules) -> Stitching:
     """Who is who.
 
     Parameters
@@ -169,7 +173,7 @@ def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int64]], Seen], rules: R
     owners, ends, persons = names.owners(shared)
     spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
     n_aliases = names.n_aliases + pc.count_distinct(spans.column("alias")).as_py()
-    owners = pa.concat_tables([owners, ends, spans]).combine_chunks()
+    owners = pa.concat_tables([owners, ends, spans])
     conflicts = names.conflicts()
     return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), n_aliases, sizes, largest)
 
@@ -182,13 +186,13 @@ class _Graph:
     Attributes
     ----------
     pairs : Pairs
-    text : int64
+    text : int32
         The number of each id's text.
     type : int8
         Place in `rules.types` of each id's type.
-    one, other : int64
+    one, other : int32
         The ids of each pair.
-    label : int64
+    label : int32
         The person of each id so far, as the smallest number of it.
     refused : bool
         Pairs that a limit kept apart.
@@ -200,47 +204,37 @@ class _Graph:
         self,
         pairs: Pairs,
         rules: Rules,
-        nodes: tuple[NDArray[np.int64], NDArray[np.int8]],
-        ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+        nodes: tuple[NDArray[np.int32], NDArray[np.int8]],
+        ends: tuple[NDArray[np.int32], NDArray[np.int32]],
     ) -> None:
         self.rules = rules
         self.pairs = pairs
         self.text, self.type = nodes
         self.one, self.other = ends
         self.rows, self.first = pairs.rows, pairs.first
-        kind = pairs.kind
-        self.is_merge = kind == _MERGE
-        self.usable = (self.type[self.one] != self.place_of(WEAK)) & (
-            self.type[self.other] != self.place_of(WEAK)
-        )
+        self.is_merge = pairs.kind == _MERGE
+        self.usable = np.ones(len(self.one), dtype=bool)
+        self._without(self.type == self.place_of(WEAK))
         self._tell_orders_apart()
-        self.label = np.arange(len(self.text))
+        self.label = np.arange(len(self.text), dtype=np.int32)
         self.refused = np.zeros(len(self.one), dtype=bool)
-        self.partners = np.zeros(len(self), dtype=np.int64)
+        self.partners = np.zeros(len(self), dtype=np.int32)
         self._holder, self._held = self.label, self.type
 
     @classmethod
     def of(cls, pairs: Pairs, rules: Rules) -> _Graph:
         """Number the ids; an alias and a user id of the same text are two, unless it names a system."""
+        from cjm_analytics.kernels.stitching import users_apart
+
+        one, other, kind = pairs.alias, pairs.user, pairs.kind
         types = _types(pairs.texts.all, rules)
-        names_system = types < rules.types.index(EMAIL)
-        kind = pairs.kind
-        ends = [
-            text * 2 + (is_user & ~names_system[text])
-            for text, is_user in ((pairs.alias, kind == _MERGE), (pairs.user, kind != _ALIAS))
-        ]
-        seen = np.zeros(2 * len(types), dtype=bool)
-        for end in ends:
-            seen[end] = True
-        place = np.cumsum(seen) - 1
-        text, is_user = np.divmod(np.flatnonzero(seen), 2)
-        nodes = text, np.where(is_user, np.int8(0), types[text])
-        return cls(pairs, rules, nodes, (place[ends[0]], place[ends[1]]))
+        nodes = users_apart(one, other, (kind == _MERGE, kind != _ALIAS), types, len(rules.strong))
+        return cls(pairs, rules, nodes, (one, other))
 
     def __len__(self) -> int:
         return len(self.text)
 
-    def ids(self, nodes: NDArray[np.int64]) -> pa.Array:
+    def ids(self, nodes: NDArray[np.integer[Any]]) -> pa.Array:
         """The texts of some nodes."""
         return self.pairs.texts.of(self.text[nodes])
 
@@ -297,31 +291,36 @@ class _Graph:
         self.usable &= ~(first & second)
         pairs = np.flatnonzero(self.usable & (first | second))
         one, other, first = self.one[pairs], self.other[pairs], first[pairs]
-        return pairs, np.where(first, one, other), np.where(first, other, one)
+        order, partner = np.where(first, one, other), np.where(first, other, one)
+        return pairs, order.astype(np.int64), partner.astype(np.int64)
 
     def leave_hubs_out(self) -> None:
         """Leave out the pairs of ids that too many people have."""
-        partners = np.zeros(len(self), dtype=np.int64)
-        strong, is_order = self.is_strong, self.is_order
-        seen = self.usable & ~self.is_merge & (strong[self.one] != strong[self.other])
+        from cjm_analytics.kernels.stitching import most_partners
+
+        seen = self.usable & ~self.is_merge
+        is_order = self.is_order
         if is_order.any():
             seen &= ~(is_order[self.one] | is_order[self.other])
-        known = np.where(strong[self.one], self.one, self.other)[seen]
-        value = np.where(strong[self.one], self.other, self.one)[seen]
         kind = self.pairs.kind[seen]
         if len(kind) and (kind != kind[0]).any():  # the same two ids may stand in pairs of several kinds
-            value, known = np.divmod(np.unique(value * len(self) + known), len(self))
-        system = self.type[known]
-        for one in np.flatnonzero(np.bincount(system)):
-            of_system = np.bincount(value[system == one], minlength=len(self))
-            np.maximum(partners, of_system, out=partners)
+            places = np.flatnonzero(seen)
+            low, high = (of(self.one[seen], self.other[seen]) for of in (np.minimum, np.maximum))
+            _, once = np.unique(low.astype(np.int64) * len(self) + high, return_index=True)
+            seen[:] = False
+            seen[places[once]] = True
+        partners = most_partners((self.one, self.other, seen), self.type, len(self.rules.strong))
         self._leave_out(np.where(partners > self.rules.max_partners, partners, 0))
 
-    def _leave_out(self, partners: NDArray[np.int64]) -> None:
+    def _leave_out(self, partners: NDArray[np.integer[Any]]) -> None:
         """Ids with partners link nobody."""
-        is_hub = partners > 0
-        self.usable &= ~(is_hub[self.one] | is_hub[self.other])
-        np.maximum(self.partners, partners, out=self.partners)
+        self._without(partners > 0)
+        self.partners = np.maximum(self.partners, partners).astype(np.int32)
+
+    def _without(self, ids: NDArray[np.bool_]) -> None:
+        """Use no pair of some ids."""
+        if ids.any():
+            self.usable &= ~(ids[self.one] | ids[self.other])
 
     def hubs(self) -> tuple[pa.Table, int]:
         """The largest ids that link nobody, and how many there are."""
@@ -333,16 +332,17 @@ class _Graph:
 
     def join_persons(self) -> None:
         """Join what a vendor merged, whatever the limits say; then known ids and addresses."""
-        from cjm_analytics.kernels.stitching import components
+        from cjm_analytics.kernels.stitching import joined
 
-        merged = np.flatnonzero(self.is_merge & self.usable)
-        self.label = components(len(self), self.one[merged], self.other[merged])
+        merged = self.is_merge & self.usable
+        if merged.any():  # a merged id is the same id under another name: it counts once
+            self.label = joined(self.label, self.one, self.other, merged)
+            n_types = len(self.rules.types)
+            key = np.unique(self.label.astype(np.int64) * n_types + self.type)
+            holder, held = np.divmod(key, n_types)
+            self._holder, self._held = holder.astype(np.int32), held.astype(np.int8)
         later = self.type >= self.place_of(ORDER)
-        if len(merged):  # a merged id is the same id under another name: it counts once
-            key = np.unique(self.label * len(self.rules.types) + self.type)
-            self._holder, held = np.divmod(key, len(self.rules.types))
-            self._held = held.astype(np.int8)
-        self._join(np.flatnonzero(self.usable & ~(later[self.one] | later[self.other])))
+        self._join(self.usable & ~(later[self.one] | later[self.other]))
 
     def join_orders(self) -> None:
         """Join orders with their person; those seen with one id only or with several persons tie nobody."""
@@ -362,7 +362,9 @@ class _Graph:
         self.usable[pairs] &= (n_ids[self.one[pairs]] > 1) | (n_ids[self.other[pairs]] > 1)
         device = self.is_device
         pairs, _, _ = self._sightings()
-        self._join(pairs[~(device[self.one[pairs]] | device[self.other[pairs]])])
+        use = np.zeros(len(self.one), dtype=bool)
+        use[pairs] = ~(device[self.one[pairs]] | device[self.other[pairs]])
+        self._join(use)
         self._leave_shops_out()
 
     def _leave_shops_out(self) -> None:
@@ -375,37 +377,25 @@ class _Graph:
         self._leave_out(np.where(n_persons > self.rules.max_partners, n_persons, 0))
 
     def _counted_once(
-        self, one: NDArray[np.int64], other: NDArray[np.int64]
+        self, one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any]]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Distinct pairs of a number and a node."""
-        return np.divmod(np.unique(one * len(self) + other), len(self))
+        return np.divmod(np.unique(one.astype(np.int64) * len(self) + other), len(self))
 
     def join_devices(self) -> NDArray[np.bool_]:
         """Join devices with their person. Says which devices have several: those are joined with none."""
-        device = self.is_device
-        shared = self._have_several(self.known_labels()) | self._have_several(
-            self._buyers(), of=self.is_order
-        )
-        split = shared[self.one] | shared[self.other]
-        self._join(np.flatnonzero(self.usable & (device[self.one] | device[self.other]) & ~split))
+        from cjm_analytics.kernels.stitching import with_several
+
+        device, pairs = self.is_device, (self.one, self.other, self.usable)
+        shared = with_several(pairs, device, self.known_labels()[self.label], self.label)
+        if self.is_order.any():
+            buyers = self._buyers()[self.label] & self.is_order
+            shared |= with_several(pairs, device, buyers, self.label)
+        use = self.usable & (device[self.one] | device[self.other])
+        if shared.any():
+            use &= ~(shared[self.one] | shared[self.other])
+        self._join(use)
         return shared
-
-    def _have_several(
-        self, persons: NDArray[np.bool_], of: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.bool_]:
-        """Which devices were seen with ids (or with these ids only) of several of some persons."""
-        from cjm_analytics.kernels.stitching import first_partners
-
-        device = self.is_device
-        ends = []
-        for one, other in ((self.one, self.other), (self.other, self.one)):
-            use = self.usable & device[one] & persons[self.label[other]]
-            if of is not None:
-                use &= of[other]
-            ends.append((one[use], self.label[other[use]]))
-        nodes, labels = (np.concatenate(part) for part in zip(*ends, strict=True))
-        _, several = first_partners(len(self), nodes, labels)
-        return several
 
     def _buyers(self) -> NDArray[np.bool_]:
         """Per label whether it holds an address or a number, but no strong id."""
@@ -424,34 +414,33 @@ class _Graph:
         known[self.label[self.is_strong]] = True
         return known
 
-    def _join(self, edges: NDArray[np.int64]) -> None:
-        """Join the ends of pairs; where a limit is in the way, in the order of what tells more."""
-        from cjm_analytics.kernels.stitching import components
+    def _join(self, use: NDArray[np.bool_]) -> None:
+        """Join the ends of some pairs; where a limit is in the way, in the order of what tells more."""
+        from cjm_analytics.kernels.stitching import joined
 
         before = self.label
-        joined = components(len(self), before[self.one[edges]], before[self.other[edges]])
-        label = joined[before]
+        label = joined(before, self.one, self.other, use)
         crowded = self._crowded(label)
         if not crowded.any():
             self.label = label
             return
-        contested = edges[crowded[label[self.one[edges]]]]
-        contested = contested[self._order(contested)]
-        inside = self._distinct(before[crowded[label]])
-        place = np.full(len(self), -1, dtype=np.int64)
-        place[inside] = np.arange(len(inside))
-        parent, refused = self._limited(contested, before, inside, place)
-        self.refused[contested[refused]] = True
         again = crowded[label]
+        contested = np.flatnonzero(use & again[self.one])
+        contested = contested[self._order(contested)]
+        inside = self._distinct(before[again])
+        place = np.full(len(self), -1, dtype=np.int32)
+        place[inside] = np.arange(len(inside), dtype=np.int32)
+        parent, refused = self._limited(contested, before, len(inside), place)
+        self.refused[contested[refused]] = True
         label[again] = inside[parent][place[before[again]]]
         self.label = label
 
-    def _distinct(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _distinct(self, nodes: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         found = np.zeros(len(self), dtype=bool)
         found[nodes] = True
         return np.flatnonzero(found)
 
-    def _crowded(self, label: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _crowded(self, label: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which labels hold more ids of a type than they may."""
         crowded = np.zeros(len(self), dtype=bool)
         for kind, limit in self._limits():
@@ -470,20 +459,19 @@ class _Graph:
     def _limited(
         self,
         edges: NDArray[np.int64],
-        before: NDArray[np.int64],
-        inside: NDArray[np.int64],
-        place: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Union-find with limits among some labels."""
+        before: NDArray[np.int32],
+        n: int,
+        place: NDArray[np.int32],
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Union-find with limits among n labels, of which each node's place is given."""
         from cjm_analytics.kernels.stitching import limited_unions
 
         limits = self._limits()
-        held = np.zeros((len(inside), len(limits)), dtype=np.int32)
-        # What was joined before this step counts together.
-        holder = before[self._holder]
+        held = np.zeros((n, len(limits)), dtype=np.int32)
         for column, (kind, _) in enumerate(limits):
-            mine = place[holder[self._held == kind]]
-            held[:, column] = np.bincount(mine[mine >= 0], minlength=len(inside))
+            # What was joined before this step counts together.
+            mine = place[before[self._holder[self._held == kind]]]
+            held[:, column] = np.bincount(mine[mine >= 0], minlength=n)
         return limited_unions(
             place[before[self.one[edges]]],
             place[before[self.other[edges]]],
@@ -515,28 +503,31 @@ class _Graph:
         ).to_numpy()
         return order.astype(np.int64)
 
-    def smallest(self) -> NDArray[np.int64]:
+    def smallest(self) -> NDArray[np.int32]:
         """Per label its first id: the most telling type, then the smallest text; −1 for what is no label."""
-        smallest = np.full(len(self), -1, dtype=np.int64)
-        tier = np.digitize(self.type, [self.place_of(EMAIL), self.place_of(DEVICE)]).astype(np.int8)
-        tier[self.is_order] = 3  # an order is nobody's name
-        best = np.full(len(self), 3, dtype=np.int8)
-        np.minimum.at(best, self.label, tier)
-        candidates = np.flatnonzero(tier == best[self.label])
-        per_label = np.bincount(self.label[candidates], minlength=len(self))
-        alone = per_label[self.label[candidates]] == 1
-        smallest[self.label[candidates[alone]]] = candidates[alone]
-        several = candidates[~alone]
-        if len(several):
-            several = several[self._sorted(several)][::-1]
-            smallest[self.label[several]] = several
+        from cjm_analytics.kernels.stitching import first_by_rank
+
+        places = np.arange(len(self.rules.types))
+        tier = np.digitize(places, [self.place_of(EMAIL), self.place_of(DEVICE)]).astype(np.int8)
+        tier[self.place_of(ORDER)] = 3  # an order is nobody's name
+        rank = tier[self.type]
+        smallest, several = first_by_rank(self.label, rank)
+        if several.any():
+            candidates = np.flatnonzero(several[self.label])
+            candidates = candidates[rank[candidates] == rank[smallest[self.label[candidates]]]]
+            candidates = candidates[self._sorted(candidates)][::-1]
+            smallest[self.label[candidates]] = candidates
         return smallest
 
-    def sizes(self) -> tuple[NDArray[np.int64], pa.Array]:
+    def sizes(self) -> tuple[NDArray[np.int32], pa.Array]:
         """Ids per label, ascending, and some of the largest where it is large."""
-        counts = np.bincount(self.label[~self.is_order], minlength=len(self))
-        largest = np.flatnonzero((counts == counts.max())[self.label] & (counts.max() > _FEW))
-        if len(largest):  # of several the one with the smallest text
+        is_order = self.is_order
+        own = self.label[~is_order] if is_order.any() else self.label
+        counts = np.bincount(own, minlength=len(self)).astype(np.int32)
+        largest = np.zeros(0, dtype=np.int64)
+        if counts.max() > _FEW:
+            largest = np.flatnonzero((counts == counts.max())[self.label])
+            # Of several the one with the smallest text.
             largest = largest[self.label[largest] == self.label[largest[self._sorted(largest)[0]]]]
         return np.sort(counts[counts > 0]), self.ids(largest).sort().slice(0, _TOP_HUBS)
 
@@ -549,17 +540,24 @@ class _Names:
         self._node = graph.smallest()[graph.label]
         self.n_aliases = 0
 
-    def of(self, nodes: NDArray[np.int64]) -> pa.Array:
+    def of(self, nodes: NDArray[np.integer[Any]]) -> pa.Array:
         """The customer of each id."""
-        named = self._node[nodes]
-        texts = self._graph.ids(named)
-        strong = self._graph.is_strong[named]
-        if strong.all():
+        return self.long(nodes).cast(pa.string())
+
+    def long(self, nodes: NDArray[np.integer[Any]]) -> pa.Array:
+        """The same, together as long as they may be."""
+        graph, named = self._graph, self._node[nodes]
+        texts = graph.pairs.texts.long(graph.text[named])
+        is_nobody = graph.type[named] >= graph.place_of(EMAIL)
+        if not is_nobody.any():
             return texts
-        return pc.if_else(pa.array(strong), texts, pc.binary_join_element_wise(ANONYMOUS, texts, ""))
+        first, nothing = (pa.scalar(one, pa.large_string()) for one in (ANONYMOUS, ""))
+        return pc.if_else(pa.array(is_nobody), pc.binary_join_element_wise(first, texts, nothing), texts)
 
     def owners(self, shared: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Aliases of others (without shared devices), from when on nobody has them, and user ids."""
+        from cjm_analytics.kernels.numbering import order_of_hashes
+
         graph = self._graph
         elsewhere = self._node != np.arange(len(graph))
         is_user = graph.type == graph.place_of(USER)
@@ -568,23 +566,25 @@ class _Names:
         nodes = np.flatnonzero(elsewhere & ~is_user & ~shared & ~graph.is_ambiguous)
         since, until = self._times(nodes)
         ever = since != NEVER
-        nodes, since, until = nodes[ever], since[ever], until[ever]
+        if not ever.all():
+            nodes, since, until = nodes[ever], since[ever], until[ever]
         self.n_aliases = int((~graph.is_order[nodes]).sum())
         # By a hash of the alias: quicker than by the alias, and it depends on nothing else either.
-        order = np.argsort(graph.pairs.texts.hashes[graph.text[nodes]])
+        order = order_of_hashes(graph.pairs.texts.hashes[graph.text[nodes]])
         nodes, since, until = nodes[order], since[order], until[order]
+        always = since < 0
         owners = pa.table(
             [
-                graph.ids(nodes),
-                pa.array(since, mask=since < 0).cast(_TIME),
-                self.of(nodes),
+                graph.pairs.texts.long(graph.text[nodes]),
+                pa.nulls(len(nodes), _TIME) if always.all() else pa.array(since, mask=always).cast(_TIME),
+                self.long(nodes),
             ],
             schema=OWNERS,
         )
         ended = until != NEVER
         return owners, _nobodys(graph.ids(nodes[ended]), until[ended]), persons.sort_by("user_id")
 
-    def _times(self, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _times(self, nodes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """From when on an alias is its person's (−1: always, or `NEVER`), and from when on no more."""
         graph = self._graph
         since, until = np.full(len(nodes), -1, dtype=np.int64), np.full(len(nodes), NEVER, dtype=np.int64)
@@ -606,8 +606,10 @@ class _Names:
     def conflicts(self) -> pa.Table:
         """The pairs that were refused."""
         graph = self._graph
-        refused = np.flatnonzero(graph.refused & (graph.label[graph.one] != graph.label[graph.other]))
-        table = graph.pairs.table(graph.pairs.all().where(refused))
+        refused = np.flatnonzero(graph.refused)
+        apart = graph.label[graph.one[refused]] != graph.label[graph.other[refused]]
+        refused = refused[apart]
+        table = graph.pairs.table(graph.pairs.of(refused))
         table = table.append_column("customer_id", self.of(graph.one[refused]))
         table = table.append_column("other_customer_id", self.of(graph.other[refused]))
         return table.sort_by([(name, "ascending") for name in ("alias", "user_id", "kind")]).combine_chunks()
@@ -617,7 +619,7 @@ def _spans(
     graph: _Graph,
     names: _Names,
     shared: NDArray[np.bool_],
-    logins: Callable[[NDArray[np.int64]], Seen],
+    logins: Callable[[NDArray[np.int32]], Seen],
 ) -> pa.Table:
     """Whose a shared device is, from when on."""
     nodes = np.flatnonzero(shared)
@@ -647,15 +649,15 @@ def _spans(
             pa.array(since[kept]).cast(_TIME),
             person.take(pa.array(kept)),
         ],
-        schema=OWNERS,
-    )
+        names=OWNERS.names,
+    ).cast(OWNERS)
     return pa.concat_tables([spans, ends]).sort_by([("alias", "ascending"), ("since", "ascending")])
 
 
 def _nobodys(devices: pa.Array, since: NDArray[np.int64]) -> pa.Table:
     """Devices that are nobody's from then on; schema `OWNERS`."""
     names = pc.binary_join_element_wise(ANONYMOUS, devices, "")
-    return pa.table([devices, pa.array(since).cast(_TIME), names], schema=OWNERS)
+    return pa.table([devices, pa.array(since).cast(_TIME), names], names=OWNERS.names).cast(OWNERS)
 
 
 def _points(
@@ -686,12 +688,8 @@ def _ranks(texts: pa.Array) -> NDArray[np.int64]:
 
 def _types(texts: pa.Array, rules: Rules) -> NDArray[np.int8]:
     """The type of each text as an alias, as a place in `rules.types`."""
-    types = np.full(len(texts), rules.types.index(DEVICE), dtype=np.int8)
-    prefixed = np.flatnonzero(pc.match_substring(texts, ":").to_numpy(zero_copy_only=False))
-    if len(prefixed):
-        prefix = pc.list_element(pc.split_pattern(texts.take(pa.array(prefixed)), ":", max_splits=1), 0)
-        named = [name for name in rules.types if name not in {USER, DEVICE}]
-        found = pc.fill_null(pc.index_in(prefix, value_set=pa.array(named, texts.type)), -1).to_numpy()
-        places = np.array([rules.types.index(name) for name in named] + [rules.types.index(DEVICE)])
-        types[prefixed] = places[found]
-    return types
+    from cjm_analytics.kernels.stitching import types_of
+
+    named = [name for name in rules.types if name not in {USER, DEVICE}]
+    places = np.array([rules.types.index(name) for name in named], dtype=np.int8)
+    return types_of(text_buffers(texts), text_buffers(pa.array(named)), places, rules.types.index(DEVICE))

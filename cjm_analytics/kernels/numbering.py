@@ -12,7 +12,7 @@ from cjm_analytics.kernels.inner import inner
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["add_up", "filled_slots", "number_keys", "number_texts", "spread"]
+__all__ = ["add_up", "filled_slots", "number_keys", "number_texts", "order_of_hashes", "spread"]
 
 # A slot holds the upper half of a hash and, in the lower half, a number plus one; zero is free. The lower
 # bits of the hash say where to look first. There must always be a free slot.
@@ -38,7 +38,7 @@ def filled_slots(hashes: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
 @njit(nogil=True, cache=True)
 def number_texts(
     hashes: NDArray[np.uint64],
-    offsets: NDArray[np.int32],
+    offsets: NDArray[np.integer[Any]],
     data: NDArray[np.uint8],
     slots: NDArray[np.uint64],
     known: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],
@@ -171,3 +171,31 @@ def add_up(
         all_rows[number] += rows[at]
         earliest[number] = min(earliest[number], first[at])
         latest[number] = max(latest[number], last[at])
+
+
+@njit(nogil=True, cache=True)
+def order_of_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Where hashes stand when they are sorted: in heaps of a few by their upper bits, then one by one."""
+    n = len(hashes)
+    bits = 1
+    while bits < 26 and (1 << (bits + 2)) < n:  # noqa: PLR2004 - more heaps would be slower to fill
+        bits += 1
+    shift = np.uint64(64 - bits)
+    place = np.zeros((1 << bits) + 1, dtype=np.int32)
+    for row in range(n):
+        place[np.int64(hashes[row] >> shift) + 1] += 1
+    for heap in range(1 << bits):
+        place[heap + 1] += place[heap]
+    order = np.empty(n, dtype=np.int32)
+    for row in range(n):
+        own = np.int64(hashes[row] >> shift)
+        order[place[own]] = row
+        place[own] += 1
+    for at in range(1, n):  # what lies in an earlier heap is smaller, so that it stays before
+        row = order[at]
+        before = at - 1
+        while before >= 0 and hashes[order[before]] > hashes[row]:
+            order[before + 1] = order[before]
+            before -= 1
+        order[before + 1] = row
+    return order

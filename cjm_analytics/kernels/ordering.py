@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -19,7 +19,7 @@ _SHORT = 24
 
 
 @njit(nogil=True, cache=True)
-def hash_texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def hash_texts(offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """A hash of each text `data[offsets[i]:offsets[i + 1]]`, the same on every machine and in every run.
 
     Eight bytes at a time are mixed in by a multiplication and a fold, and the length at the end; the bits of
@@ -55,7 +55,7 @@ def hash_texts(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[n
 
 
 @njit(nogil=True, cache=True)
-def telling_words(offsets: NDArray[np.int32], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def telling_words(offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """As a number the eight bytes of each text behind what all begin with; zeros where the text ends."""
     n = len(offsets) - 1
     shared = offsets[1] - offsets[0] if n else 0
