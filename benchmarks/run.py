@@ -280,9 +280,10 @@ def main(
         )
         found = subprocess.run([peers, "-c", code], check=True, capture_output=True, text=True)
         foreign = found.stdout.strip()
+    command = f"python benchmarks/run.py {size if spent else '--small'}"
     method = (
-        f"`python benchmarks/run.py {size if spent else '--small'}`: {rounds} alternating runs each, after one "
-        "to warm up whose answers were asserted equal. Seconds are medians, memory the peak of each way's process."
+        f"`{command}`: {rounds} alternating runs each, after one whose answers were asserted equal. "
+        "Seconds are medians, memory the peak of each way's process."
     )
     text = "\n".join(
         [
