@@ -358,3 +358,31 @@ def test_orders_of_shopify_by_column_are_those_by_row(rows, tmp_path_factory):
     orders = [{"id": place, "name": f"#{place}", **row} for place, row in enumerate(rows, start=1001)]
     fast, slow = both_ways(loaders.shopify, lines_of(tmp_path_factory.mktemp("log"), orders, "orders.jsonl"))
     assert fast == slow
+
+
+NEAR = st.fixed_dictionaries(
+    {"results": st.lists(st.fixed_dictionaries({"id": st.sampled_from("12")}), max_size=2)}
+)
+TALKS = st.fixed_dictionaries(
+    {
+        "properties": st.fixed_dictionaries(
+            {"hs_timestamp": MOMENTS},
+            optional={"hs_call_title": TEXTS, "hs_call_direction": st.sampled_from(["INBOUND", "", None])},
+        )
+    },
+    optional={
+        "archived": st.booleans(),
+        "associations": st.fixed_dictionaries({}, optional={"contacts": NEAR, "companies": NEAR}),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(TALKS, min_size=1, max_size=6))
+def test_calls_of_hubspot_by_column_are_those_by_row(rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("log")
+    people = [{"id": one, "properties": {"email": f"{one}@example.com"}} for one in "12"]
+    lines_of(folder, people, "contacts.json")
+    lines_of(folder, [{"id": str(place), **row} for place, row in enumerate(rows)], "calls.json")
+    fast, slow = both_ways(loaders.hubspot, folder)
+    assert fast == slow

@@ -6,6 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cjm_analytics.loaders.mapping import (
     Saying,
     each,
@@ -22,10 +26,11 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.rows import ObjectRows
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
 from cjm_analytics.loaders.states import changes, closings, happened, snake, staged
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.unfolded import inside
+from cjm_analytics.loaders.values import one_text, plain, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -60,6 +65,9 @@ _CALLED_OFF: Final = ("CANCELED", "RESCHEDULED", "NO_SHOW")
 
 # One spelling
 
+_INSIDE: Final = ("properties", "engagement", "metadata")
+"""Objects whose members are properties by themselves."""
+
 
 def _tidied(rows: Rows, user_id: str | None) -> Rows:
     """Properties by their own names, be they in an object, behind `property_`, or under a label."""
@@ -72,18 +80,73 @@ def _tidied(rows: Rows, user_id: str | None) -> Rows:
         return _LABELS.get(spelt, spelt)
 
     if {"properties", "engagement", "associations"} & set(rows.names()):
-        opened = [_opened(one) for one in objects_of(rows)]
-        rows = ObjectRows(rows.file, opened, rows.numbers, None, rows.broken)
+        opened = _opened_columns(rows) if isinstance(rows, ColumnRows) else None
+        if opened is None:
+            objects = [_opened(one) for one in objects_of(rows)]
+            opened = ObjectRows(rows.file, objects, rows.numbers, None, rows.broken)
+        rows = opened
     return respelt(rows, name, lambda _, cells: cells)
+
+
+def _opened_columns(rows: ColumnRows) -> Rows | None:
+    """Objects of the API as `_opened` makes them, column by column; None where they are JSON text."""
+    heads = [one for one in (*_INSIDE, "associations") if one in rows.names()]
+    kinds = [rows.column(one) for one in heads]
+    if not all(pa.types.is_struct(one.type) or one.null_count == len(one) for one in kinds):
+        return None
+    made: ColumnRows = rows
+    for head in (one for one in _INSIDE if one in heads):
+        made = inside(made, head)
+    table = made.table
+    if "associations" in heads:
+        of = rows.column("associations")
+        found = {
+            "_contact": _first_of(of, "contacts", "contactIds", "associatedVids"),
+            "_company": _first_of(of, "companies", "companyIds", "associatedCompanyIds"),
+        }
+        left = table.drop_columns(["associations"])
+        table = pa.table({**{one: left[one] for one in left.column_names}, **found})
+    columns = {one: plain(table[one]) for one in table.column_names}
+    filled = {
+        one: pc.if_else(pc.equal(cells, ""), None, cells) if pa.types.is_string(cells.type) else cells
+        for one, cells in columns.items()
+    }
+    return replace(made, table=pa.table(filled))
+
+
+def _first_of(associations: pa.Array, *names: str) -> pa.Array:
+    """The first object of a kind that each one is associated with."""
+    found = pa.nulls(len(associations), pa.string())
+    for name in names if pa.types.is_struct(associations.type) else ():
+        place = associations.type.get_field_index(name)
+        listed = pc.struct_field(associations, [place]) if place >= 0 else found
+        if pa.types.is_struct(listed.type):
+            inner = listed.type.get_field_index("results")
+            listed = pc.struct_field(listed, [inner]) if inner >= 0 else found
+        if not pa.types.is_list(listed.type):
+            continue
+        items, parents = listed.flatten(), pc.list_parent_indices(listed).to_numpy()
+        if pa.types.is_struct(items.type):
+            ids = [
+                texts(pc.struct_field(items, [at]))
+                for at in map(items.type.get_field_index, ("id", "toObjectId"))
+                if at >= 0
+            ]
+            items = pc.coalesce(*ids) if ids else pa.nulls(len(items), pa.string())
+        at = np.full(len(listed), -1, np.int64)
+        at[parents[::-1]] = np.arange(len(parents))[::-1]
+        found = pc.coalesce(found, texts(items).take(pa.array(at, mask=at < 0)))
+    return found
 
 
 def _opened(row: dict[str, Any]) -> dict[str, Any]:
     """An object of the API with what stands inside `properties`, and the first contact and company."""
-    inside = {name: as_object(row[name]) for name in ("properties", "engagement", "metadata") if name in row}
+    inside = {name: as_object(row[name]) for name in _INSIDE if name in row}
     of = as_object(row.get("associations"))
     left = {name: value for name, value in row.items() if name not in inside and name != "associations"}
     for members in inside.values():
-        left |= members if isinstance(members, dict) else {}
+        said = members.items() if isinstance(members, dict) else ()
+        left |= {name: value for name, value in said if value is not None}
     if isinstance(of, dict):
         left |= {"_contact": _one_of(of, "contacts", "contactIds", "associatedVids"),
                  "_company": _one_of(of, "companies", "companyIds", "associatedCompanyIds")}  # fmt: skip

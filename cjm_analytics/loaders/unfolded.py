@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.mapping import Side
 
-__all__ = ["Unfold", "unfolded"]
+__all__ = ["Unfold", "inside", "unfolded"]
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,15 @@ def _beside(table: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) 
 
 
 def _inside(rows: ColumnRows | ObjectRows, head: str) -> ColumnRows | ObjectRows:
+    if isinstance(rows, ColumnRows):
+        return inside(rows, head)
+    outer = head.partition(".")[0]
+    return replace(rows, objects=[_merged(one, outer, member(one, head)) for one in rows.objects])
+
+
+def inside(rows: ColumnRows, head: str) -> ColumnRows:
     """The rows with the members of an object in place of it."""
     outer = head.partition(".")[0]
-    if isinstance(rows, ObjectRows):
-        objects = [_merged(one, outer, member(one, head)) for one in rows.objects]
-        return replace(rows, objects=objects)
     cells = rows.column(head)
     table = rows.table.drop_columns([outer]) if outer in rows.names() else rows.table
     if not pa.types.is_struct(cells.type):
