@@ -20,7 +20,7 @@ __all__ = ["Chain"]
 _DENSE = 4_000
 """Chains of more states are not solved as full matrices: 0.13 GB each, and several at once."""
 
-_OFF, _OFF_DRAWN = 1e-12, 1e-9
+_OFF, _OFF_DRAWN = 1e-12, 1e-6
 """How far a probability found by sweeps may be off: as counted, and in a draw."""
 
 _SWEEPS = 20_000
@@ -104,20 +104,28 @@ class Chain:
         return float(taken.sum())
 
     def removal_effects(
-        self, symbols: NDArray[np.int64], weights: NDArray[np.float64]
+        self,
+        symbols: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        *,
+        paid: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None,
     ) -> NDArray[np.float64]:
         """The part of the probability to reach the goal that is lost without each symbol, per row of weights.
 
         A row says how often each group counts: the first is the counts themselves, the others are draws. Ways
-        without a touch are left aside.
+        without a touch are left aside. With `paid`, last symbols and the value of the conversions behind them,
+        it is the part of the value that is lost; then there is one row of weights.
         """
         counted = self._steps(weights[0])
+        if paid is not None:
+            counted = counted.worth(self._states_of(paid[0]), paid[1])
         if not len(symbols):
             return np.zeros((len(weights), 0))
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             if counted.are_few(len(symbols)):
                 blocked = [np.flatnonzero((self.states == symbol).any(axis=1)) for symbol in symbols]
-                return np.vstack(list(pool.map(lambda row: self._steps(row).lost_in_full(blocked), weights)))
+                drawn = pool.map(lambda row: self._steps(row).lost_in_full(blocked), weights[1:])
+                return np.vstack([counted.lost_in_full(blocked), *drawn])
             at_once = max(_CELLS // (len(self.states) * _WIDTH), 1) * _WIDTH
             parts = [symbols[at : at + at_once] for at in range(0, len(symbols), at_once)]
             return np.hstack([self._lost_by_sweeps(counted, part, weights, pool) for part in parts])
@@ -151,6 +159,12 @@ class Chain:
         columns: NDArray[np.int32] = place[self.states]
         return columns
 
+    def _states_of(self, ends: NDArray[np.int32]) -> NDArray[np.int64]:
+        """The states with these last symbols."""
+        number = _different(np.concatenate([self.states, ends]))[1]
+        place: NDArray[np.int64] = number[len(self.states) :]  # the states are all different, and come first
+        return place
+
     def _steps(self, weights: NDArray[np.float64]) -> _Steps:
         from cjm_analytics.kernels import chains
 
@@ -160,7 +174,7 @@ class Chain:
         leaving = np.bincount(self.source, taken, n).astype(np.float64)
         ends = self.target == n
         to_goal = np.bincount(self.source[ends], taken[ends], n).astype(np.float64)
-        inside = self.target < n
+        inside = (self.target < n) & (taken > 0)
         source = self.source[inside]
         begin = np.searchsorted(source, np.arange(n + 1)).astype(np.int64)
         return _Steps(begin, source, self.target[inside], taken[inside], to_goal, leaving)
@@ -184,6 +198,12 @@ class _Steps(NamedTuple):
     def ways(self) -> float:
         """All ways that have a touch."""
         return float(self.leaving[-1])
+
+    def worth(self, states: NDArray[np.int64], paid: NDArray[np.int64]) -> _Steps:
+        """The same steps, those to the goal each as often as they are worth: in all as often as before."""
+        value = np.zeros(len(self.leaving))
+        value[states] = paid
+        return self._replace(to_goal=value * (self.to_goal.sum() / value.sum()))
 
     def are_few(self, n_symbols: int) -> bool:
         """Whether a full matrix is quicker: sweeps go over all steps per symbol, more often on long ways."""

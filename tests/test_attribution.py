@@ -485,9 +485,56 @@ def test_removal_effects_of_draws_equal_an_independent_linear_solution(order, le
     effects = chain.removal_effects(np.arange(n), weights)
     for row, found in zip(weights, effects, strict=True):
         expected = [lost_by_equations(steps, order, symbol, row) for symbol in range(n)]
-        np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-9)
+        np.testing.assert_allclose(found, np.clip(expected, 0, 1), atol=1e-6)
     expected = [lost_by_equations(steps, order, symbol, weights[0]) for symbol in range(n)]
     np.testing.assert_allclose(effects[0], expected, atol=1e-11)
+
+
+@pytest.mark.parametrize(("order", "dense"), [(1, 4_000), (2, 4_000), (2, 0), (3, 0)])
+def test_values_are_divided_by_what_is_lost_of_them(order, dense, monkeypatch):
+    """By equations with the mean value of the conversions behind the same last touches as the way out."""
+    monkeypatch.setattr("cjm_analytics.removal._DENSE", dense)
+    rng = np.random.default_rng(order)
+    ways = [
+        ([str(name) for name in rng.choice(list("abcd"), rng.integers(1, 8))], rng.random() < 0.5)
+        for _ in range(200)
+    ]
+    worth = [int(rng.integers(1, 100)) for _ in ways]
+    rows = [
+        (f"c{number:03}", time, name, value)
+        for number, ((names, converts), value) in enumerate(zip(ways, worth, strict=True))
+        for time, name in enumerate([*names, "buy"] if converts else names)
+    ]
+    log = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "value"])
+    log["value"] = log["value"].where(log["touchpoint"] == "buy")
+    frame = asked(
+        journeys_of(log, goal="buy"), model="markov", order=order, transform="none", bootstrap=0
+    ).to_frame()
+
+    def reached(without):
+        moves, paid = {}, {}
+        for (names, converts), value in zip(ways, worth, strict=True):
+            for at in range(len(names) + 1):
+                state = tuple(names[max(0, at - order) : at])
+                after = tuple(names[max(0, at + 1 - order) : at + 1]) if at < len(names) else None
+                moves.setdefault(state, []).append(after)
+                if after is None and converts:
+                    paid[state] = paid.get(state, 0) + value
+        states = [state for state in moves if without not in state]
+        number = {state: place for place, state in enumerate(states)}
+        matrix, gain = np.eye(len(states)), np.zeros(len(states))
+        for state in states:
+            gain[number[state]] = paid.get(state, 0) / len(moves[state])
+            for after in moves[state]:
+                if after in number:
+                    matrix[number[state], number[after]] -= 1 / len(moves[state])
+        return np.linalg.solve(matrix, gain)[number[()]]
+
+    whole = reached(None)
+    total = sum(value for (_, converts), value in zip(ways, worth, strict=True) if converts)
+    assert whole * len(ways) == pytest.approx(total)
+    lost = np.array([1 - reached(name) / whole for name in frame["touchpoint"]])
+    np.testing.assert_allclose(frame["value"], lost / lost.sum() * total, rtol=1e-9)
 
 
 def test_ways_that_go_round_for_long_are_solved_in_few_sweeps(monkeypatch):

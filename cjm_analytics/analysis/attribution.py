@@ -104,9 +104,11 @@ def attribution(  # noqa: PLR0913 - all but the first are named
       probabilities as counted, journeys without conversion included. A name's removal effect is the part of
       the probability to reach the goal that is lost if every step to the name leads to nothing instead;
       credits are in proportion to the effects. Solved as linear equations (of many states by sweeps, at
-      most 1e-12 off, in the draws of the bootstrap 1e-9), without simulation (Anderl, Becker, von Wangenheim
+      most 1e-12 off, in the draws of the bootstrap 1e-6), without simulation (Anderl, Becker, von Wangenheim
       and Schumann 2016). Early in a way the state is the touches so far. Every way ends, so that there is
-      always one solution; a name from which no way leads to the goal has the effect 0.
+      always one solution; a name from which no way leads to the goal has the effect 0. Values are divided by
+      what a name's removal costs in value, when a conversion is worth what those behind the same last touches
+      were worth on average.
 
     Within each model the shares sum to 1, conversions to all conversions, values to the total value. A model
     that looks at what converted only (all but `markov`) cannot tell a touch that helps from one that is
@@ -344,17 +346,21 @@ class AttributionAnalysis:
             known = partition.table([self.value]).column(0).is_valid().to_numpy()
             totals[:, 3] = np.bincount(group[chosen], known[row[chosen]], _GROUPS)
         steps, counts = np.zeros((0, self.order + 2), np.int32), np.zeros((0, 1), np.int64)
+        ends, sums = np.zeros((0, self.order), np.int32), np.zeros(0, np.int64)
         if "markov" in self.models:
             every = kernels.steps_of_ways(symbols, bounds, converts, group, self.order, n)
             first, taken = rows.tally(every, np.zeros(len(every), np.int32), np.zeros(1, np.bool_))
             by_step = rows.in_order(every[first])
             steps, counts = every[first][by_step], taken[by_step, :1]
+            if self.value is not None:
+                # Each way has one step more than touches: its last one leads to its end.
+                ends, sums = _summed(every[bounds[chosen + 1] + chosen, : self.order], worth)
         found: list[tuple[int, str]] = []
         if self.currency is not None:
             paid = row[chosen][worth != 0]
             found = currencies(partition, self.currency, paid, np.zeros(len(paid), np.int64))
         return AttributionPartial(
-            names, credit, totals, steps, counts[:, 0], tuple(name for _, name in found)
+            names, credit, totals, steps, counts[:, 0], ends, sums, tuple(name for _, name in found)
         )
 
     def _goals(self, partition: Partition) -> NDArray[np.bool_]:
@@ -395,8 +401,8 @@ class AttributionAnalysis:
         for model in self.models:
             effect = np.full(len(used), np.nan)
             if model == "markov":
-                shares, effect = self._markov(partial, used, weights)
-                values = shares[0] * total_value
+                shares, worth, effect = self._markov(partial, used, weights)
+                values = worth * total_value
             else:
                 credit = partial.credit[:, simple.index(model)][:, used]
                 given = np.tensordot(weights, credit[:, :, 0], axes=1)
@@ -456,8 +462,8 @@ class AttributionAnalysis:
 
     def _markov(
         self, partial: AttributionPartial, used: NDArray[np.int64], weights: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Shares by removal effect, for every row of weights; and the effects."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Shares by removal effect, for every row of weights; shares of the value; and the effects."""
         n = len(partial.names)
         chain = Chain.of(partial.steps, partial.counts, n_symbols=n, order=self.order)
         touched = used[used < n]
@@ -466,10 +472,29 @@ class AttributionAnalysis:
         conversions = weights @ partial.totals[:, 0]
         rest = np.divide(blank, conversions, out=np.zeros(len(weights)), where=conversions > 0)
         shares = _shares(effects) * (1 - rest)[:, None]
+        worth = self._worth(partial, chain, touched, shares[0])
         if n in used:
             shares = np.column_stack([shares, rest])
+            worth = np.append(worth, 1 - worth.sum())
             effects = np.column_stack([effects, np.full(len(weights), np.nan)])
-        return shares, effects[0]
+        return shares, worth, effects[0]
+
+    def _worth(
+        self,
+        partial: AttributionPartial,
+        chain: Chain,
+        touched: NDArray[np.int64],
+        shares: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Shares of the value: by what is lost of it without each name."""
+        by_touches = (partial.ends >= 0).any(axis=1)
+        total, after = float(partial.paid.sum()), float(partial.paid[by_touches].sum())
+        if total <= 0 or after <= 0:
+            return shares
+        lost = chain.removal_effects(
+            touched, np.ones((1, _GROUPS)), paid=(partial.ends[by_touches], partial.paid[by_touches])
+        )
+        return _shares(lost)[0] * after / total
 
     def _interval(self, shares: NDArray[np.float64]) -> tuple[Any, Any]:
         if self.bootstrap < 2 or not shares.size:  # noqa: PLR2004 - one draw is no distribution
@@ -509,6 +534,21 @@ def _costs(cost: Mapping[str, float] | pd.DataFrame | None, by: str) -> Mapping[
     return {str(name): float(one) for name, one in spent.items()}
 
 
+def _summed(
+    rows: NDArray[np.int32], values: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The different rows in order, and what the values at each come to."""
+    from cjm_analytics.kernels.rows import in_order
+
+    order = in_order(rows)
+    rows, values = rows[order], values[order]
+    another = np.ones(len(rows), np.bool_)
+    another[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    first = np.flatnonzero(another)
+    sums = np.add.reduceat(values, first) if len(first) else np.zeros(0, np.int64)
+    return rows[first], sums
+
+
 def _shares(given: NDArray[Any]) -> NDArray[np.float64]:
     """Rows that sum to 1; of a row without anything, zeros."""
     total = given.sum(axis=1, keepdims=True).astype(float)
@@ -532,6 +572,10 @@ class AttributionPartial:
         Last symbols (−1: none), next symbol (names: the goal, names + 1: nothing), group; sorted.
     counts : int64, n
         How often each step was taken.
+    ends : int32, m × order
+        The last symbols before conversions, if values are asked for; sorted.
+    paid : int64, m
+        The value of the conversions behind each, in 1/10,000.
     currencies : tuple of str
         Of the conversions' values, sorted.
     """
@@ -541,6 +585,8 @@ class AttributionPartial:
     totals: NDArray[np.int64]
     steps: NDArray[np.int32]
     counts: NDArray[np.int64]
+    ends: NDArray[np.int32]
+    paid: NDArray[np.int64]
     currencies: tuple[str, ...]
 
     def __add__(self, other: AttributionPartial) -> AttributionPartial:
@@ -548,16 +594,27 @@ class AttributionPartial:
 
         names, here, there = aligned(self.names, other.names)
         credit = np.zeros((*self.credit.shape[:2], len(names) + 1, 2), np.int64)
-        steps = []
+        steps, ends = [], []
         for part, place in ((self, here), (other, there)):
             into = np.append(place, len(names))
             credit[:, :, into] += part.credit
             # −1 stays what it is; the two ends stand behind the names: rows keep their order.
             code = np.concatenate([place, [len(names), len(names) + 1, -1]]).astype(np.int32)
             steps.append(np.column_stack([code[part.steps[:, :-1]], part.steps[:, -1:]]))
+            ends.append(code[part.ends])
         rows, counts = merged(steps[0], self.counts[:, None], steps[1], other.counts[:, None])
+        last, paid = merged(ends[0], self.paid[:, None], ends[1], other.paid[:, None])
         found = tuple(sorted({*self.currencies, *other.currencies}))
-        return AttributionPartial(names, credit, self.totals + other.totals, rows, counts[:, 0].copy(), found)
+        return AttributionPartial(
+            names,
+            credit,
+            self.totals + other.totals,
+            rows,
+            counts[:, 0].copy(),
+            last,
+            paid[:, 0].copy(),
+            found,
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

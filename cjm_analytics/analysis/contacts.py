@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from cjm_analytics.analysis.sequences import frozen
+from cjm_analytics.analysis.sequences import frozen, union
 from cjm_analytics.errors import InputError
 from cjm_analytics.events.identity import ANONYMOUS
 from cjm_analytics.journeys import CLOSED, NEVER
@@ -208,7 +208,7 @@ class ContactsPartial:
         )
 
     def __add__(self, other: ContactsPartial) -> ContactsPartial:
-        both = np.union1d(self.contacts, other.contacts)
+        both = union(self.contacts, other.contacts)
         unassigned = dict(self.unassigned)
         for code, events in other.unassigned.items():
             unassigned[code] = unassigned.get(code, 0) + events

@@ -96,6 +96,8 @@ def swept(
         leaps = sweep % _LEAP == 0
         for state in range(n):
             rest = leaving[state]
+            if rest <= 0.0:
+                continue
             for at in range(width):
                 total[at] = to_goal[state]
             for step in range(begin[state], begin[state + 1]):
@@ -109,8 +111,9 @@ def swept(
                 if column[state, back] >= 0:
                     total[column[state, back]] = 0.0
             if rest > 0.0:
+                each = 1.0 / rest
                 for at in range(width):
-                    new = total[at] / rest
+                    new = total[at] * each
                     moved[at] += leaving[state] * abs(new - left[state, at])
                     if leaps:
                         change[state, at] = new - left[state, at]
