@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +19,7 @@ from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -672,7 +673,63 @@ class Journeys:
                     chosen = chosen.cut(np.isin(chosen.event(name), codes))
             return chosen
 
-        partitions = tuple(selected(partition) for partition in self.partitions)
+        return self._of_selected(tuple(selected(partition) for partition in self.partitions))
+
+    def between(self, start: str | None = None, end: str | None = None) -> Journeys:
+        """Each journey from one event to another, both included; journeys that have not both are left out.
+
+        Parameters
+        ----------
+        start : str, optional
+            A touchpoint, or a path pattern: the first event of its first match. None: the journey's start.
+        end : str, optional
+            A touchpoint, or a path pattern: the last event of its first match at or after the start. None:
+            the journey's end.
+
+        Raises
+        ------
+        UnknownNameError
+            No such touchpoint.
+        PatternError
+            A pattern that cannot be read.
+
+        Notes
+        -----
+        Whether a journey reached its goal stays as it was, also if the goal is cut off. `report()` says how
+        many events were left out.
+
+        Examples
+        --------
+        >>> import cjm_analytics as cjm
+        >>> journeys = cjm.sessionize(cjm.ingest(cjm.loaders.table(
+        ...     {"who": list("aaaab"), "what": ["ad", "cart", "help", "buy", "cart"],
+        ...      "when": [f"2026-01-0{day}" for day in (1, 2, 3, 4, 1)]},
+        ...     customer="who", timestamp="when", event="what", tz="UTC")))
+        >>> cjm.paths(journeys.between("cart", "buy")).sequences
+        (('cart', 'help', 'buy'),)
+        """
+        from cjm_analytics.patterns import compile_anchor
+
+        names = self.codebook.touchpoints
+        starts, ends = (None if one is None else compile_anchor(one, names) for one in (start, end))
+
+        def cut(partition: Partition) -> Partition:
+            codes, time = _frozen(partition.event("touchpoint")), _frozen(partition.event("time"))
+            low, high = partition.offsets[:-1], partition.offsets[1:]
+            if starts is not None:
+                found = starts.matches(_frozen(low), _frozen(high), codes, time=time, missing=-1)
+                low, high = found.begin, high[found.unit]
+            if ends is not None:
+                found = ends.matches(_frozen(low), _frozen(high), codes, time=time, missing=-1)
+                low, high = low[found.unit], found.end + 1
+            edges = np.zeros(partition.n_events + 1, np.int64)
+            np.add.at(edges, low, 1)
+            np.add.at(edges, high, -1)
+            return partition.cut(np.cumsum(edges[:-1]) > 0)
+
+        return self._of_selected(tuple(cut(partition) for partition in self.partitions))
+
+    def _of_selected(self, partitions: tuple[Partition, ...]) -> Journeys:
         kept = replace(self, partitions=partitions)
         left_out = self.n_events - kept.n_events
         return replace(
@@ -686,7 +743,7 @@ class Journeys:
     def relabel(
         self,
         *,
-        group: Mapping[str, str] | None = None,
+        group: Mapping[str, str] | Sequence[str] | None = None,
         rename: Mapping[str, str] | None = None,
         hide: str | Sequence[str] = (),
     ) -> Journeys:
@@ -694,9 +751,9 @@ class Journeys:
 
         Parameters
         ----------
-        group : mapping, optional
+        group : mapping or sequence of str, optional
             Pattern with `*`, `?` and `[…]` → the name of all touchpoints that fit it: `{"/product/*":
-            "product page"}`.
+            "product page"}`. Patterns alone are names themselves: `["/product/*"]`.
         rename : mapping, optional
             Regular expression → new name, of touchpoints that fit it as a whole and no `group` took; the name
             may refer to parts: `{r"(\w+)_v\d": r"\1"}`. Of several that fit the first counts.
@@ -722,7 +779,8 @@ class Journeys:
         ['product', 'product']
         """
         old = self.codebook.touchpoints
-        named = _new_names(old, group or {}, rename or {})
+        groups = group if isinstance(group, Mapping) else {one: one for one in _as_list(group)}
+        named = _new_names(old, groups, rename or {})
         names = tuple(dict.fromkeys(named))
         place = {name: code for code, name in enumerate(names)}
         codes = np.array([place[name] for name in named], dtype=np.int32)
@@ -870,13 +928,18 @@ def _fitting(pattern: str, names: Sequence[str]) -> list[str]:
 
 def _fits(partition: Partition, automaton: Automaton) -> NDArray[np.bool_]:
     """Which journeys of the partition a pattern fits."""
-    columns = [partition.event(name).view() for name in ("touchpoint", "time")]
-    low, high = partition.offsets[:-1].view(), partition.offsets[1:].view()
-    for column in (*columns, low, high):
-        column.flags.writeable = False  # kernels are compiled once, for what is not
-    found = automaton.matches(low, high, columns[0], time=columns[1], missing=-1)
+    columns = (partition.offsets[:-1], partition.offsets[1:], partition.event("touchpoint"))
+    time = _frozen(partition.event("time"))
+    found = automaton.matches(*map(_frozen, columns), time=time, missing=-1)
     fits: NDArray[np.bool_] = found.n_matches > 0
     return fits
+
+
+def _frozen(column: NDArray[Any]) -> NDArray[Any]:
+    """The same values, not writeable: kernels are compiled once, for what is not."""
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 def _as_list(names: str | Sequence[str] | None) -> list[str]:

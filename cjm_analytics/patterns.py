@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from cjm_analytics.durations import microseconds
-from cjm_analytics.errors import InputError, hint
+from cjm_analytics.errors import InputError, UnknownNameError, hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Automaton", "Found", "PatternError", "compile_pattern", "is_pattern"]
+__all__ = ["Automaton", "Found", "PatternError", "compile_anchor", "compile_pattern", "is_pattern"]
 
 UNLIMITED: Final = 2**62
 MOST_POSITIONS: Final = 1_000
@@ -270,9 +270,20 @@ class _Parser:
         if token.kind == "quoted":
             name = re.sub(r"\\(.)", r"\1", name[1:-1])
         if name not in self.names:
-            said = f"No {self.of} named {name!r}.{hint(name, self.names)}"
+            said = f"No {self.of} named {name!r}.{self._advice(name, token) or hint(name, self.names)}"
             raise PatternError(said, self.text, token.position)
         return list(self.names).index(name)
+
+    def _advice(self, name: str, token: _Token) -> str:
+        """What to write instead, where it can be known."""
+        if name.lower().removeprefix("path_").removeprefix("journey_") in {"start", "end"}:
+            edge = "start" if name.lower().endswith("start") else "end"
+            return f" The {edge} of a journey is written ({edge})."
+        rest = self.text[token.position :]
+        signed = [one for one in self.names if rest.startswith(one)]
+        if token.kind == "name" and signed:
+            return f" A name with signs in it stands in quotes: {max(signed, key=len)!r}."
+        return ""
 
 
 # ── tree to automaton ────────────────────────────────────────────────────────────────────────────────────
@@ -495,6 +506,24 @@ a group in parentheses, (start) or (end).
         np.array([link.later for _, _, link in links], np.bool_),
         np.array([link.limit for _, _, link in links], np.int64),
     )
+
+
+def compile_anchor(text: str, names: Sequence[str], *, of: str = "touchpoint") -> Automaton:
+    """A name, as it stands, or else a pattern.
+
+    Raises
+    ------
+    UnknownNameError
+        Neither a name nor a pattern.
+    PatternError
+        A pattern that cannot be read.
+    """
+    if isinstance(text, str) and text not in names and is_pattern(text):
+        return compile_pattern(text, names, of=of)
+    if text not in names:
+        raise UnknownNameError(of, text, names)
+    quoted = re.sub(r'(["\\\\])', r"\\\1", text)
+    return compile_pattern(f'"{quoted}"', names, of=of)
 
 
 def is_pattern(text: str) -> bool:

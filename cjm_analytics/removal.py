@@ -113,8 +113,8 @@ class Chain:
         """The part of the probability to reach the goal that is lost without each symbol, per row of weights.
 
         A row says how often each group counts: the first is the counts themselves, the others are draws. Ways
-        without a touch are left aside. With `paid`, last symbols and the value of the conversions behind them,
-        it is the part of the value that is lost; then there is one row of weights.
+        without a touch are left aside. With `paid`, last symbols and the value of the conversions behind
+        them, it is the part of the value that is lost; then there is one row of weights.
         """
         counted = self._steps(weights[0])
         if paid is not None:

@@ -31,7 +31,7 @@ _LEVEL: Final = 0.05
 _MOST: Final = 100_000
 
 
-def subsequences(
+def subsequences(  # noqa: PLR0913 - all but the first are named
     journeys: Journeys,
     *,
     of: str = "touchpoint",
@@ -40,6 +40,7 @@ def subsequences(
     min_length: int = 2,
     max_length: int = 4,
     max_gap: int | None = None,
+    collapse: bool = True,
     closed: bool = True,
     top: int | None = 30,
     goal: str | None = None,
@@ -49,9 +50,9 @@ def subsequences(
     """Which events many journeys have in the same order, with others between them.
 
     A journey has the sub-sequence A .. B .. C if it has an A, later a B, and later a C; direct repeats are
-    one event. Counted once per journey. With `max_gap`, at most so many other events lie between neighbours
-    of the sub-sequence. Found by growing prefixes depth first over the different paths (Pei et al. 2001,
-    PrefixSpan), exactly.
+    one event, unless `collapse` is off. Counted once per journey. With `max_gap`, at most so many other
+    events lie between neighbours of the sub-sequence. Found by growing prefixes depth first over the
+    different paths (Pei et al. 2001, PrefixSpan), exactly.
 
     Whether a sub-sequence goes with reaching the goal is told by comparing the journeys that have it with
     those that have not: `lift` is the conversion with it by the conversion of all, `odds_ratio` compares the
@@ -71,6 +72,8 @@ def subsequences(
         How many events it has.
     max_gap : int, optional
         0: neighbours follow directly.
+    collapse : bool
+        A direct repeat is one event; else A A has the sub-sequence A .. A.
     closed : bool
         Leave out what is part of a longer one, up to `max_length`, that the same number of units have.
     top : int or None
@@ -116,6 +119,7 @@ def subsequences(
         min_length=min_length,
         max_length=max_length,
         max_gap=max_gap,
+        collapse=collapse,
         closed=closed,
         top=top,
         goal=goal,
@@ -147,13 +151,14 @@ class SubsequencesAnalysis:
         min_length: int = 2,
         max_length: int = 4,
         max_gap: int | None = None,
+        collapse: bool = True,
         closed: bool = True,
         top: int | None = 30,
         goal: str | None = None,
         before_goal: bool = False,
     ) -> SubsequencesAnalysis:
         """Check what was asked."""
-        paths = PathsAnalysis.plan(journeys, of=of, unit=unit, goal=goal, top=None)
+        paths = PathsAnalysis.plan(journeys, of=of, unit=unit, goal=goal, top=None, collapse=collapse)
         if isinstance(min_share, bool) or not isinstance(min_share, int | float) or not 0 < min_share <= 1:
             raise InputError(f"min_share={min_share!r} must be a share above 0, at most 1.")
         check_count("min_length", min_length, none=None)
@@ -366,7 +371,7 @@ class Subsequences(Shown):
             total=self.units,
             title=f"{self.of.capitalize()}s in this order, with others between them",
             said=f"{len(rows):,} of {self.found:,} frequent sub-sequences in {self.units:,} {self.unit}s",
-            noun="one after the other, others between",
+            noun="in this order",
         )
 
     def _card(self) -> Card:

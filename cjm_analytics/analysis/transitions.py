@@ -232,9 +232,16 @@ class TransitionsAnalysis:
             _frame=frame,
             _units=dict(zip(groups, partial.units[order].tolist(), strict=True)),
             _totals=dict(zip(groups, partial.totals()[order].tolist(), strict=True)),
+            _n_names=dict(zip(groups, self._occurring(partial)[order].tolist(), strict=True)),
             _phases=dict(zip(names, phases, strict=True)),
             _road=self.codebook.phases,
         )
+
+    def _occurring(self, partial: TransitionsPartial) -> NDArray[np.int64]:
+        """How many names each group has."""
+        source = np.unique(partial.keys // partial.width)
+        named = source[source % partial.width < len(self.symbols)]
+        return np.bincount(named // partial.width, minlength=len(partial.groups)).astype(np.int64)
 
     def _gathered(self, partial: TransitionsPartial) -> pd.DataFrame:
         """Group, source and target of each transition; rare ones lead through the node after the last."""
@@ -468,6 +475,7 @@ class Transitions(Shown):
     _frame: pd.DataFrame
     _units: dict[str, int]
     _totals: dict[str, int]
+    _n_names: dict[str, int]
     _phases: dict[str, str]
     _road: tuple[str, ...]
 
@@ -634,6 +642,7 @@ class Transitions(Shown):
             top=top,
             subject=subject,
             total=self._totals.get(group or ALL, 0),
+            n_names=self._n_names.get(group or ALL, 0),
         )
 
     def _of_group(self, group: str | None) -> pd.DataFrame:

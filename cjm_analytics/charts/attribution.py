@@ -95,9 +95,7 @@ def attribution_chart(
         title={"y": 1 - 26 / height, "yanchor": "top"},
         legend={"y": 1 + 8 / (height - _TOP - _BOTTOM), "yanchor": "bottom"},
     )
-    figure.update_xaxes(
-        title_text="Share of the credit", tickformat=".0%", rangemode="tozero", zeroline=False
-    )
+    figure.update_xaxes(title_text="Share of the credit", tickformat="~%", rangemode="tozero", zeroline=False)
     figure.update_yaxes(
         tickvals=list(range(len(shown))),
         ticktext=[plain(fitted(str(name), _LABELS, 12)) for name in shown],

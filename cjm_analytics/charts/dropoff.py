@@ -99,7 +99,7 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
     figure.update_layout(barmode="stack", legend_traceorder="normal", margin={"t": 112})
     figure.update_xaxes(
         range=[0, 1.001],
-        tickformat=".0%",
+        tickformat="~%",
         dtick=0.2,
         title_text=f"Share of the journeys that entered the {of}",
         showline=False,

@@ -126,16 +126,11 @@ def _nodes(frame: pd.DataFrame, road: Sequence[str]) -> pd.DataFrame:
     nodes = pd.concat([left, entered]).drop_duplicates(["position", "name"])
     passes = nodes["passes"].groupby(nodes["name"]).sum()
     mean = (nodes["passes"] * nodes["position"]).groupby(nodes["name"]).sum() / passes
-    colours = theme.phase_colours(road)
+    palette = theme.phase_colours(road) if road else {}
     real = ~nodes["name"].isin([*_ENDS, "other"])
-    plain_blue = not road
     colour = [
-        _LAST[1] if name in _ENDS
-        else _LAST[0] if name == "other"
-        else theme.CONTINUED if plain_blue
-        else colours.get(phase, theme.UNASSIGNED)
-        for name, phase in zip(nodes["name"], nodes["phase"], strict=True)
-    ]  # fmt: skip
+        _colour(name, phase, palette) for name, phase in zip(nodes["name"], nodes["phase"], strict=True)
+    ]
     place = {phase: number for number, phase in enumerate(road)}
     order = np.where(nodes["name"].isin(_ENDS), 3, np.where(real, 1, 2))
     nodes = nodes.assign(
@@ -364,7 +359,9 @@ def sunburst(
         height=_ROUND + 150,
         width=_ROUND + 40,
     )
-    ids, labels, parents, values, colours = _arcs(frame, theme.phase_colours(road), backward=backward)
+    ids, labels, parents, values, colours = _arcs(
+        frame, theme.phase_colours(road) if road else {}, backward=backward
+    )
     if not ids:
         figure.add_annotation(text=f"No {unit} to follow.", x=0.5, y=0.5, showarrow=False)
         return figure
@@ -405,6 +402,15 @@ def sunburst(
     return figure
 
 
+def _colour(name: str, phase: str, palette: dict[str, str]) -> str:
+    """Of a node: that of its phase; without phases one for all."""
+    if name in _ENDS:
+        return _LAST[1]
+    if name == "other":
+        return _LAST[0]
+    return palette.get(phase, theme.UNASSIGNED) if palette else theme.CONTINUED
+
+
 def _arcs(
     frame: pd.DataFrame, palette: dict[str, str], *, backward: bool
 ) -> tuple[list[str], list[str], list[str], list[float], list[str]]:
@@ -422,7 +428,7 @@ def _arcs(
     total = float(centre["passes"].sum())
     arcs = [
         (str(row[inner]), str(row[inner]), "", row["passes"] / total,
-         palette.get(row[f"{inner}_phase"], theme.UNASSIGNED))
+         _colour(str(row[inner]), str(row[f"{inner}_phase"]), palette))
         for row in centre.to_dict("records")
     ]  # fmt: skip
     ring = [(identity, label, share) for identity, label, _, share, _ in arcs]
@@ -436,12 +442,8 @@ def _arcs(
                 part = share * row["part"]
                 if part < _FEWEST:
                     continue
-                name, phase = str(row[outer]), row[f"{outer}_phase"]
-                colour = (
-                    _LAST[1] if name in _ENDS
-                    else _LAST[0] if name == "other"
-                    else palette.get(phase, theme.UNASSIGNED)
-                )  # fmt: skip
+                name = str(row[outer])
+                colour = _colour(name, str(row[f"{outer}_phase"]), palette)
                 child = f"{identity}{_WITHIN}{name}"
                 arcs.append((child, name, identity, part, colour))
                 if name not in _ENDS:

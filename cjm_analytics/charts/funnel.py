@@ -307,7 +307,7 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
     )  # fmt: skip
     top = float(np.nanmax([*rows["conversion"], *rows["high"], 0.05]))
     figure.update_yaxes(
-        range=[0, min(1.05 * top, 1.02)], tickformat=".0%", title_text="share of those that started"
+        range=[0, min(1.05 * top, 1.02)], tickformat="~%", title_text="share of those that started"
     )
     figure.update_xaxes(title_text="first visit to the first step", showgrid=False)
     figure.update_layout(margin={"t": 104, "b": 56}, hovermode="x unified")

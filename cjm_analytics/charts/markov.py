@@ -70,7 +70,7 @@ def to_goal_chart(frame: pd.DataFrame, *, of: str, journeys: int) -> go.Figure:
         showlegend=False,
     )
     figure.update_xaxes(
-        title_text="Probability to reach the goal", tickformat=".0%", rangemode="tozero", zeroline=False
+        title_text="Probability to reach the goal", tickformat="~%", rangemode="tozero", zeroline=False
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),

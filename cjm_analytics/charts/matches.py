@@ -56,7 +56,7 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
     figure.update_layout(
         margin={"t": _TOP, "b": _BOTTOM, "l": _LABELS + 20, "r": 40},
         title={"y": 1 - 26 / height, "yanchor": "top"},
-        xaxis={"domain": [0, left - 0.04], "tickformat": ".0%", "rangemode": "tozero",
+        xaxis={"domain": [0, left - 0.04], "tickformat": "~%", "rangemode": "tozero",
                "title": {"text": f"Share of {unit}s"}, "zeroline": False},
         legend={"y": 1 + 8 / (height - _TOP - _BOTTOM), "x": 1, "xanchor": "right"},
     )  # fmt: skip
@@ -88,6 +88,7 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
         zeroline=False, ticklabelstandoff=8,
     )  # fmt: skip
     if not len(rows):
+        figure.update_xaxes(visible=False)
         figure.add_annotation(
             text=f"Nothing to show: too few {unit}s.", x=0.5, y=0.5, xref="paper", yref="paper",
             showarrow=False,
@@ -100,7 +101,7 @@ def _add_conversion(figure: go.Figure, rows: pd.DataFrame, left: float) -> None:
     from plotly import graph_objects as go
 
     figure.update_layout(
-        xaxis2={"domain": [left + 0.02, 1], "tickformat": ".0%", "anchor": "y", "zeroline": False,
+        xaxis2={"domain": [left + 0.02, 1], "tickformat": "~%", "anchor": "y", "zeroline": False,
                 "rangemode": "tozero", "tickfont": {"size": 12}, "gridcolor": "rgba(0,0,0,0.08)",
                 "title": {"text": "Conversion", "font": {"size": 13, "color": theme.MUTED}}},
     )  # fmt: skip

@@ -120,7 +120,8 @@ def path_rows(
         y += lines * _LINE + _GAP - (_LINE - _BLOCK)
         canvas.line((_EDGE, y - _GAP / 2), (WIDTH - _EDGE, y - _GAP / 2), theme.GRID)
     if not len(drawn):
-        y = canvas.text(_EDGE, y + 8, f"No {unit} has an event.", size=13, colour=theme.MUTED)
+        nothing = "None is frequent enough." if total else f"No {unit} has an event."
+        y = canvas.text(_EDGE, y + 8, nothing, size=13, colour=theme.MUTED)
     canvas.marks.append(_hover_points(hovers))
     return canvas.figure(y + 16)
 
@@ -287,8 +288,8 @@ def prefix_tree(
     """
     import plotly.graph_objects as go
 
-    palette = theme.phase_colours(phases)
-    plain_blue = theme.CONTINUED if not phases else theme.UNASSIGNED
+    palette = theme.phase_colours(phases) if phases else {}
+    plain_blue = theme.UNASSIGNED if phases else theme.CONTINUED
     figure = theme.figure(
         f"What {_plural(unit)} begin with",
         subtitle=f"{total:,} {_plural(unit)} by {of} · branches of fewer than {least:,} are not drawn",
@@ -299,7 +300,8 @@ def prefix_tree(
         margin={"t": 116, "b": 24, "l": 24, "r": 24}, title={"y": 1 - 26 / _TREE_HEIGHT, "yanchor": "top"}
     )
     if not len(tree):
-        figure.add_annotation(text=f"No {unit} has an event.", x=0.5, y=0.5, showarrow=False)
+        nothing = "No branch is that frequent." if total else f"No {unit} has an event."
+        figure.add_annotation(text=nothing, x=0.5, y=0.5, showarrow=False)
         return figure
     prefixes = tree["prefix"].tolist()
     names = [one.rsplit(_ARROW, 1)[-1] for one in prefixes]

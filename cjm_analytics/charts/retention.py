@@ -169,7 +169,7 @@ def _draw_curves(figure: go.Figure, curve: pd.DataFrame, by: Sequence[str]) -> N
             row=1, col=1,
         )  # fmt: skip
     figure.update_yaxes(
-        range=[0, min(top * 1.08, 1.02)], tickformat=".0%", title_text="Came back", nticks=5, row=1, col=1
+        range=[0, min(top * 1.08, 1.02)], tickformat="~%", title_text="Came back", nticks=5, row=1, col=1
     )
 
 
@@ -359,7 +359,7 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
         legend={"entrywidth": widest + 30},
     )  # fmt: skip
     figure.update_xaxes(title_text=f"Active days in the {period}", dtick=1, showgrid=False)
-    figure.update_yaxes(title_text="Share of active customers", tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(title_text="Share of active customers", tickformat="~%", rangemode="tozero")
     if not panels:
         figure.add_annotation(
             text=f"No {period} was seen as a whole.",

@@ -45,8 +45,8 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
     figure = theme.figure(
         f"Which {of}s {unit}s return to", subtitle=" · ".join(said), height=height, width=_WIDTH
     )
-    palette = theme.phase_colours(road)
-    plain_colour = theme.CONTINUED if not road else theme.UNASSIGNED
+    palette = theme.phase_colours(road) if road else {}
+    plain_colour = theme.UNASSIGNED if road else theme.CONTINUED
     figure.add_trace(
         go.Bar(
             x=rows["share"],
@@ -79,7 +79,7 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
         yshift=6, showarrow=False, font={"size": 12},
     )  # fmt: skip
     figure.update_xaxes(
-        title_text=f"Share of the {unit}s that have it", tickformat=".0%", rangemode="tozero", zeroline=False
+        title_text=f"Share of the {unit}s that have it", tickformat="~%", rangemode="tozero", zeroline=False
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),

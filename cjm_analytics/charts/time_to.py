@@ -99,7 +99,7 @@ def time_to_chart(
     )
     figure.update_yaxes(
         range=[0, 1.02 * top],
-        tickformat=".0%",
+        tickformat="~%",
         dtick=top / 5 if top < 1 else 0.25,
         title_text="Share that has reached it",
         automargin=False,

@@ -79,6 +79,7 @@ def graph(
     top: int | None,
     subject: str,
     total: int,
+    n_names: int,
 ) -> go.Figure:
     """Nodes from left to right, phase by phase; links as wide as they have transitions.
 
@@ -89,7 +90,7 @@ def graph(
 
     Parameters
     ----------
-    frame, phases, road, of, unit, subject, total
+    frame, phases, road, of, unit, subject, total, n_names
         As for `heat_map`.
     top : int or None
         So many nodes besides `(start)` and `(end)`; default 12.
@@ -103,7 +104,7 @@ def graph(
     width = max(2 * _EDGE + len(columns) * (_WIDE + _BETWEEN) - _BETWEEN, 760)
     canvas = Canvas(width)
     canvas.text(_EDGE, 20, heading(of, subject), size=18, bold=True)
-    said = f"{coverage(frame, chosen, unit, total)} · the links drawn are "
+    said = f"{coverage(frame, chosen, unit, (total, n_names))} · the links drawn are "
     said += f"{theme.percent(strong['count'].sum() / total) if total else '–'} of all transitions"
     canvas.text(_EDGE, 46, said, size=13, colour=theme.MUTED)
     palette = theme.phase_colours(road)

@@ -32,6 +32,7 @@ def heat_map(
     top: int | None,
     subject: str,
     total: int,
+    n_names: int,
 ) -> go.Figure:
     """Where each node goes next: a row per source, a column per target, in the cell the share of the row.
 
@@ -49,6 +50,8 @@ def heat_map(
         So many nodes besides `(start)` and `(end)`, the others gathered as "other"; default 20.
     total : int
         All transitions.
+    n_names : int
+        Names that occur, shown or gathered.
     """
     import plotly.graph_objects as go
 
@@ -71,7 +74,8 @@ def heat_map(
     height = above + 40 + _CELL * len(rows)
     figure = theme.figure(
         heading(of, subject),
-        subtitle=coverage(frame, chosen, unit, total) + (", the rest gathered as “other”" if rest else ""),
+        subtitle=coverage(frame, chosen, unit, (total, n_names))
+        + (", the rest gathered as “other”" if rest else ""),
         height=height,
         width=max(round(_CELL * len(columns) + 1.75 * room + 72), 640),
     )
@@ -156,14 +160,14 @@ def heading(of: str, subject: str) -> str:
     return f"What follows what, by {of}" + (f": {plain(subject)}" if subject else "")
 
 
-def coverage(frame: pd.DataFrame, chosen: list[str], unit: str, total: int) -> str:
-    """How many nodes are shown, and what share of the transitions lies between them."""
+def coverage(frame: pd.DataFrame, chosen: list[str], unit: str, of: tuple[int, int]) -> str:
+    """How many of all names are shown, and what share of all transitions lies between them."""
     shown = frame["source"].isin([*chosen, START]) & frame["target"].isin([*chosen, END])
-    n_nodes = len(set(frame["source"]) - {START, OTHER})
+    total, n_names = of
     units = int(frame["units"].iloc[0]) if len(frame) else 0
     said = f"{total:,} transitions in {units:,} {unit}s"
     if int(frame["count"][shown].sum()) < total:
-        said += f" · {len(chosen)} of {n_nodes:,} names, {theme.percent(frame['count'][shown].sum() / total)}"
+        said += f" · {len(chosen)} of {n_names:,} names, {theme.percent(frame['count'][shown].sum() / total)}"
         said += " of the transitions"
     return said
 
