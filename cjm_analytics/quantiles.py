@@ -137,6 +137,13 @@ class Durations:
         found[some] = low + (high - low) * (place - below)
         return found
 
+    def means(self, *, n_groups: int) -> NDArray[np.float64]:
+        """The mean of each group, microseconds; NaN where a group is empty; as exact as quantiles."""
+        total = np.bincount(self.group, self._lengths(self.value) * self.count, n_groups)
+        n = np.bincount(self.group, self.count, n_groups)
+        found: NDArray[np.float64] = np.divide(total, n, out=np.full(n_groups, np.nan), where=n > 0)
+        return found
+
     def regrouped(self, number: ArrayLike) -> Durations:
         """The same durations, those of group g now in group `number[g]`."""
         numbers = np.asarray(number, dtype=np.int64)

@@ -338,6 +338,8 @@ class AttributionAnalysis:
             symbols, times, bounds, chosen, worth, group[chosen], np.array(simple, np.int64), _GROUPS, n,
             direct, self.position, float(self.half_life), _UNIT, _VALUE_UNIT,
         )  # fmt: skip
+        touches = np.bincount(symbols, minlength=n + 1)
+        touches[n] = np.sum(bounds[chosen] == bounds[chosen + 1])
         totals = np.zeros((_GROUPS, 4), np.int64)
         totals[:, 0] = np.bincount(group[chosen], minlength=_GROUPS)
         np.add.at(totals[:, 1], group[chosen], worth)
@@ -360,7 +362,7 @@ class AttributionAnalysis:
             paid = row[chosen][worth != 0]
             found = currencies(partition, self.currency, paid, np.zeros(len(paid), np.int64))
         return AttributionPartial(
-            names, credit, totals, steps, counts[:, 0], ends, sums, tuple(name for _, name in found)
+            names, credit, touches, totals, steps, counts[:, 0], ends, sums, tuple(name for _, name in found)
         )
 
     def _goals(self, partition: Partition) -> NDArray[np.bool_]:
@@ -443,15 +445,7 @@ class AttributionAnalysis:
 
     def _used(self, partial: AttributionPartial) -> NDArray[np.int64]:
         """The symbols that occur in ways, "(none)" where a way to the goal has no touch; by name."""
-        n = len(partial.names)
-        seen = np.zeros(n + 1, np.bool_)
-        if partial.credit.shape[1]:
-            seen |= partial.credit[:, :, :, 0].sum(axis=(0, 1)) > 0
-        following = partial.steps[:, self.order]
-        seen[np.unique(following[following < n])] = True
-        blank = (partial.steps[:, : self.order] < 0).all(axis=1) & (following == n)
-        seen[n] |= bool(partial.counts[blank].sum())
-        return np.flatnonzero(seen)
+        return np.flatnonzero(partial.touches)
 
     def weights(self) -> NDArray[np.float64]:
         """How often each group of customers counts: once in the first row, then as often as it was drawn."""
@@ -567,6 +561,8 @@ class AttributionPartial:
         Sorted; symbol i is names[i].
     credit : int64, groups × models × (names + 1) × 2
         Conversions and values that the models but `markov` give; the last symbol: no touch.
+    touches : int64, names + 1
+        Touches on ways by symbol; last, conversions without any.
     totals : int64, groups × 4
         Conversions, their value in 1/10,000, ways to nothing, conversions whose value is known.
     steps : int32, n × (order + 2)
@@ -583,6 +579,7 @@ class AttributionPartial:
 
     names: tuple[str, ...]
     credit: NDArray[np.int64]
+    touches: NDArray[np.int64]
     totals: NDArray[np.int64]
     steps: NDArray[np.int32]
     counts: NDArray[np.int64]
@@ -595,10 +592,12 @@ class AttributionPartial:
 
         names, here, there = aligned(self.names, other.names)
         credit = np.zeros((*self.credit.shape[:2], len(names) + 1, 2), np.int64)
+        touches = np.zeros(len(names) + 1, np.int64)
         steps, ends = [], []
         for part, place in ((self, here), (other, there)):
             into = np.append(place, len(names))
             credit[:, :, into] += part.credit
+            touches[into] += part.touches
             # −1 stays what it is; the two ends stand behind the names: rows keep their order.
             code = np.concatenate([place, [len(names), len(names) + 1, -1]]).astype(np.int32)
             steps.append(np.column_stack([code[part.steps[:, :-1]], part.steps[:, -1:]]))
@@ -609,6 +608,7 @@ class AttributionPartial:
         return AttributionPartial(
             names,
             credit,
+            touches,
             self.totals + other.totals,
             rows,
             counts[:, 0].copy(),

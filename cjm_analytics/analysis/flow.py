@@ -110,7 +110,7 @@ def flow(  # noqa: PLR0913 - all but the first are named
     collapse : bool
         A direct repeat counts once: A A B goes from A to B.
     times : bool
-        Whether the median time of each link is asked for.
+        Whether the median and mean time of each link are asked for.
     unit : {"journey", "customer", "session"}
         What flows: where positions are counted from, and what `journeys` counts.
     engine : Engine, optional
@@ -120,9 +120,9 @@ def flow(  # noqa: PLR0913 - all but the first are named
     -------
     Flow
         Columns `position, source, target, journeys, share, at_source, passes, median_time, source_phase,
-        target_phase`: `position` is that of `source`; `passes` take the link, of `journeys` different
-        journeys; `share` is of the `at_source` passes that `source` has at this position; `median_time` is
-        that from the last event of source to the first of target (repeats collapsed). The phase of a
+        target_phase, mean_time`: `position` is that of `source`; `passes` take the link, of `journeys`
+        different journeys; `share` is of the `at_source` passes that `source` has at this position; times
+        are those from the last event of source to the first of target (repeats collapsed). The phase of a
         touchpoint is that of most of its events. By position, then `passes` descending, then names.
 
     Raises
@@ -401,7 +401,7 @@ class FlowAnalysis:
         number = links.groupby(["position", "source", "target"]).ngroup().to_numpy(np.int64)
         links = links.assign(number=number, journeys=partial.counts[:, 0], passes=passes)
         links = links.groupby(["number", "position", "source", "target"]).sum().reset_index()
-        medians = partial.lengths.regrouped(number).quantiles(0.5, n_groups=len(links))
+        lengths = partial.lengths.regrouped(number)
         at_source = links.groupby(["position", "source"])["passes"].transform("sum")
         frame = pd.DataFrame(
             {
@@ -412,13 +412,14 @@ class FlowAnalysis:
                 "share": links["passes"] / at_source,
                 "at_source": at_source,
                 "passes": links["passes"],
-                "median_time": pd.to_timedelta(medians, unit="us"),
+                "median_time": pd.to_timedelta(lengths.quantiles(0.5, n_groups=len(links)), unit="us"),
                 "source_phase": phases[links["source"]],
                 "target_phase": phases[links["target"]],
+                "mean_time": pd.to_timedelta(lengths.means(n_groups=len(links)), unit="us"),
             }
         )
         if not self.times:
-            frame = frame.drop(columns="median_time")
+            frame = frame.drop(columns=["median_time", "mean_time"])
         order = ["position", "passes", "source", "target"]
         total = nodes["passes"].sum()
         return Flow(

@@ -88,22 +88,23 @@ def transitions(
     collapse : bool
         Leave out transitions from a symbol to itself. The time of A A B is then that from the second A to B.
     times : bool
-        Whether to find median times; without them it is several times as quick, and `median_time` missing.
+        Whether to find median times; without them it is several times as quick, and they are missing.
     min_share : float
         Transitions that less than this share of the units have (of every group) are gathered: they lead from
         their source to "other", and from there to their target. A name with such transitions only is gathered
         in "other" itself. As many leave each node as arrive, and all that leaves a name that is shown still
-        does; at "other" `journeys` and `median_time` are missing.
+        does; at "other" `journeys` and times are missing.
     engine : Engine, optional
         Where to run; default: this machine.
 
     Returns
     -------
     Transitions
-        Columns `source, target, count, journeys, share, median_time, leaving, units, share_in`: `count`
-        occurrences in `journeys` of the `units`; `share` is of `leaving`, all transitions that leave `source`
-        (of the group), `share_in` of all that enter `target`; `median_time` lies between the two events, and
-        is missing at `(start)` and `(end)`. By `count`, descending, then by name.
+        Columns `source, target, count, journeys, share, median_time, leaving, units, share_in, mean_time`:
+        `count` occurrences in `journeys` of the `units`; `share` is of `leaving`, all transitions that leave
+        `source` (of the group), `share_in` of all that enter `target`; `median_time` and `mean_time` lie
+        between the two events, and are missing at `(start)` and `(end)`. By `count`, descending, then by
+        name.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def transitions(
 
     Notes
     -----
-    Median times are exact up to 131,072 different (transition, time) pairs. Beyond, they are at most 0.5 %
+    Times are exact up to 131,072 different (transition, time) pairs. Beyond, they are at most 0.5 %
     off, or 2.5 % where there are more than 64 names; `time_error` says which.
 
     Examples
@@ -214,6 +215,7 @@ class TransitionsAnalysis:
                 "leaving": leaving,
                 "units": partial.units[number],
                 "share_in": count / entering,
+                "mean_time": _timedelta(links["mean_time"].to_numpy()),
             }
         )
         frame = frame.take(np.lexsort((rank[target], rank[source], -count, place))).reset_index(drop=True)
@@ -255,6 +257,7 @@ class TransitionsAnalysis:
                 "count": partial.counts,
                 "journeys": partial.journeys,
                 "median_time": partial.times.quantiles(0.5, n_groups=len(partial.keys)),
+                "mean_time": partial.times.means(n_groups=len(partial.keys)),
             }
         )
         frequent = np.unique(pair[partial.journeys >= self.min_share * partial.units[number] - 1e-9])
@@ -272,7 +275,9 @@ class TransitionsAnalysis:
         into["source"] = into["source"].where(shown[into["source"]], rest)
         out = rare[shown[rare["target"]]].assign(source=rest)
         through = pd.concat([into, out]).groupby(["group", "source", "target"], as_index=False)["count"].sum()
-        through = through.assign(journeys=pd.array([pd.NA] * len(through), "Int64"), median_time=np.nan)
+        through = through.assign(
+            journeys=pd.array([pd.NA] * len(through), "Int64"), median_time=np.nan, mean_time=np.nan
+        )
         gathered: pd.DataFrame = pd.concat(
             [links[kept].astype({"journeys": "Int64"}), through], ignore_index=True
         )
