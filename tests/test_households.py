@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 import cjm_analytics as cjm
@@ -83,6 +84,30 @@ def test_each_rule_costs_what_it_says(folder_of, found, population):
     usual = pairwise(found(population))
     assert near.precision > usual.precision
     assert usual.recall > near.recall > session.recall > none.recall > apart.recall
+
+
+def test_the_true_drop_off_lies_between_that_of_known_people_and_that_of_all(folder_of, root):
+    folder = folder_of("usual")
+    orders = cjm.loaders.table(
+        folder / "orders.csv", customer="customer_id", kind="order", melt={"ordered_at": "order_placed"}
+    )
+    sources = [
+        cjm.loaders.segment(folder / "clickstream.jsonl.gz"),
+        cjm.loaders.zendesk(folder / "crm"),
+        orders,
+    ]
+    journeys = cjm.sessionize(
+        cjm.ingest(sources), cjm.JourneyModel.read(root / "data" / "samples" / "journey.toml")
+    )
+    known = journeys.select(where={"person": "known"})
+    table = pd.concat(
+        {"all": cjm.drop_off(journeys).to_frame(), "known": cjm.drop_off(known).to_frame()}, names=["people"]
+    )
+    drop_off = table.reset_index().set_index(["people", "phase"])["drop_off"]
+    truth = pd.read_csv(folder / "truth" / "drop_off.csv").set_index(["of", "name"])["drop_off"]["phase"]
+    assert len(truth) == 2
+    for phase, true in truth.items():
+        assert drop_off["known", phase] < true < drop_off["all", phase]
 
 
 def test_without_any_protection_strangers_become_one(folder_of):

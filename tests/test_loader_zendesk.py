@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders import rows as rows_module
@@ -116,15 +117,15 @@ def test_a_ticket_is_an_event_of_its_requester(tmp_path):
     assert json.loads(event["properties"]) == {"subject": "Broken", "tags": ["warranty"], "priority": "high"}
 
 
-def test_a_requester_is_known_by_external_id_or_mail_or_number(tmp_path):
+def test_a_requester_is_known_by_external_id_or_number(tmp_path):
     tickets = [ticket(id=1), ticket(id=2, requester_id=2), ticket(id=3, requester_id=77)]
     batch = read(export(tmp_path, tickets=tickets))
     ids = list(
         zip(batch.events["user_id"].to_pylist(), batch.events["anonymous_id"].to_pylist(), strict=True)
     )
-    assert ids == [("u1", None), (None, "email:bob@x.org"), (None, "zendesk:77")]
+    assert ids == [("u1", None), (None, "zendesk:2"), (None, "zendesk:77")]
     links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
-    assert links == {("zendesk:1", "u1"), ("email:ada@x.org", "u1")}
+    assert links == {("zendesk:1", "u1"), ("email:ada@x.org", "u1"), ("zendesk:2", "email:bob@x.org")}
 
 
 def test_a_ticket_that_staff_opened_for_somebody_is_the_companys_act_unless_it_was_a_call(tmp_path):
@@ -369,7 +370,7 @@ def test_rows_that_cannot_be_used_are_rejects(tmp_path):
 
 def test_a_comment_on_a_ticket_that_is_not_there_belongs_to_the_user_who_wrote_it(tmp_path):
     batch = read(export(tmp_path, ticket_comments=[comment(ticket_id=404, author_id=2)]))
-    assert told(batch, "anonymous_id", "ticket_id")[1:] == [("ticket_comment", "email:bob@x.org", "404")]
+    assert told(batch, "anonymous_id", "ticket_id")[1:] == [("ticket_comment", "zendesk:2", "404")]
 
 
 def test_without_users_a_warning_says_what_is_lost(tmp_path):
@@ -451,7 +452,7 @@ def test_what_is_said_in_chats_belongs_to_the_tickets_requester(tmp_path):
         ("chat_message", "customer", "500", "u1", None, "chat"),
         ("chat_message", "company", "500", "u1", None, "chat"),
         ("chat_message", "system", "500", "u1", None, "chat"),
-        ("chat_message", "customer", "404", None, "email:bob@x.org", "chat"),
+        ("chat_message", "customer", "404", None, "zendesk:2", "chat"),
     ]
     assert batch.rejects["reason"].to_pylist() == [
         "the chat c3 of this message is not in the export: its requester is unknown"
@@ -464,6 +465,13 @@ def test_a_copy_whose_time_cannot_be_read_does_not_replace_a_good_one(tmp_path):
     )
     assert told(batch) == [("ticket_created",)]
     assert batch.rejects.num_rows == 1
+
+
+def test_a_requester_whose_address_is_none_is_known_by_number(tmp_path):
+    users = [{"id": one, "email": "unknown", "role": "end-user"} for one in (2, 3)]
+    tickets = [ticket(id=one, requester_id=one) for one in (2, 3)]
+    events = cjm.ingest(loaders.zendesk(export(tmp_path, tickets=tickets, users=users)))
+    assert events.to_frame()["customer_id"].unique().tolist() == ["zendesk:2", "zendesk:3"]
 
 
 # The story, and a real sample
@@ -480,12 +488,12 @@ def test_the_story(shared_data):
     assert found == [
         ("ticket_created", "u1", "500", "chat", None),
         ("ticket_created", "u1", "501", "email", None),
-        ("ticket_created", "email:cem@example.com", "502", "web", None),
+        ("ticket_created", "zendesk:9002", "502", "web", None),
         ("ticket_solved", "u1", "501", "email", None),
         (INVITE, "u1", "501", None, None),
         ("survey_response", "u1", "501", None, 1.0),
-        (INVITE, "email:cem@example.com", "502", None, None),
-        ("survey_response", "email:cem@example.com", "502", None, 0.0),
+        (INVITE, "zendesk:9002", "502", None, None),
+        ("survey_response", "zendesk:9002", "502", None, 0.0),
     ]
     solved = batch.events["timestamp"].to_pylist()[3]
     assert solved == dt.datetime(2025, 3, 7, 15, tzinfo=UTC)

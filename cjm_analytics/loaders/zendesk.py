@@ -14,11 +14,9 @@ from cjm_analytics.loaders.mapping import (
     Saying,
     column,
     each,
-    filled,
     first,
     joined,
     key_text,
-    looked_up,
     unless,
     whenever,
 )
@@ -414,12 +412,8 @@ def _messages(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
 # Who it was
 
 _PEOPLE: Final = People("zendesk", "users", "external_id")
-_ADDRESS: Final = joined("=email", looked_up("users", "_requester", "email"))
 _WHO: Final[dict[str, Where]] = {
-    "user_id": _PEOPLE.user("_requester"),
-    "anonymous_id": whenever(
-        unless(filled(_PEOPLE.user("_requester"))), first(_ADDRESS, _PEOPLE.number("_requester"))
-    ),
+    **_PEOPLE.columns("_requester"),
     "account_id": "_account",
     "event": "_event",
     "timestamp": "_time",
@@ -509,8 +503,9 @@ _ZENDESK: Final = Vendor(
             "other sources. Export the table users, too.",
             links=((_person(_PEOPLE.number("id")), "external_id"),
                    (_person(joined("=email", "email")), "external_id")),
+            aliases=tuple((_person(number), email) for number, email in _PEOPLE.aliases("id")),
             traits={one: _person(one) for one in ("locale", "time_zone", "organization_id", "tags")},
-            customer=first("external_id", joined("=email", "email"), _PEOPLE.number("id")),
+            customer=first("external_id", _PEOPLE.number("id")),
             time=first("updated_at", "created_at"),
         ),
     },
@@ -550,12 +545,12 @@ def zendesk(
     ==================== ==================================================================================
 
     All belong to the ticket's requester: `user_id` is the `external_id` of the user (the id in the shop's own
-    systems); without one, `anonymous_id` is `email:<address>`, or else `zendesk:<id>`. Users with an external
-    id give links from both to it. `ticket_id` is set everywhere, `account_id` is the organisation, `channel`
-    comes from `via` (email, web, chat, phone, app, social, api). `actor` is `company` for tickets that staff
-    opened for somebody else (incoming calls excepted), for comments of staff, for solving and for invites;
-    `system` for comments of Zendesk itself. A rating's time is its last update; an invite's, the rating's
-    first `created_at`. `source_kind` is `support`, of surveys `survey`.
+    systems); without one, `anonymous_id` is `zendesk:<id>`, and a link ties it to `email:<address>`. Users
+    with an external id give links from both to it. `ticket_id` is set everywhere, `account_id` is the
+    organisation, `channel` comes from `via` (email, web, chat, phone, app, social, api). `actor` is `company`
+    for tickets that staff opened for somebody else (incoming calls excepted), for comments of staff, for
+    solving and for invites; `system` for comments of Zendesk itself. A rating's time is its last update; an
+    invite's, the rating's first `created_at`. `source_kind` is `support`, of surveys `survey`.
 
     **Traps.** Private comments are excluded, and so is the comment that repeats a ticket's opening (same
     instant, same author). A ticket that was merged into another (tag `closed_by_merge`, or named in
