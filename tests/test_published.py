@@ -600,3 +600,25 @@ def test_removal_effects_are_near_those_that_it_simulates(channels, name):
 def test_any_order_gives_all_conversions_and_all_value_away(channels, order):
     found = credited(channels, "markov", order=order)
     assert (found["conversions"].sum(), found["value"].sum()) == pytest.approx((28, 494))
+
+
+# What pictures say of many names.
+
+
+def test_pictures_count_all_names_also_those_that_are_gathered():
+    journeys = journeys_of(rows_of([["a", "b"]] * 9 + [[f"rare {number}"] for number in range(9)]))
+    for kind in ("heatmap", "graph"):
+        figure = cjm.transitions(journeys, min_share=0.2).plot(kind)
+        assert "of 11 names" in str(figure.to_dict())
+
+
+def test_names_without_phases_and_other_have_different_colours():
+    journeys = journeys_of(rows_of([["a", "b"]] * 9 + [["c"], ["d"]]))
+    (arcs,) = cjm.flow(journeys, top=1).plot("sunburst").data
+    colour = dict(zip(arcs.labels, arcs.marker.colors, strict=True))
+    assert len({colour["a"], colour["other"], colour["(end)"]}) == 3
+
+
+def test_a_picture_of_no_frequent_sequence_says_so():
+    found = cjm.subsequences(journeys_of(rows_of(["AB", "CD"])), min_share=1.0)
+    assert "None is frequent enough." in str(found.plot().to_dict())
