@@ -452,6 +452,60 @@ def test_a_deals_history_stands_in_it_or_beside_it(tmp_path):
     ]
 
 
+def test_a_contacts_stages_are_told_by_the_api_or_by_a_table(tmp_path):
+    stages = [("customer", "20"), ("lead", "10"), ("subscriber", "01")]
+    history = [{"value": stage, "timestamp": f"2025-03-{day}T09:00:00Z"} for stage, day in stages]
+    contact = {
+        "id": "501",
+        "properties": {"email": "ada@example.com", "lastname": "Ada", "lifecyclestage": "customer"},
+        "propertiesWithHistory": {"lifecyclestage": history},
+    }
+    table = [{"contact_id": "501", "name": "lifecyclestage", **one} for one in history]
+    expected = [
+        ("lifecycle_changed", datetime(2025, 3, 1, 9, tzinfo=UTC), "subscriber", None),
+        ("lifecycle_changed", datetime(2025, 3, 10, 9, tzinfo=UTC), "lead", "subscriber"),
+        ("lifecycle_changed", datetime(2025, 3, 20, 9, tzinfo=UTC), "customer", "lead"),
+    ]
+    for name, tables in (("a", {"contacts": [contact]}), ("b", {"contact_property_history": table})):
+        batch = read(loaders.hubspot(folder(tmp_path / name, **tables)))
+        assert told(batch, "timestamp", "stage", "stage_before") == expected
+        assert set(batch.events["anonymous_id"].to_pylist()) == {"hubspot:501"}
+    batch = read(loaders.hubspot(folder(tmp_path / "c", contacts=[contact])))
+    assert set(batch.customers["attribute"].to_pylist()) == {"lifecyclestage"}
+    both = cjm.ingest(
+        loaders.hubspot(folder(tmp_path / "d", contacts=[contact], contact_property_history=table)),
+        now="2026-01-01",
+        progress=False,
+    )
+    assert len(both) == 3
+
+
+NEWER = "2025-03-09T09:00:00Z"
+
+
+@pytest.mark.parametrize("kind", ["deals", "tickets"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_copy_whose_time_cannot_be_read_takes_nobodys_place(kind, place, tmp_path):
+    name = {"deals": "dealname", "tickets": "subject"}[kind]
+    good = {
+        "id": "201",
+        "createdAt": "2025-03-01T09:00:00Z",
+        "updatedAt": "2025-03-05T09:00:00Z",
+        "properties": {name: "old", "hs_pipeline_stage": "1"},
+        "associations": {"contacts": {"results": [{"id": "501"}]}},
+    }
+    bad = {**good, "createdAt": "soon", "updatedAt": NEWER, "properties": {name: "new"}}
+    vague = {**good, "updatedAt": "soon", "properties": {name: "vague"}}
+    rows = [good, good]
+    rows[place] = bad
+    batch = read(loaders.hubspot(folder(tmp_path / "bad", **{kind: rows})))
+    assert [json.loads(one)[name] for one in batch.events["properties"].to_pylist()] == ["old"]
+    assert (batch.rejects.num_rows, batch.n_excluded) == (1, 0)
+    rows[place] = vague
+    batch = read(loaders.hubspot(folder(tmp_path / "vague", **{kind: rows})))
+    assert [json.loads(one)[name] for one in batch.events["properties"].to_pylist()] == ["old"]
+
+
 def test_merged_contacts_are_the_one_that_is_left(tmp_path):
     tables = {
         "contact": [
@@ -642,6 +696,16 @@ def test_a_rating_is_asked_for_at_one_time_and_given_at_another(tmp_path):
     ]
     answered = batch.events.filter(batch.events["score"].is_valid())["timestamp"].to_pylist()
     assert answered == [datetime(2025, 3, 2, 20, 9, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_conversation_whose_time_cannot_be_read_takes_nobodys_place(place, tmp_path):
+    good = conversation(1, updated_at=1740946000, title="old")
+    rows = [good, good]
+    rows[place] = {**good, "created_at": "soon", "updated_at": 1740947000, "title": "new"}
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    assert {json.loads(one)["title"] for one in batch.events["properties"].to_pylist()} == {"old"}
+    assert batch.rejects["reason"].to_pylist() == ["created_at is no time: 'soon'"]
 
 
 def test_what_the_company_began_counts_when_the_customer_has_replied(tmp_path):

@@ -27,7 +27,7 @@ from cjm_analytics.loaders.mapping import (
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.people import USER, People
 from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
-from cjm_analytics.loaders.states import changes, closings, happened, snake, staged
+from cjm_analytics.loaders.states import changes, closings, happened, snake, staged, versions
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.unfolded import inside
 from cjm_analytics.loaders.values import one_text, plain, texts
@@ -60,6 +60,7 @@ _CHANNELS: Final = {
 _DEVICES: Final = {"computer": "desktop", "mobile": "mobile", "tablet": "tablet"}
 _SCALES: Final = {"nps": (0.0, 10.0), "ces": (1.0, 7.0)}
 _BY_CUSTOMER: Final = ("OPEN", "CLICK", "FORWARD", "PRINT", "SPAMREPORT", "STATUSCHANGE", "UNSUBSCRIBED")
+_STAGE: Final = "lifecyclestage"
 _CALLED_OFF: Final = ("CANCELED", "RESCHEDULED", "NO_SHOW")
 
 
@@ -194,25 +195,28 @@ def _histories(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)]
 
 
-def _newest(rows: Sequence[dict[str, Any]], *keys: str) -> dict[str, int]:
-    """Of several rows of one object the place of that which was modified last."""
-    best: dict[str, tuple[str, int]] = {}
-    for place, row in enumerate(rows):
-        key = next((text for text in (one_text(row.get(one)) for one in keys) if text), None)
-        changed = str(row.get("updated_at") or row.get("hs_lastmodifieddate") or "")
-        if key is not None and best.get(key, ("", 0)) <= (changed, place):
-            best[key] = (changed, place)
-    return {key: place for key, (_, place) in best.items()}
+def _copies(rows: Sequence[dict[str, Any]], *keys: str) -> tuple[dict[str, int], list[int]]:
+    """Of several rows of one object the place of that which was modified last; and rows of no use."""
+    names = [next((text for text in (one_text(row.get(one)) for one in keys) if text), None) for row in rows]
+    changed = [row.get("updated_at") or row.get("hs_lastmodifieddate") for row in rows]
+    found, wrong = versions(names, [_born(row) for row in rows], changed)
+    return {key: places[-1] for key, places in found.items()}, wrong
+
+
+def _born(row: Mapping[str, Any]) -> object:
+    return row.get("createdate") or row.get("created_at")
 
 
 def _deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """Deals, and the histories that the API gives with them."""
-    for deal, place in _newest(rows, "deal_id", "id", "hs_object_id").items():
+    copies, wrong = _copies(rows, "deal_id", "id", "hs_object_id")
+    yield from ((place, happened("deal_created", rows[place] | {"_time": _born(rows[place])}, of=place))
+                for place in wrong)  # fmt: skip
+    for deal, place in copies.items():
         row = rows[place] | {"_deal": deal}
         if _yes(row.get("is_deleted")) or _yes(row.get("archived")):
             continue
-        born = row.get("createdate") or row.get("created_at")
-        yield place, happened("deal_created", row | {"_time": born}, of=deal)
+        yield place, happened("deal_created", row | {"_time": _born(row)}, of=deal)
         history = [row | {"_time": one.get("timestamp"), "_value": one.get("value")}
                    for one in _histories(row, "dealstage")]  # fmt: skip
         found = changes(history, "_deal", time="_time", value="_value")
@@ -258,12 +262,17 @@ def _stages(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dic
 
 def _tickets(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """Tickets; when they were closed last is known, what was before only by their history."""
-    for ticket, place in _newest(rows, "id", "ticket_id", "hs_object_id").items():
+    copies, wrong = _copies(rows, "id", "ticket_id", "hs_object_id")
+    yield from ((place, happened("ticket_created", rows[place] | {"_time": _born(rows[place])}, of=place))
+                for place in wrong)  # fmt: skip
+    for ticket, place in copies.items():
         row = rows[place] | {"_ticket": ticket}
         if _yes(row.get("is_deleted")) or _yes(row.get("archived")):
             continue
-        born = row.get("createdate") or row.get("created_at")
-        opened = row | {"_time": born, "_channel": row.get("source_type") or row.get("hs_object_source")}
+        opened = row | {
+            "_time": _born(row),
+            "_channel": row.get("source_type") or row.get("hs_object_source"),
+        }
         yield place, happened("ticket_created", opened, of=ticket)
         history = [row | {"_time": one.get("timestamp"), "_value": one.get("value")}
                    for one in _histories(row, "hs_pipeline_stage")]  # fmt: skip
@@ -291,15 +300,17 @@ def _ticket_history(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[
 
 def _lifecycle(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """How far a contact has come, as HubSpot or the staff judged."""
-    for one in changes(rows, "contact_id", time="timestamp", value="value", field=("name", "lifecyclestage")):
+    for one in changes(rows, "contact_id", time="timestamp", value="value", field=("name", _STAGE)):
         row = one.row | {"_stage": one.after, "_before": one.before}
         yield one.place, happened("lifecycle_changed", row, of=row["contact_id"], at=row.get("timestamp"))
 
 
-def _merged(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A contact, and those that were merged into it."""
+def _contact(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A contact, those that were merged into it, and what the API says of its earlier stages."""
     yield row
     left = one_text(row.get("id", row.get("vid")))
+    stages = [{**one, "contact_id": left, "name": _STAGE} for one in _histories(row, _STAGE)]
+    yield from (said for _, said in _lifecycle(stages, {}))
     listed = str(row.get("hs_merged_object_ids") or row.get("hs_calculated_merged_vids") or "")
     for one in filter(None, (text.partition(":")[0].strip() for text in listed.split(";"))):
         yield {"id": one, "_merged_into": left}
@@ -452,6 +463,12 @@ def _feedback(csat: tuple[float, float]) -> Part:
     )
 
 
+_STAGES_OF_LIFE: Final = Events(
+    where=filled("_event"),
+    columns={**_who("contact_id"), **_HAPPENED, "timestamp": "timestamp", "actor": "=company"},
+    also={"stage": "_stage", "stage_before": "_before"},
+    aside=(*_LATER, "name", "value"),
+)
 _HUBSPOT: Final = Vendor(
     name="hubspot",
     title="HubSpot",
@@ -597,15 +614,7 @@ _HUBSPOT: Final = Vendor(
         "contact_property_history": Part(
             told_by=("contact_id", "name", "value", "timestamp"),
             together=_lifecycle,
-            events=(
-                Events(
-                    columns={
-                        **_who("contact_id"), **_HAPPENED, "timestamp": "timestamp", "actor": "=company"
-                    },
-                    also={"stage": "_stage", "stage_before": "_before"},
-                    aside=(*_LATER, "name", "value"),
-                ),
-            ),
+            events=(_STAGES_OF_LIFE,),
         ),
         "contact_merge_audit": Part(
             told_by=("canonical_vid", "vid_to_merge"),
@@ -630,7 +639,8 @@ _HUBSPOT: Final = Vendor(
             names=("contacts",),
             told_by=("firstname", "lastname"),
             key=_ID,
-            unfold=_merged,
+            unfold=_contact,
+            events=(_STAGES_OF_LIFE,),
             links=_PEOPLE.links(_ID),
             aliases=_PEOPLE.aliases(_ID),
             merges=_PEOPLE.merges("id", "_merged_into"),
@@ -662,10 +672,10 @@ def hubspot(
 
     **Where it comes from.** The answers of the API as JSON (`{"results": […]}`), one kind of object to a
     file that is named after it (`deals.json`, `calls.json`, `feedback_submissions.json`); ask for
-    `propertiesWithHistory=dealstage` and `associations=contacts,companies`. Or the tables of a warehouse copy
-    (`deal`, `deal_stage` or `deal_property_history`, `deal_contact`, `deal_pipeline_stage`, `contact`,
-    `email_event`, …; the same for tickets and engagements). Or the files of the user interface, whose columns
-    are labels ("Create Date").
+    `propertiesWithHistory=dealstage` (of contacts `lifecyclestage`) and `associations=contacts,companies`.
+    Or the tables of a warehouse copy (`deal`, `deal_stage` or `deal_property_history`, `deal_contact`,
+    `deal_pipeline_stage`, `contact`, `email_event`, …; the same for tickets and engagements). Or the files of
+    the user interface, whose columns are labels ("Create Date").
 
     **What becomes what.**
 

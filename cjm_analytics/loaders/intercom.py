@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from cjm_analytics.loaders.mapping import (
@@ -20,7 +19,7 @@ from cjm_analytics.loaders.mapping import (
 from cjm_analytics.loaders.opened import as_object
 from cjm_analytics.loaders.people import USER, People
 from cjm_analytics.loaders.rows import filled_member
-from cjm_analytics.loaders.states import changes, closings, happened, in_order
+from cjm_analytics.loaders.states import changes, closings, happened, versions
 from cjm_analytics.loaders.values import one_text
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import INVITE
@@ -73,13 +72,14 @@ def _person(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
 def _conversations(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """Conversations, of which a copy may hold several versions: how they began, went on and were rated."""
     rows = [_parsed(row) for row in rows]
-    versions: dict[str, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        number = key_text(row.get("id"))
-        if number is not None:
-            versions[number].append(place)
-    for number, places in versions.items():
-        places.sort(key=lambda place: in_order(rows[place].get("updated_at")))
+    copies, wrong = versions(
+        [key_text(row.get("id")) for row in rows],
+        [row.get("created_at") for row in rows],
+        [row.get("updated_at") for row in rows],
+    )
+    for place in wrong:
+        yield place, {"_wrong": f"created_at is no time: {rows[place]['created_at']!r}"}
+    for number, places in copies.items():
         last = rows[places[-1]]
         known = last | _person(last, sides) | {"_conversation": number}
         yield from ((places[-1], said) for said in _course(known, sides))

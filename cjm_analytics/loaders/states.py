@@ -7,13 +7,29 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cjm_analytics.loaders.mapping import key_text
-from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import one_text, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Change", "changes", "closings", "day", "happened", "in_order", "snake", "staged"]
+__all__ = [
+    "Change",
+    "changes",
+    "closings",
+    "day",
+    "happened",
+    "in_order",
+    "instants",
+    "snake",
+    "staged",
+    "versions",
+]
 
 _SHORT_HOUR = re.compile(r"[T ](\d:)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -90,6 +106,46 @@ def day(cell: object, clock: str = "") -> str | None:
 def in_order(time: object) -> str:
     """A time as a text that sorts as the time does, for times written in one way."""
     return _SHORT_HOUR.sub(r" 0\1", str(time)).replace("T", " ")
+
+
+def instants(times: Iterable[object]) -> list[int | None]:
+    """Times as microseconds; None for those that cannot be read.
+
+    Examples
+    --------
+    >>> instants(["1970-01-01T00:00:01Z", "soon", None])
+    [1000000, None, None]
+    """
+    values = strings(list(times))
+    read = Clock(tz="UTC").read(values, np.arange(len(values)), column="time", file="the export")
+    return pc.cast(read.values, pa.int64()).to_pylist()  # type: ignore[no-any-return]
+
+
+def versions(
+    keys: Sequence[str | None], begun: Sequence[object], changed: Sequence[object]
+) -> tuple[dict[str, list[int]], list[int]]:
+    """The copies of each object, the last changed one last; and those that cannot be used.
+
+    A copy whose beginning cannot be read is no copy: it takes nobody's place. One of which it cannot be read
+    when it was changed comes first.
+
+    Examples
+    --------
+    >>> days = ["2026-03-01", "2026-03-01", "soon"]
+    >>> versions(["a", "a", "a"], days, ["2026-03-05", "2026-03-02", "2026-03-09"])
+    ({'a': [1, 0]}, [2])
+    """
+    found: dict[str, list[int]] = defaultdict(list)
+    at = instants(begun)
+    wrong = [place for place, time in enumerate(at) if time is None and one_text(begun[place]) is not None]
+    unusable = set(wrong)
+    for place, key in enumerate(keys):
+        if key is not None and place not in unusable:
+            found[key].append(place)
+    last = instants(changed)
+    for places in found.values():
+        places.sort(key=lambda place: last[place] or 0)
+    return dict(found), wrong
 
 
 def happened(event: str, row: dict[str, Any], *, of: object, at: object = None) -> dict[str, Any]:
