@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.loaders.mapping import (
     Saying,
+    bot,
     each,
     first,
     is_uuid,
@@ -20,13 +23,18 @@ from cjm_analytics.loaders.mapping import (
     utm,
     whenever,
 )
+from cjm_analytics.loaders.opened import as_object
+from cjm_analytics.loaders.ratings import Scale, is_nps_question
 from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import one_text, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
+from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Cells, Sides, Where
+    from cjm_analytics.loaders.ratings import Scores
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["amplitude", "mixpanel", "posthog"]
@@ -366,6 +374,7 @@ _CLAIMED: Final = each(
     "event",
     "properties.$is_identified",
 )
+_IS_IDENTIFY: Final = each(lambda event: event == "$identify", "event")
 _POSTHOG_USER: Final = first(
     "properties.$user_id",
     whenever(_CLAIMED, "distinct_id"),
@@ -380,79 +389,234 @@ _POSTHOG_DEVICE: Final = first(
 )
 
 
+_PAIRED: Final = ("$create_alias", "$merge_dangerously")
+
+
+def _pair(event: object, alias: object, distinct: object) -> tuple[str | None, str | None, bool]:
+    """(an id, whose it is, whether both were persons) of what a call joins; it may name them either way."""
+    one, other = one_text(alias), one_text(distinct)
+    if event not in _PAIRED or one is None or other is None:
+        return None, None, False
+    if not is_uuid(one) and is_uuid(other):
+        return other, one, False
+    return one, other, not is_uuid(one)
+
+
+def _paired(place: int, *, persons: bool) -> Saying:
+    """Half of a pair: of a device and a person, or of two persons."""
+
+    def half(event: object, alias: object, distinct: object) -> str | None:
+        pair = _pair(event, alias, distinct)
+        return str(pair[place]) if pair[0] and pair[2] == persons else None
+
+    return each(half, "event", "properties.alias", "distinct_id")
+
+
 def _persons(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The ids of a person, each with the one by which it is known."""
-    newest: dict[str, tuple[int, int, str]] = {}
+    """The ids of a person, each with the one by which it is known, and what is known of the person.
+
+    Rows may be versions of one another: of an id the last one says whose it is, of a person the last one
+    says what is known.
+    """
+    owner: dict[str, tuple[int, int]] = {}
+    state: dict[str, tuple[int, int]] = {}
     for place, row in enumerate(rows):
-        version = int(row.get("person_distinct_id_version") or 0)
-        found = (version, place, str(row.get("person_id")))
-        newest[str(row["distinct_id"])] = max(newest.get(str(row["distinct_id"]), found), found)
-    people: dict[str, list[tuple[int, str]]] = {}
-    for distinct, (_version, place, person) in newest.items():
-        people.setdefault(person, []).append((place, distinct))
-    for ids in people.values():
-        known = min((one for _, one in ids if not is_uuid(one)), default=None)
-        for place, one in ids:
-            if known and one != known:
-                yield place, {"alias": one, "user_id": known}
+        distinct, person = one_text(row.get("distinct_id")), one_text(row.get("person_id"))
+        versions = [_version(row.get(name)) for name in ("person_distinct_id_version", "person_version")]
+        if distinct is None or person is None or None in versions:
+            yield place, {"_wrong": "no distinct_id, no person_id, or a version that is no number"}
+            continue
+        of_id, of_person = ((version or 0, place) for version in versions)
+        owner[distinct] = max(owner.get(distinct, of_id), of_id)
+        state[person] = max(state.get(person, of_person), of_person)
+    people: dict[str, list[tuple[str, int]]] = {}
+    for distinct, (_version_of_id, place) in owner.items():
+        if str(rows[place].get("is_deleted") or 0).lower() not in {"1", "true"}:
+            people.setdefault(str(rows[place]["person_id"]), []).append((distinct, place))
+    for person, ids in people.items():
+        known = min((one for one, _ in ids if not is_uuid(one)), default=None)
+        about = as_object(rows[state[person][1]].get("properties"))
+        for one, place in ids:
+            said: dict[str, Any] = {"_user": known, "_person": person}
+            if known is None:
+                said["_device"] = one
+            elif one == known:
+                said["_about"] = about
+            else:
+                said["_alias" if is_uuid(one) else "_former"] = one
+            yield place, said
 
 
-_POSTHOG: Final = Vendor(
-    name="posthog",
-    title="PostHog",
-    kind="clickstream",
-    parts={
-        "events": Part(
-            told_by=("event", "distinct_id", "timestamp"),
-            events=(
-                Events(
-                    where=each(lambda one: one not in _POSTHOG_BOOKKEEPING, "event"),
-                    columns={
-                        "event": "event",
-                        "timestamp": "timestamp",
-                        "received_at": first("created_at", "_inserted_at", "inserted_at"),
-                        "anonymous_id": _POSTHOG_DEVICE.lifting("properties.$device_id"),
-                        "user_id": _POSTHOG_USER.lifting("properties.$user_id", "distinct_id"),
-                        "event_id": "uuid",
-                        "session_id": "properties.$session_id",
-                        "url": "properties.$current_url",
-                        "path": path("properties.$current_url"),
-                        "referrer": each(
-                            lambda one: None if one == "$direct" else one, "properties.$referrer"
-                        ).lifting(),
-                        "channel": told("properties.$lib", _CHANNELS),
-                        "survey_id": "properties.$survey_id",
-                        **_money("properties"),
-                        **utm("properties."),
-                    },
-                    spread=("properties",),
-                    aside=("elements_chain", "elements", "team_id", "_inserted_at", "inserted_at"),
-                ),
-            ),
-            links=(
-                ("properties.$anon_distinct_id", "distinct_id"),
-                ("properties.alias", "distinct_id"),
-                (whenever(_CLAIMED, "distinct_id"), whenever(_CLAIMED, "distinct_id")),
-                (
-                    _address("properties.$set.email", "properties.$set.$email"),
-                    whenever(_CLAIMED, "distinct_id"),
-                ),
-            ),
-            time="timestamp",
-        ),
-        "persons": Part(
-            told_by=("distinct_id", "person_id"),
-            names=("person",),
-            links=(("alias", "user_id"),),
-            together=_persons,
-        ),
-    },
+def _version(cell: object) -> int | None:
+    try:
+        return int(float(str(cell))) if cell not in (None, "") else 0
+    except ValueError:
+        return None
+
+
+# PostHog's surveys
+
+_NPS: Final = Scale.of("nps")
+_NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_SHOWN, _SENT = "survey shown", "survey sent"
+_RESPONSE: Final = "$survey_response"
+_REPLY: Final = pa.struct(
+    [
+        ("instrument", pa.string()),
+        ("question", pa.string()),
+        ("score", pa.float64()),
+        ("score_min", pa.float64()),
+        ("score_max", pa.float64()),
+        ("comment", pa.string()),
+    ]
 )
+
+
+def _questions(told: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """(id, text, answer) of the questions of a survey; an answer stands under the id or the number of one."""
+    listed = told.get("$survey_questions")
+    asked = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    seen: set[str] = set()
+    for place, one in enumerate(asked):
+        keys = [f"{_RESPONSE}_{one.get('id')}", f"{_RESPONSE}_{place}" if place else _RESPONSE]
+        seen.update(keys)
+        answers = (told.get(key) for key in keys)
+        answer = next((cell for cell in answers if cell not in (None, "")), one.get("response"))
+        yield str(one.get("id") or place), str(one.get("question") or ""), answer
+    for key in sorted(told):
+        if key.startswith(_RESPONSE) and key not in seen:
+            yield key.removeprefix(_RESPONSE).removeprefix("_") or "0", "", told[key]
+
+
+def _reply(event: object, told: Mapping[str, Any], scales: Mapping[str, Scale]) -> dict[str, Any]:
+    """What somebody answered, or was asked: the first rating, and the first words."""
+    of_survey = next(
+        (scales[str(told[one])] for one in ("$survey_id", "$survey_name") if str(told.get(one)) in scales),
+        None,
+    )
+    if event == _SHOWN:
+        return {"instrument": of_survey.instrument if of_survey else None}
+    found: dict[str, Any] = {}
+    for key, text, answer in _questions(told):
+        if answer in (None, "", []):
+            continue
+        is_number = isinstance(answer, int | float | str) and _NUMBER.fullmatch(str(answer)) is not None
+        scale = scales.get(key) or scales.get(text) or (_NPS if is_nps_question(text) else None)
+        scale = scale or (of_survey if is_number else None)
+        if scale is not None and is_number:
+            found = {**scale.rated(answer, text or key), "question": text or key, **found}
+        elif isinstance(answer, str):
+            found.setdefault("comment", answer)
+    return found
+
+
+def _replies(scales: Mapping[str, Scale]) -> Saying:
+    """What the rows that are about surveys say, and nothing for all others."""
+
+    def read(cells: Cells) -> pa.Array:
+        events = texts(cells["event"])
+        at = np.flatnonzero(pc.is_in(events, value_set=pa.array([_SHOWN, _SENT])))
+        found: list[dict[str, Any] | None] = [None] * len(events)
+        rows = pa.array(at)
+        for place, event, cell in zip(
+            at.tolist(),
+            events.take(rows).to_pylist(),
+            cells["properties"].take(rows).to_pylist(),
+            strict=True,
+        ):
+            about = as_object(cell)
+            found[place] = _reply(event, about if isinstance(about, dict) else {}, scales)
+        return pa.array(found, _REPLY)
+
+    return Saying(read, ("event", "properties"))
+
+
+def _posthog(scales: Mapping[str, Scale]) -> Vendor:
+    replies = _replies(scales)
+
+    def said(name: str) -> Saying:
+        return Saying(lambda cells: pc.struct_field(cells.of(replies), name), replies.reads)
+
+    shared: dict[str, Where] = {
+        "timestamp": "timestamp",
+        "received_at": first("created_at", "_inserted_at", "inserted_at"),
+        "anonymous_id": _POSTHOG_DEVICE.lifting("properties.$device_id"),
+        "user_id": _POSTHOG_USER.lifting("properties.$user_id", "distinct_id"),
+        "event_id": "uuid",
+        "session_id": "properties.$session_id",
+        "url": "properties.$current_url",
+        "path": path("properties.$current_url"),
+        "referrer": each(lambda one: None if one == "$direct" else one, "properties.$referrer").lifting(),
+        "channel": told("properties.$lib", _CHANNELS),
+        "survey_id": "properties.$survey_id",
+        "is_bot": bot(first("properties.$raw_user_agent", "properties.$user_agent")),
+        **utm("properties."),
+    }
+    aside = ("elements_chain", "elements", "team_id", "_inserted_at", "inserted_at")
+    return Vendor(
+        name="posthog",
+        title="PostHog",
+        kind="clickstream",
+        asked=(scales,),
+        parts={
+            "events": Part(
+                told_by=("event", "distinct_id", "timestamp"),
+                events=(
+                    Events(
+                        where=each(lambda one: one not in {*_POSTHOG_BOOKKEEPING, _SHOWN, _SENT}, "event"),
+                        columns={**shared, "event": "event", **_money("properties")},
+                        spread=("properties",),
+                        aside=aside,
+                    ),
+                    Events(
+                        where=each(lambda one: one in {_SHOWN, _SENT}, "event"),
+                        columns={
+                            **shared,
+                            "event": told("event", {_SHOWN: INVITE, _SENT: "survey_response"}).lifting(),
+                            "actor": told("event", {_SHOWN: "company"}, "customer"),
+                            **{name: said(name) for name in _REPLY.names if name != "question"},
+                        },
+                        also={"question": said("question")},
+                        spread=("properties",),
+                        aside=aside,
+                        kind="survey",
+                    ),
+                ),
+                links=(
+                    (whenever(_IS_IDENTIFY, "properties.$anon_distinct_id"), "distinct_id"),
+                    (_paired(0, persons=False), _paired(1, persons=False)),
+                    (whenever(_CLAIMED, "distinct_id"), whenever(_CLAIMED, "distinct_id")),
+                    (
+                        _address("properties.$set.email", "properties.$set.$email"),
+                        whenever(_CLAIMED, "distinct_id"),
+                    ),
+                ),
+                merges=((_paired(0, persons=True), _paired(1, persons=True)),),
+                time="timestamp",
+            ),
+            "persons": Part(
+                told_by=("distinct_id", "person_id"),
+                names=("person",),
+                links=(("_alias", "_user"), (_address("_about.email", "_about.$email"), "_user")),
+                merges=(("_former", "_user"),),
+                aliases=(("_device", joined("=posthog", "_person")),),
+                traits={
+                    "country": "_about.$geoip_country_name",
+                    "city": "_about.$geoip_city_name",
+                    "initial_referring_domain": "_about.$initial_referring_domain",
+                    "initial_utm_source": "_about.$initial_utm_source",
+                },
+                customer="_user",
+                together=_persons,
+            ),
+        },
+    )
 
 
 def posthog(
     source: object,
     *,
+    scores: Scores | None = None,
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "posthog",
     format: str | None = None,  # noqa: A002 - the user's word
@@ -469,12 +633,18 @@ def posthog(
     says that it was identified (`$identify`, `$is_identified`), and else a person's. `$device_id` is
     `anonymous_id`. `url`, `path`, `referrer`, `utm_*`, `order_id`, `value` and `currency` come from the
     properties, which stand in `properties` by themselves; `person_properties` is kept beside them. `channel`
-    is web or app, as the library says. Events of surveys (`survey sent` and its kin) keep their names and
-    have `survey_id`.
+    is web or app, as the library says; `is_bot` comes from the user agent where there is one.
 
-    `$identify`, `$create_alias`, `$groupidentify` and `$set` are no contacts: they become identity links and
-    are counted as excluded. An address that is set (`$set.email`) is linked to who was identified. Persons
-    give a link from each of their ids to the one by which they are known.
+    A survey that was shown is a `survey_invite`, one that was sent a `survey_response`, both with
+    `survey_id`: `score` is the answer to its first question on a known scale (those of `scores=`, and
+    questions that ask how likely a recommendation is), `comment` the first answer in words; all others stay
+    in `properties`. `survey dismissed` is an event like others.
+
+    `$identify`, `$create_alias`, `$merge_dangerously`, `$groupidentify` and `$set` are no contacts: they
+    become identity links and are counted as excluded; two known ids that were joined count as one. An address
+    that is set (`$set.email`) is linked to who was identified. Persons give a link from each of their ids to
+    the one by which they are known; of several versions of an id or a person the last one counts. Place and
+    origin of persons become attributes of the customer.
 
     **Traps.** Rows of an export are never updated: ids that PostHog merged later are one person only with
     the model *persons*, or when an `$identify` in the export says so. Times without a zone are UTC.
@@ -485,6 +655,10 @@ def posthog(
     ----------
     source : path, glob, folder, list of paths, URL, or table
         The export.
+    scores : mapping, optional
+        Survey (id or name) or question (id or text) → instrument: `nps`, `csat` (1…5), `ces` (1…7), `stars`
+        (1…5), or, with other ends, `("csat", 1, 7)`. Invites of a survey ask for the instrument of the
+        survey.
     keep : sequence of str, or mapping of str to type
         Properties that become typed columns, for example `["plan", "$browser", "person_properties.tier"]`.
     name : str
@@ -501,6 +675,8 @@ def posthog(
     ------
     InputError
         No such file; not an export of PostHog.
+    UnknownNameError
+        No such instrument.
 
     Examples
     --------
@@ -512,4 +688,5 @@ def posthog(
     >>> batch.events.select(["anonymous_id", "user_id", "path"]).to_pylist()
     [{'anonymous_id': 'd1', 'user_id': 'ann', 'path': '/lamp?x=1'}]
     """
-    return _POSTHOG.stream(source, keep=keep, name=name, format=format)
+    scales = {one: Scale.of(said) for one, said in (scores or {}).items()}
+    return _posthog(scales).stream(source, keep=keep, name=name, format=format)
