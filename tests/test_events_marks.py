@@ -41,6 +41,7 @@ SOME = {
     "rush": 3,
     "rush_gap": behaviour.SECOND // 10,
     "hours": 3,
+    "addresses": 3,
 }
 LIMITS = {"per_day": 6, "percentile": 80.0}
 
@@ -78,6 +79,9 @@ def random_rows(rng, n_customers=8, n_events=200):
             row["is_bot"] = bool(rng.random() < 0.5)
         if rng.random() < 0.05:
             row["is_test"] = True
+        if rng.random() < 0.9:
+            pages = ["/product/{}", "/product/{}/a?b={}", "/p{}/", "/search?q={}"]
+            row["path"] = pages[who % 4 if rng.random() < 0.97 else 0].format(*rng.integers(9, size=2))
         rows.append(row)
     return rows
 
@@ -102,7 +106,8 @@ def expected(rows, own=()):
     found = {}
     for who, theirs in by_customer.items():
         exact = [row.get("time_quality") in {None, "exact"} for row in counted[who]]
-        rule = behaviour.broken_rule(times[who], exact, limit, **SOME)
+        paths = [row.get("path") for row in counted[who]]
+        rule = behaviour.broken_rule(times[who], exact, limit, paths=paths, **SOME)
         for row in theirs:
             is_bot, mark = bool(row.get("is_bot")), None
             digital = row.get("source_kind") in {None, "clickstream", "log"}
@@ -128,7 +133,7 @@ class TestBehaviour:
             rng = np.random.default_rng(seed)
             rows = random_rows(rng, n_customers=int(rng.integers(1, 12)), n_events=int(rng.integers(1, 300)))
             every |= {mark for _, mark in expected(rows).values()}
-        assert every == {None, "burst", "per day", "rush", "around the clock"}
+        assert every == {None, "burst", "per day", "rush", "around the clock", "one pattern"}
 
     @pytest.mark.parametrize(
         ("step", "more", "verdict"),
@@ -142,6 +147,24 @@ class TestBehaviour:
         rows = [click("a", at(number * step)) for number in range(more)]
         frame = ingest(Rows(rows), bots=BotRules(), now=NOW).to_frame(["marked_by"])
         assert frame["marked_by"].drop_duplicates().tolist() == [verdict]
+
+    @pytest.mark.parametrize(
+        ("paths", "verdict"),
+        [
+            ([f"/product/{at}" for at in range(51)], "one pattern"),
+            ([f"/product/{at}" for at in range(50)], None),
+            (["/product/1"] * 80, None),  # somebody who looks at one page again and again
+            ([f"/search?q={at}" for at in range(51)], "one pattern"),
+            ([*(f"/product/{at}" for at in range(60)), "/cart"], None),
+            ([None, *(f"/de/a{at}/x" for at in range(51))], "one pattern"),
+            ([f"/wiki/{chr(97 + at % 26) * (1 + at // 26)}" for at in range(60)], None),
+        ],
+    )
+    def test_more_than_fifty_addresses_of_one_pattern_are_a_robot_s(self, paths, verdict):
+        rows = [click("a", at(600 * number), path=path) for number, path in enumerate(paths)]
+        rows.append(click("b", at(0), path="/product/1"))
+        frame = ingest(Rows(rows), bots=BotRules(), now=NOW).to_frame(["customer_id", "marked_by"])
+        assert set(frame.loc[frame["customer_id"] == "a", "marked_by"]) == {verdict}
 
     def test_the_day_s_limit_is_raised_by_what_is_usual(self):
         rows = [click(f"c{who}", at(60 * number)) for who in range(50) for number in range(20 + (who == 0))]
@@ -179,6 +202,7 @@ class TestBehaviour:
         ("options", "said"),
         [
             ({"burst": 0}, "burst=0 must be a whole number"),
+            ({"addresses": True}, "addresses=True must be a whole number"),
             ({"hours": 2.5}, "hours=2.5 must be a whole number"),
             ({"percentile": 0}, "percentile=0 must lie between 0 and 100"),
             ({"rush_gap": "soon"}, "rush_gap='soon' is no duration"),
@@ -310,7 +334,7 @@ class TestAppending:
         ingest(Rows(quick[:60]), to=store, bots=BotRules(rush=None), now=NOW)
         events = ingest(Rows(quick[60:]), to=store, now=NOW)
         assert events.report().to_frame()["bots"].tolist() == [120]
-        none = BotRules(burst=None, per_day=None, rush=None, hours=None)
+        none = BotRules(burst=None, per_day=None, rush=None, hours=None, addresses=None)
         events = ingest(Rows([click("b", 0)]), to=store, bots=none, now=NOW)
         assert events.report().to_frame()["bots"].tolist() == [0]
         assert events.to_frame(["marked_by"]).isna().all(axis=None)

@@ -47,7 +47,8 @@ __all__ = [
 ]
 
 BURST, PER_DAY, RUSH, AROUND_THE_CLOCK = "burst", "per day", "rush", "around the clock"
-BEHAVIOUR = (BURST, PER_DAY, RUSH, AROUND_THE_CLOCK)
+ONE_PATTERN = "one pattern"
+BEHAVIOUR = (BURST, PER_DAY, RUSH, AROUND_THE_CLOCK, ONE_PATTERN)
 """The rules that set `is_bot`, the first that applies is named."""
 
 DOMAIN, ADDRESS = "own domain", "own address"
@@ -79,6 +80,9 @@ class BotRules:
     - `rush`: more than `rush` events one after another without time to think: each at most `rush_gap` after
       the one before. Events whose time is known to the second only are passed over.
     - `around the clock`: at least `hours` successive hours of the clock with an event in each.
+    - `one pattern`: more than `addresses` different addresses (`path`), all of one pattern, such as
+      `/product/*`. The pattern of an address is the address without its query, with `*` for each part between
+      slashes that holds a digit.
 
     Nothing is removed. Orders, tickets and answers of such a customer are never marked, nor are rows that are
     marked by their source. `events.report().marks()` says how many customers and events each rule marked,
@@ -89,7 +93,7 @@ class BotRules:
 
     Parameters
     ----------
-    burst, per_day, rush, hours : int or None
+    burst, per_day, rush, hours, addresses : int or None
         None: without this rule.
     burst_window, rush_gap : str or Timedelta
     percentile : float or None
@@ -123,9 +127,10 @@ class BotRules:
     rush: int | None = 50
     rush_gap: Duration = "100 milliseconds"
     hours: int | None = 24
+    addresses: int | None = 50
 
     def __post_init__(self) -> None:
-        for name in ("burst", "per_day", "rush", "hours"):
+        for name in ("burst", "per_day", "rush", "hours", "addresses"):
             limit = getattr(self, name)
             if limit is not None and (type(limit) is not int or limit < 1):
                 raise InputError(f"{name}={limit!r} must be a whole number from 1, or None for no such rule.")
@@ -333,8 +338,9 @@ def _behaviour(
     counted &= quality < 2  # noqa: PLR2004 - the first two are no vague ones
     rows = np.flatnonzero(counted)
     window, gap = rules.lengths
+    of_customers = np.searchsorted(rows, offsets).astype(np.int64)
     burst, busiest, rush, awake, per_day = pace(
-        np.searchsorted(rows, offsets).astype(np.int64),
+        of_customers,
         integers(table, "timestamp", 0)[rows],
         quality[rows] <= 0,
         window,
@@ -343,7 +349,12 @@ def _behaviour(
         DAY,
     )
     rule = np.full(len(burst), -1, dtype=np.int8)
+    alike = np.zeros(len(burst), dtype=np.int64)
+    if rules.addresses is not None and np.diff(of_customers).max(initial=0) > rules.addresses:
+        paths = partition.columns.read(["path"]).column("path").take(pa.array(rows))
+        alike = _alike(paths, of_customers, rules.addresses)
     for name, found, limit in (  # the first rule has the last word
+        (ONE_PATTERN, alike, rules.addresses),
         (AROUND_THE_CLOCK, awake, None if rules.hours is None else rules.hours - 1),
         (RUSH, rush, rules.rush),
         (BURST, burst, rules.burst),
@@ -352,6 +363,27 @@ def _behaviour(
             rule[found > limit] = BEHAVIOUR.index(name)
     events, days = np.unique(per_day, return_counts=True)
     return rule, busiest, dict(zip(events.tolist(), days.tolist(), strict=True))
+
+
+def _alike(paths: pa.Array | pa.ChunkedArray, offsets: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """How many different addresses each customer saw; 0 where they are of several patterns, or few."""
+    counts = np.diff(offsets)
+    coded = one_array(paths)
+    coded = coded if pa.types.is_dictionary(coded.type) else coded.dictionary_encode()
+    bare = pc.replace_substring_regex(coded.dictionary.cast(pa.string()), r"\?.*$", "")
+    patterns = pc.replace_substring_regex(bare, r"[^/]*[0-9][^/]*", "*").dictionary_encode().indices
+    address = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    customer = np.repeat(np.arange(len(counts)), counts)
+    told = (address >= 0) & (counts[customer] > limit)
+    customer, address = customer[told], address[told]
+    pairs = np.unique(customer * np.int64(len(patterns) + 1) + address)
+    who, seen = pairs // (len(patterns) + 1), pairs % (len(patterns) + 1)
+    pattern = patterns.to_numpy()[seen]
+    is_first = np.diff(who, prepend=-1) != 0
+    same = pattern == pattern[np.maximum.accumulate(np.where(is_first, np.arange(len(who)), 0))]
+    n_addresses = np.bincount(who, minlength=len(counts))
+    n_same = np.bincount(who[same], minlength=len(counts))
+    return np.where(n_same == n_addresses, n_addresses, 0)
 
 
 def judged(seen: Sequence[Seen], rules: Rules) -> tuple[pa.Table, str | None]:

@@ -21,7 +21,14 @@ def events_per_day(times: list[int]) -> list[int]:
     return [days.count(day) for day in sorted(set(days))]
 
 
-def broken_rule(times, exact, limit, *, burst, burst_window, rush, rush_gap, hours) -> str | None:
+def pattern(path: str) -> str:
+    parts = path.split("?", maxsplit=1)[0].split("/")
+    return "/".join("*" if any(sign in "0123456789" for sign in part) else part for part in parts)
+
+
+def broken_rule(
+    times, exact, limit, *, paths=(), burst, burst_window, rush, rush_gap, hours, addresses
+) -> str | None:
     """`times` in order, microseconds; `exact` says which of them are known better than to the second."""
     for first in times:
         if burst is not None and sum(first <= time <= first + burst_window for time in times) > burst:
@@ -39,4 +46,7 @@ def broken_rule(times, exact, limit, *, burst, burst_window, rush, rush_gap, hou
     for hour in active:
         if hours is not None and all(hour + more in active for more in range(hours)):
             return "around the clock"
+    seen = {path for path in paths if path is not None}
+    if addresses is not None and len(seen) > addresses and len({pattern(path) for path in seen}) == 1:
+        return "one pattern"
     return None
