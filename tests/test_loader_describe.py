@@ -7,6 +7,7 @@ import pytest
 
 import cjm_analytics as cjm
 from cjm_analytics.errors import InputError
+from log_cases import LOGS
 from test_loader_matrix import VENDORS, write
 
 ALIKE = {"segment": {"rudderstack"}, "rudderstack": {"segment"}}
@@ -36,6 +37,47 @@ def test_a_vendors_export_is_known_by_its_loader(case, tmp_path):
     assert found.to_frame().columns.tolist() == ["becomes", "column", "filled", "example"]
     assert found.code in repr(found)
     assert found.loader in found._repr_html_()
+
+
+@pytest.mark.parametrize("case", [one for one in LOGS if not one.name.startswith("sql")])
+def test_tables_and_process_logs_are_told_apart(case, tmp_path):
+    known = dict(case.load.keywords)
+    if case.load.func is cjm.loaders.xes:
+        known = {}
+    found = cjm.loaders.describe(write(tmp_path, case), **known)
+    assert found.loader == case.load.func.__name__
+    assert found.questions == ()
+    assert len(events(found.code)) >= len(case.expected)
+
+
+def test_a_database_is_read_with_a_query(tmp_path):
+    case = next(one for one in LOGS if one.name == "sql")
+    with pytest.raises(InputError, match=r"log.sqlite' looks like a database. Read it with cjm.loaders.sql"):
+        cjm.loaders.describe(write(tmp_path, case))
+
+
+SAMPLES = {
+    "access_logs": "access_log", "amplitude": "amplitude", "ga4": "ga4", "hubspot": "hubspot",
+    "intercom": "intercom", "qualtrics": "qualtrics", "salesforce": "salesforce", "shopify": "shopify",
+    "snowplow": "snowplow", "stripe": "stripe", "zendesk": "zendesk", "_synthetic/access_log": "access_log",
+    "_synthetic/adobe": "adobe_analytics", "_synthetic/amplitude": "amplitude",
+    "_synthetic/delighted": "delighted", "_synthetic/ga4": "ga4", "_synthetic/hubspot": "hubspot",
+    "_synthetic/intercom": "intercom", "_synthetic/mixpanel": "mixpanel", "_synthetic/posthog": "posthog",
+    "_synthetic/plain_csv": "table", "_synthetic/qualtrics": "qualtrics",
+    "_synthetic/rudderstack": "rudderstack", "_synthetic/salesforce": "salesforce",
+    "_synthetic/shopify": "shopify", "_synthetic/snowplow": "snowplow", "_synthetic/stripe": "stripe",
+    "_synthetic/surveymonkey": "surveymonkey", "_synthetic/typeform": "typeform",
+    "_synthetic/zendesk": "zendesk",
+}  # fmt: skip
+"""Real exports, and made-up ones in the layouts of vendors; each a folder."""
+
+
+@pytest.mark.parametrize("place", list(SAMPLES))
+def test_a_folder_of_a_vendors_export_is_known(place, shared_data):
+    folder = shared_data / "formats" / place
+    if not folder.is_dir():
+        pytest.skip(f"no sample at {folder}")
+    assert cjm.loaders.describe(folder).loader == SAMPLES[place]
 
 
 PLAIN = [

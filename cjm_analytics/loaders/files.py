@@ -45,6 +45,7 @@ _EXTENSIONS: Final = {
     ".parquet": "parquet", ".pq": "parquet",
     ".xlsx": "excel", ".xlsm": "excel", ".xlsb": "excel", ".xls": "excel", ".ods": "excel",
 }  # fmt: skip
+_DATABASES: Final = (".sqlite", ".sqlite3", ".db", ".duckdb")
 _PACKED: Final = (".gz", ".zst", ".zstd")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -241,6 +242,11 @@ def _format_of(path: str) -> str | None:
 
 def _known_format(path: str, asked: str | None) -> str:
     known = asked or _format_of(path)
+    if known is None and path.lower().endswith(_DATABASES):
+        raise InputError(
+            f"{path!r} looks like a database. Read it with cjm.loaders.sql('SELECT …', 'sqlite:///{path}', "
+            "…), or give sql an open connection."
+        )
     if known is None:
         endings = ", ".join(_EXTENSIONS)
         raise InputError(
@@ -318,8 +324,9 @@ def _usable(
     told = [(file, _format_of(file.shown)) for file in every]
     usable = [replace(file, format=known) for file, known in told if known and format in {None, known}]
     if not usable and format is not None:
-        # no telling names: all of the format that was asked for
-        usable = [replace(file, format=format) for file in every]
+        # no telling names: logs, else all, of the format that was asked for
+        logs = [file for file in every if ".log" in PurePosixPath(file.shown).suffixes]
+        usable = [replace(file, format=format) for file in logs or every]
     holder = "archive" if is_archive(place) else "folder"
     if not usable:
         there = _listed([Path(file.shown).name for file in every])
