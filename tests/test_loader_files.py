@@ -9,6 +9,7 @@ import tarfile
 import warnings
 import zipfile
 
+import fastavro
 import openpyxl
 import pandas as pd
 import pytest
@@ -16,6 +17,8 @@ import pytest
 import cjm_analytics as cjm
 from cjm_analytics import InputError, UnknownNameError, loaders
 from cjm_analytics.loaders.source import whole
+from test_loader_matrix import seen, write
+from vendor_cases import CASES
 
 COLUMNS = ["Name", "Email", "Financial Status", "Created at", "Total", "Currency", "Source", "Lineitem name"]
 ROWS = [
@@ -319,3 +322,69 @@ def test_an_empty_folder_says_so(tmp_path):
     for load in (loaders.table, loaders.segment, loaders.ga4, loaders.zendesk, loaders.adobe_analytics):
         with pytest.raises(InputError, match=r"holds no CSV, JSON or Parquet file. It is empty"):
             load(tmp_path)
+
+
+# Avro
+
+PARAM = {
+    "type": "record",
+    "name": "param",
+    "fields": [
+        {"name": "key", "type": ["null", "string"]},
+        {
+            "name": "value",
+            "type": {
+                "type": "record",
+                "name": "value",
+                "fields": [
+                    {"name": "string_value", "type": ["null", "string"]},
+                    {"name": "int_value", "type": ["null", "long"]},
+                    {"name": "double_value", "type": ["null", "double"]},
+                ],
+            },
+        },
+    ],
+}
+GA4 = {
+    "type": "record",
+    "name": "Root",
+    "fields": [
+        *({"name": name, "type": ["null", "string"]}
+          for name in ("event_name", "user_pseudo_id", "user_id", "stream_id", "platform")),
+        *({"name": name, "type": ["null", "long"]}
+          for name in ("event_timestamp", "event_bundle_sequence_id")),
+        {"name": "event_params", "type": {"type": "array", "items": PARAM}},
+    ],
+}  # fmt: skip
+
+
+def test_an_avro_export_of_ga4_tells_what_its_json_lines_tell(tmp_path):
+    case = next(one for one in CASES if one.name == "ga4")
+    rows = [{**one, "event_timestamp": int(one["event_timestamp"])} for one in case.rows]
+    for codec in ("null", "deflate"):
+        with (tmp_path / f"{codec}.avro").open("wb") as file:
+            fastavro.writer(file, fastavro.parse_schema(GA4), rows, codec=codec)
+        plain = seen(whole(case.load(write(tmp_path / codec, case)).batches()))
+        assert seen(whole(loaders.ga4(tmp_path / f"{codec}.avro").batches())) == plain
+
+
+def test_avro_of_any_table_and_avro_that_is_none(tmp_path):
+    schema = {
+        "type": "record",
+        "name": "row",
+        "fields": [
+            {"name": "user_id", "type": "string"},
+            {"name": "event", "type": "string"},
+            {"name": "timestamp", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        ],
+    }
+    at = pd.Timestamp("2025-03-01T10:00:00Z")
+    for name, rows in (("some", [{"user_id": "ada", "event": "visit", "timestamp": at}]), ("none", [])):
+        with (tmp_path / f"{name}.avro").open("wb") as file:
+            fastavro.writer(file, fastavro.parse_schema(schema), rows)
+    found = whole(loaders.table(tmp_path / "some.avro").batches()).events
+    assert found.select(["user_id", "timestamp"]).to_pylist() == [{"user_id": "ada", "timestamp": at}]
+    assert whole(loaders.ga4(tmp_path / "none.avro").batches()).events.num_rows == 0
+    (tmp_path / "other.avro").write_bytes(b"no Avro at all")
+    with pytest.raises(InputError, match=r"other.avro' cannot be read as avro: it is damaged or cut off"):
+        loaders.table(tmp_path / "other.avro")

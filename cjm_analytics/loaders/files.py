@@ -36,13 +36,13 @@ __all__ = [
     "stem",
 ]
 
-FORMATS: Final = ("csv", "json", "parquet", "excel")
+FORMATS: Final = ("csv", "json", "parquet", "excel", "avro")
 """What a file can hold; `json` is JSON lines or one JSON array."""
 
 _EXTENSIONS: Final = {
     ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".psv": "csv",
     ".json": "json", ".jsonl": "json", ".ndjson": "json",
-    ".parquet": "parquet", ".pq": "parquet",
+    ".parquet": "parquet", ".pq": "parquet", ".avro": "avro",
     ".xlsx": "excel", ".xlsm": "excel", ".xlsb": "excel", ".xls": "excel", ".ods": "excel",
 }  # fmt: skip
 _DATABASES: Final = (".sqlite", ".sqlite3", ".db", ".duckdb")

@@ -244,9 +244,9 @@ def ga4(
     """Read the BigQuery export of Google Analytics 4.
 
     **Where it comes from.** Link the property to BigQuery; the dataset `analytics_<property>` then holds one
-    table per day, `events_YYYYMMDD`. Export these to Parquet or JSON lines (`EXPORT DATA`, or `bq extract`),
-    and give the folder. CSV cannot hold them. `loaders.sql` reads the tables directly if their parameters
-    are selected as JSON text.
+    table per day, `events_YYYYMMDD`. Export these to Parquet, Avro or JSON lines (`EXPORT DATA`, or `bq
+    extract`), and give the folder. CSV cannot hold them. `loaders.sql` reads the tables directly if their
+    parameters are selected as JSON text.
 
     **What becomes what.** `event_name` is the event, `event_timestamp` (microseconds, UTC) its time,
     `user_pseudo_id` is `anonymous_id` and `user_id` is `user_id`. `session_id` is made of device, stream and
@@ -277,7 +277,7 @@ def ga4(
     name : str
         The `source` column.
     format : str, optional
-        json or parquet, where a file's ending does not tell.
+        avro, json or parquet, where a file's ending does not tell.
 
     Returns
     -------

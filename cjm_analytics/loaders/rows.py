@@ -455,7 +455,13 @@ def read_rows(file: InputFile, csv_format: CsvFormat, *, columns: bool = False) 
     InputError
         The file is damaged, or no file of its format.
     """
-    readers = {"csv": _csv_rows, "json": _json_rows, "parquet": _parquet_rows, "excel": _excel_rows}
+    readers = {
+        "csv": _csv_rows,
+        "json": _json_rows,
+        "parquet": _parquet_rows,
+        "excel": _excel_rows,
+        "avro": _avro_rows,
+    }
     reader = readers[file.format]
     if file.format == "json" and columns:
         reader = _json_columns
@@ -477,6 +483,26 @@ def _excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
     from cjm_analytics.loaders.excel import excel_rows
 
     yield from excel_rows(file, written)
+
+
+def _avro_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
+    try:
+        import fastavro
+    except ImportError as fault:
+        raise InputError(
+            f"Reading {file.shown!r} needs fastavro: pip install 'cjm_analytics[avro]'."
+        ) from fault
+    with file.open() as stream:
+        try:
+            records = fastavro.reader(stream)
+            start = 1
+            while block := list(itertools.islice(records, BLOCK_ROWS)):
+                yield ObjectRows(file.shown, block, np.arange(start, start + len(block), dtype=np.int64))
+                start += len(block)
+        except (ValueError, LookupError, TypeError) as fault:
+            raise OSError(str(fault) or "no Avro") from fault
+    if start == 1:
+        yield ObjectRows(file.shown, [], np.zeros(0, np.int64))
 
 
 def _parquet_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
