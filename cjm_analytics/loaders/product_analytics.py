@@ -405,11 +405,19 @@ def _pair(event: object, alias: object, distinct: object) -> tuple[str | None, s
 def _paired(place: int, *, persons: bool) -> Saying:
     """Half of a pair: of a device and a person, or of two persons."""
 
-    def half(event: object, alias: object, distinct: object) -> str | None:
-        pair = _pair(event, alias, distinct)
-        return str(pair[place]) if pair[0] and pair[2] == persons else None
+    def read(cells: Cells) -> pa.Array:
+        events = texts(cells["event"])
+        at = np.flatnonzero(pc.is_in(events, value_set=pa.array(_PAIRED)))
+        found: list[str | None] = [None] * len(events)
+        if len(at):  # which is seldom
+            columns = (events, cells["properties.alias"], cells["distinct_id"])
+            told_by = [one.take(pa.array(at)).to_pylist() for one in columns]
+            for row, said in zip(at.tolist(), zip(*told_by, strict=True), strict=True):
+                *pair, are_persons = _pair(*said)
+                found[row] = pair[place] if are_persons == persons else None
+        return pa.array(found, pa.string())
 
-    return each(half, "event", "properties.alias", "distinct_id")
+    return Saying(read, ("event", "properties.alias", "distinct_id"))
 
 
 def _persons(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
