@@ -494,7 +494,7 @@ def _avro_rows(file: InputFile, _: CsvFormat) -> Iterator[Rows]:
         ) from fault
     with file.open() as stream:
         try:
-            records = fastavro.reader(stream)
+            records: Iterator[Any] = iter(fastavro.reader(stream))
             start = 1
             while block := list(itertools.islice(records, BLOCK_ROWS)):
                 yield ObjectRows(file.shown, block, np.arange(start, start + len(block), dtype=np.int64))

@@ -627,6 +627,8 @@ class Reading:
                 kept, n_nameless = self._kept(events, cells, wrong)
                 nameless += n_nameless
                 used[origin[kept]] = True
+                if not len(kept) and (batches or events is not part.events[-1]):
+                    continue
                 prepared = self._laid_out(events, cells, kept, raw, origin=origin)
                 if batches:
                     prepared = replace(prepared, broken=[])
