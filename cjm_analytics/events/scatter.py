@@ -91,6 +91,19 @@ def bins_of_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:
     return (hashes >> _UPPER_BITS).astype(np.uint16)
 
 
+class _Repeats:
+    """Columns that say the same in every row: many short ones are pieces of one long one."""
+
+    def __init__(self) -> None:
+        self._longest: dict[pa.Scalar, pa.Array] = {}
+
+    def of(self, said: pa.Scalar, n: int) -> pa.Array:
+        known = self._longest.get(said)
+        if known is None or len(known) < n:
+            known = self._longest[said] = pa.repeat(said, 2 * n)
+        return known.slice(0, n)
+
+
 @dataclass(frozen=True)
 class _Morsel:
     """Rows sorted by bin, in memory or in a file: bin b is the rows `bounds[b]:bounds[b + 1]`.
@@ -110,20 +123,21 @@ class _Morsel:
     bounds: NDArray[np.int64]
     implied: Mapping[str, pa.Scalar | str]
 
-    def rows(self, bins: range) -> pa.Table:
+    def rows(self, bins: range, repeats: _Repeats) -> pa.Table:
         """The rows of consecutive bins; of a file only what holds them is read."""
         start, end = self.bounds[bins.start], self.bounds[bins.stop]
         if self.table is not None:
-            return self._whole(self.table.slice(start, end - start))
+            return self._whole(self.table.slice(start, end - start), repeats)
         groups = range(bins.start // _BINS_PER_BATCH, -(-bins.stop // _BINS_PER_BATCH))
         with pa.memory_map(str(self.path)) as file, pa.ipc.open_file(file) as reader:
             table = pa.Table.from_batches([reader.get_batch(group) for group in groups], reader.schema)
-        return self._whole(table.slice(start - self.bounds[groups.start * _BINS_PER_BATCH], end - start))
+        table = table.slice(start - self.bounds[groups.start * _BINS_PER_BATCH], end - start)
+        return self._whole(table, repeats)
 
-    def _whole(self, table: pa.Table) -> pa.Table:
+    def _whole(self, table: pa.Table, repeats: _Repeats) -> pa.Table:
         """The rows with the columns that were implied."""
         for name, said in self.implied.items():
-            column = table.column(said) if isinstance(said, str) else pa.repeat(said, table.num_rows)
+            column = table.column(said) if isinstance(said, str) else repeats.of(said, table.num_rows)
             table = table.append_column(name, column)
         return table
 
@@ -201,7 +215,8 @@ class Scatter:
 
     def tables(self, bins: range) -> list[pa.Table]:
         """The rows of consecutive bins, in pieces that may differ in their columns."""
-        pieces = [morsel.rows(bins) for morsel in self._morsels]
+        repeats = _Repeats()
+        pieces = [morsel.rows(bins, repeats) for morsel in self._morsels]
         return [piece for piece in pieces if piece.num_rows]
 
     def _put_into_bins(self) -> None:
