@@ -551,8 +551,10 @@ class Journeys:
         `closed` says how it ended (open, inactive, new cycle, left) and `closed_at` when, NaT while it is
         open; `truncated`: it probably began before the data did.
         """
-        frame = pd.concat([_case_frame(partition) for partition in self.partitions], ignore_index=True)
-        return frame.sort_values(["customer_id", "journey"], kind="stable", ignore_index=True)
+        frames = [_case_frame(partition) for partition in self.partitions]
+        frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        order = _order_of_cases(self.partitions)
+        return frame if order is None else frame.take(order).reset_index(drop=True)
 
     def answers(self) -> pd.DataFrame:
         """One row per survey answer or invite, sorted by customer and time.
@@ -1050,13 +1052,28 @@ def _as_text(table: pa.Table) -> pa.Table:
 
 def _stamps(time: NDArray[np.int64]) -> pd.DatetimeIndex:
     """Points in time, NaT for what never happened."""
-    return pd.to_datetime(np.where(time == NEVER, pd.NaT.value, time), unit="us", utc=True)
+    known = np.where(time == NEVER, pd.NaT.value, time).view("M8[us]")
+    return pd.DatetimeIndex(known).as_unit("ns").tz_localize("UTC")
 
 
-def _customer_names(partition: Partition, customer: NDArray[np.int32]) -> pd.Series[str]:
-    known = pa.array(customer, mask=customer < 0)
-    names: pd.Series[str] = partition.customer_ids.take(known).to_pandas().astype(object)
-    return names
+def _customer_names(partition: Partition, customer: NDArray[np.int32]) -> NDArray[np.object_]:
+    ids = partition.customer_ids.to_numpy(zero_copy_only=False)
+    named: NDArray[np.object_] = np.concatenate([ids, np.array([None], object)])[customer]
+    return named
+
+
+def _order_of_cases(partitions: Sequence[Partition]) -> NDArray[np.int64] | None:
+    """The rows of all journeys by customer and number; None: as they are. Only ids are compared as texts."""
+    ids = pa.chunked_array([one.customer_ids for one in partitions], pa.string())
+    rank = np.empty(len(ids), np.int64)
+    rank[pc.sort_indices(ids).to_numpy()] = np.arange(len(ids))
+    before = np.cumsum([0, *(one.n_customers for one in partitions)])
+    customer = np.concatenate(
+        [rank[one.journey("customer") + at] for one, at in zip(partitions, before, strict=False)]
+    )
+    cycle = np.concatenate([one.journey("cycle") for one in partitions])
+    order = np.lexsort((cycle, customer))
+    return None if (np.diff(order) == 1).all() else order
 
 
 def _answer_frame(partition: Partition) -> pd.DataFrame:
@@ -1091,7 +1108,7 @@ def _case_frame(partition: Partition) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_id": _customer_names(partition, partition.journey("customer")),
-            "journey": partition.journey("cycle"),
+            "journey": partition.journey("cycle").copy(),
             "start": _stamps(time[first]),
             "end": _stamps(time[last]),
             "events": np.diff(offsets),
@@ -1106,7 +1123,8 @@ def _case_frame(partition: Partition) -> pd.DataFrame:
             "last_touchpoint": _names(touchpoint[last], partition.codebook.touchpoints),
             "closed_at": _stamps(partition.journey("closed_at")),
             "truncated": partition.journey("truncated").astype(bool),
-        }
+        },
+        copy=False,  # every column is new
     )
 
 

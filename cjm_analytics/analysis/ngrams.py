@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics import statistics
 from cjm_analytics._card import Card, Shown
@@ -178,7 +180,8 @@ class NGramsAnalysis:
         runs = np.ascontiguousarray(partial.rows[:, 1:])
         kept = self._shown(place[partial.rows[:, 0]], runs, partial.counts)
         which = _as_one(runs)
-        shown = np.isin(which, which[kept]) if self.by else kept
+        frame = self._frame(partial, kept, labels, place)
+        shown = self._frame(partial, np.isin(which, which[kept]), labels, place) if self.by else frame
         phases = dominant_phases(self.symbols, partial.phases, self.codebook)
         return NGrams(
             n=self.n,
@@ -187,8 +190,8 @@ class NGramsAnalysis:
             of=self.symbols.of,
             unit=self.unit,
             by=self.by,
-            _frame=self._frame(partial, kept, labels, place),
-            _shown=self._frame(partial, shown, labels, place),
+            _frame=frame,
+            _shown=shown,
             _runs=runs[kept],
             _units={str(name): int(n) for name, n in zip(labels, partial.units[order], strict=True)},
             _symbols=tuple(zip(self.symbols.names, phases, strict=True)),
@@ -221,14 +224,15 @@ class NGramsAnalysis:
         labels: NDArray[np.object_],
         place: NDArray[np.int64],
     ) -> pd.DataFrame:
-        names = np.array(self.symbols.names, object)
+        names = pa.array(self.symbols.names, pa.string())
         rows = partial.rows[kept]
+        texts = pc.binary_join_element_wise(*(names.take(pa.array(one)) for one in rows[:, 1:].T), ARROW)
         count, having, converted = partial.counts[kept].T
         units = partial.units[rows[:, 0]]
         low, high = statistics.wilson(having, units)
         frame = pd.DataFrame(
             {
-                "ngram": [ARROW.join(names[one]) for one in rows[:, 1:]],
+                "ngram": texts.to_numpy(zero_copy_only=False),
                 "count": count,
                 "journeys": having,
                 "share": having / np.maximum(units, 1),
