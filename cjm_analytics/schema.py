@@ -27,6 +27,7 @@ __all__ = [
     "EventSource",
     "FileSource",
     "MeasuredSource",
+    "NumberedSource",
     "empty_batch",
 ]
 
@@ -203,6 +204,16 @@ class MeasuredSource(EventSource, Protocol):
 
     def bytes_read(self) -> tuple[int, int]:
         """How many bytes have been read, and how many there are; (0, 0) where nobody knows."""
+        ...
+
+
+@runtime_checkable
+class NumberedSource(EventSource, Protocol):
+    """A source that says whether its user ids may be numbers from 0; of others `0` stands for nobody."""
+
+    @property
+    def zero(self) -> bool:
+        """Whether the user id `0` is a customer's."""
         ...
 
 

@@ -674,3 +674,22 @@ def test_evidence_adds_up_however_it_is_cut():
     details = [row for part in evidence.details() for row in part.to_pylist()]
     assert sum(row["rows"] for row in details) == 24
     assert all(row["first"].minute + row["lasted"] / 60e6 < 60 for row in details)
+
+
+@pytest.mark.parametrize("ids", [[0, 0, 1, 2], ["0", "0", "1", "2"]])
+def test_customers_of_a_table_may_be_numbered_from_zero(ids):
+    rows = {"who": ids, "at": ["2026-01-01", "2026-01-02", "2026-01-01", "2026-01-01"], "what": list("abab")}
+    clock = {"timestamp": "at", "event": "what", "tz": "UTC"}
+    events = cjm.ingest(cjm.loaders.table(rows, customer="who", **clock))
+    assert events.report().identity.customers == 3
+    assert events.rejects()["reason"].tolist() == []
+    with pytest.raises(InputError, match="2 × no customer id"):
+        cjm.ingest(cjm.loaders.table(rows, user_id="who", **clock))
+
+
+def test_zero_may_still_be_blocked():
+    rows = {"who": [0, 1], "at": ["2026-01-01"] * 2, "what": list("ab")}
+    source = cjm.loaders.table(rows, customer="who", timestamp="at", event="what", tz="UTC")
+    events = cjm.ingest(source, identity=cjm.Identity(blocked=["0"]), max_reject_share=0.5)
+    assert events.report().identity.customers == 1
+    assert len(events.rejects()) == 1

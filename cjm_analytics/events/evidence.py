@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,7 +90,7 @@ class Evidence:
             kinds = np.full(len(alias), KINDS.to_pylist().index(kind), dtype=np.int8)
             self._note(_one_by_one(self.pairs.number(alias, user, kinds), times))
 
-    def links(self, links: pa.Table, identity: Identity, source: str) -> None:
+    def links(self, links: pa.Table, identity: Identity, source: str, *, zero: bool = False) -> None:
         """Note pairs that a source reports without an event."""
         if not links.num_rows:
             return
@@ -97,8 +98,9 @@ class Evidence:
         alias, user = (one_array(links.column(name)) for name in ("alias", "user_id"))
         is_merge = pc.fill_null(pc.equal(kind, "merge"), False)
         is_alias = pc.fill_null(pc.equal(kind, "alias"), False)
-        alias = pc.if_else(is_merge, identity.users(alias, source), identity.aliases(alias))
-        user = pc.if_else(is_alias, identity.aliases(user), identity.users(user, source))
+        users = partial(identity.users, source=source, zero=zero)
+        alias = pc.if_else(is_merge, users(alias), identity.aliases(alias))
+        user = pc.if_else(is_alias, identity.aliases(user), users(user))
         turned = pc.fill_null(pc.and_(is_alias, _stands_behind(alias, user, identity.rules)), False)
         alias, user = pc.if_else(turned, user, alias), pc.if_else(turned, alias, user)
         times = links.column("timestamp").cast(_TIME, safe=False)

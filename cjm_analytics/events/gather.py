@@ -24,7 +24,7 @@ from cjm_analytics.events.rejects import Rejects
 from cjm_analytics.events.report import IdentityFacts, IngestReport
 from cjm_analytics.events.scatter import BINS, Scatter, bin_of, gathered, one_array
 from cjm_analytics.events.stitching import Stitching
-from cjm_analytics.schema import CANONICAL, EventSource, FileSource
+from cjm_analytics.schema import CANONICAL, EventSource, FileSource, NumberedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -151,9 +151,10 @@ class Gathering:
                     f"Two sources named {source.name!r} tell their events apart by different columns: "
                     f"{known['dedupe']} and {key}. Give one of them another name."
                 )
-            keep = frozenset(source.keep)
+            keep, zero = frozenset(source.keep), isinstance(source, NumberedSource) and source.zero
             if source.name in self.intakes:
                 keep |= self.intakes[source.name].keep
+                zero |= self.intakes[source.name].zero
             self.intakes[source.name] = Intake(
                 source.name,
                 keep,
@@ -161,6 +162,7 @@ class Gathering:
                 self.names,
                 self.identity,
                 seen=known["rows"],
+                zero=zero,
                 rules=self.rules,
             )
 
@@ -344,7 +346,7 @@ class Gathering:
     def _take_in(self, intake: Intake, batch: Batch) -> None:
         events, rejects = intake.accept(batch)
         self.rejects.add(rejects)
-        self.evidence.links(batch.links, self.identity, intake.source)
+        self.evidence.links(batch.links, self.identity, intake.source, zero=intake.zero)
         self.attributes.add(batch.customers)
         if events.num_rows:
             self.evidence.rows(events, self.identity, intake.source)

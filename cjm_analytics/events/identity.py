@@ -74,7 +74,7 @@ class Identity:
     compared in Unicode form NFC, trimmed; addresses in lower case; phone numbers by their digits, without
     `+` or `00` before them and without `(0)`. Placeholders (`null`, `-1`, `anonymous`, zeros and dashes, an
     address without `@` or of `noreply@…`, …) are no ids: the event has what other ids it has, and is a reject
-    where it has none.
+    where it has none. Only `customer=` of a table takes `0` for a customer's number.
 
     **Pairs.** Two ids belong together that stand in one event, or that a source links without one. A weak
     or medium id seen with more than `max_partners` strong ids of one system is a *hub* and links nobody.
@@ -237,9 +237,9 @@ class Identity:
         """The customer of each alias that belongs to nobody else."""
         return default_names(aliases, self.rules.systems)
 
-    def users(self, ids: pa.Array, source: str) -> pa.Array:
-        """User ids of a source as they are compared; null where one is none."""
-        ids = self._without_blocked(_tidy(ids))
+    def users(self, ids: pa.Array, source: str, *, zero: bool = False) -> pa.Array:
+        """User ids of a source as they are compared; null where one is none, as `0` unless it is a number."""
+        ids = self._without_blocked(_tidy(ids), zero=zero)
         system = self.namespaces.get(source)
         return ids if system is None else pc.binary_join_element_wise(system, ids, ":")
 
@@ -294,9 +294,10 @@ class Identity:
         )
         return _without(ids, wrong)
 
-    def _without_blocked(self, ids: pa.Array) -> pa.Array:
+    def _without_blocked(self, ids: pa.Array, *, zero: bool = False) -> pa.Array:
         if self.placeholders and len(ids):
-            ids = _without(ids, _placeholders(ids))
+            gone = _placeholders(ids)
+            ids = _without(ids, pc.and_(gone, pc.not_equal(ids, "0")) if zero else gone)
         if self.blocked:
             pattern = f"^(?:[a-z0-9_]+:)?(?:{'|'.join(self.blocked)})$"
             ids = _without(ids, pc.match_substring_regex(ids, pattern))

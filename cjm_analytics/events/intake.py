@@ -119,6 +119,8 @@ class Intake:
         Says what is an id.
     read, rejected, excluded, nameless : int
         Rows so far.
+    zero : bool
+        Whether the user id `0` is a customer's number.
     rules : Rules
         Which IP addresses are the company's own, and which flags are never unknown.
     seen : int
@@ -135,6 +137,7 @@ class Intake:
     excluded: int = 0
     nameless: int = 0
     seen: int = 0
+    zero: bool = False
     rules: Rules = NO_RULES
 
     def accept(self, batch: Batch) -> tuple[pa.Table, pa.Table]:
@@ -239,7 +242,7 @@ class Intake:
 
     def _ids(self, name: str, column: pa.Array) -> pa.Array:
         if name == "user_id":
-            return self.identity.users(column, self.source)
+            return self.identity.users(column, self.source, zero=self.zero)
         return self.identity.aliases(column) if name == "anonymous_id" else _without_empty(column)
 
     def _coded(self, name: str, column: pa.Array) -> pa.Array:

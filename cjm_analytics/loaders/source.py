@@ -51,6 +51,8 @@ class EventStream:
         How they are read: whatever makes other events of the same bytes.
     left_out : frozenset of str
         Files that are not read.
+    zero : bool
+        Whether the user id `0` is the number of a customer; else it stands for nobody.
     """
 
     name: str
@@ -63,6 +65,7 @@ class EventStream:
     separable: tuple[InputFile, ...] = field(default=(), repr=False)
     reading: str = field(default="", repr=False)
     left_out: frozenset[str] = frozenset()
+    zero: bool = False
 
     def batches(self) -> Iterator[Batch]:
         """Read it: batches of some ten thousand rows, in the order of the input."""

@@ -223,7 +223,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     source : path, list of paths, or table
         Files of one call share one layout; a file that lacks a named column is an error.
     customer : str, optional
-        Column of the known customer: the canonical `user_id`.
+        Column of the known customer: the canonical `user_id`, but that customers who are numbered from 0 have
+        a customer `0`. Where 0 stands for guests, name the column with `user_id=`.
     timestamp, event : str, optional
         Columns of time and event name.
     email : str, optional
@@ -326,7 +327,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         files=origin.shown,
         read=read,
         separable=tuple(origin.files),
-        reading=repr((layout, written, label, of_kind, *([origin.reader] if origin.reader else []))),
+        zero=customer is not None,
+        reading=repr((layout, written, label, of_kind, customer is not None, origin.reader or None)),
     )
 
 
