@@ -369,22 +369,25 @@ class Partition:
 
         Customers without a journey stay in the numbering of customers of this partition no longer.
         """
-        return self._gather(np.repeat(keep, np.diff(self.offsets)), keep)
+        lengths = np.diff(self.offsets)
+        return self._gather(np.repeat(keep, lengths), keep, lengths)
 
     def cut(self, keep: NDArray[np.bool_]) -> Partition:
         """The partition with only the events for which `keep` is true, and the journeys that have one."""
         events_before = np.concatenate([[0], np.cumsum(keep)])
-        return self._gather(keep, np.diff(events_before[self.offsets]) > 0)
+        lengths = np.diff(events_before[self.offsets])
+        return self._gather(keep, lengths > 0, lengths)
 
-    def _gather(self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_]) -> Partition:
+    def _gather(
+        self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_], lengths: NDArray[np.int64]
+    ) -> Partition:
         event_rows, journey_rows = np.flatnonzero(keep_event), np.flatnonzero(keep_journey)
         cases = self.cases.take(journey_rows)
         old_customer = as_numpy(cases.read(["customer"]).column("customer"))
         customers, customer = np.unique(old_customer, return_inverse=True)
-        events_before = np.concatenate([[0], np.cumsum(keep_event)])
         case_table = cases.read(cases.names)
         case_table = _replaced(case_table, "customer", customer.astype(np.int32))
-        case_table = _replaced(case_table, "n_events", np.diff(events_before[self.offsets])[journey_rows])
+        case_table = _replaced(case_table, "n_events", lengths[journey_rows])
         return replace(
             self,
             events=self.events.take(event_rows),
@@ -398,6 +401,8 @@ class Partition:
         self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_], customers: NDArray[np.int32]
     ) -> pa.Table:
         table = self.answers.read(self.answers.names)
+        if not len(table):
+            return table
         event, journey = self.answer("event"), self.answer("journey")
         of_customer = np.isin(self.answer("customer"), customers)
         kept = np.where(
@@ -932,9 +937,7 @@ def _fits(partition: Partition, automaton: Automaton) -> NDArray[np.bool_]:
     """Which journeys of the partition a pattern fits."""
     columns = (partition.offsets[:-1], partition.offsets[1:], partition.event("touchpoint"))
     time = _frozen(partition.event("time"))
-    found = automaton.matches(*map(_frozen, columns), time=time, missing=-1)
-    fits: NDArray[np.bool_] = found.n_matches > 0
-    return fits
+    return automaton.fitting(*map(_frozen, columns), time=time, missing=-1)
 
 
 def _frozen(column: NDArray[Any]) -> NDArray[Any]:

@@ -2,7 +2,8 @@
 
 Docs: the language has a page of its own, `docs/patterns.md`. A pattern is compiled to a position automaton
 (Glushkov 1961): one position for each place of the pattern that takes an event, and links between them. It
-runs over each journey once, so that no pattern is slow on any journey.
+runs over each journey once, so that no pattern is slow on any journey. Where only asked whether it fits, the
+states that it can be in are written out first, if they are few: then each event is one look into a table.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from cjm_analytics.durations import microseconds
 from cjm_analytics.errors import InputError, UnknownNameError, hint
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,12 @@ UNLIMITED: Final = 2**62
 MOST_POSITIONS: Final = 1_000
 MOST_LINKS: Final = 20_000
 """Each event of a journey looks at every link, so that their number is what a pattern costs."""
+
+MOST_STATES: Final = 1_000
+"""Beyond so many the states of a pattern are not written out, but followed as they come."""
+
+MATCHED: Final = -1
+"""The last of the states: behind a match."""
 
 _MOST_REPEATS: Final = 500
 
@@ -336,6 +344,98 @@ class Automaton:
                 self.source, self.target, self.later, self.limit, every,
             )
         )  # fmt: skip
+
+    def fitting(
+        self,
+        low: NDArray[np.int64],
+        high: NDArray[np.int64],
+        codes: NDArray[Any],
+        *,
+        time: NDArray[np.int64],
+        missing: int,
+    ) -> NDArray[np.bool_]:
+        """Which units of rows `low[i]:high[i]` have a match."""
+        from cjm_analytics.kernels.patterns import fitting
+
+        if self.states is None:
+            return self.matches(low, high, codes, time=time, missing=missing).n_matches > 0
+        found: NDArray[np.bool_] = fitting(low, high, codes, missing, *self.states)
+        return found
+
+    @cached_property
+    def states(self) -> States | None:
+        """What can be known of a unit's events so far, where no link has a limit; None: or too much."""
+        if (self.limit < UNLIMITED).any():
+            return None
+        columns, kind = np.unique(self.fits, axis=1, return_inverse=True)
+        return _states(self, [_as_bits(column) for column in columns.T], kind.astype(np.int32).ravel())
+
+
+class States(NamedTuple):
+    """A pattern as a table: one step per event, wherever the match may be.
+
+    Attributes
+    ----------
+    kind : int32, n_symbols + 2
+        Symbols of one kind fit the same places.
+    table : int32, n_states × n_kinds
+        The next state. State 0 is before the first event, the last one, −1, behind a match.
+    settled : bool, n_states
+        Whatever comes, it stays.
+    """
+
+    kind: NDArray[np.int32]
+    table: NDArray[np.int32]
+    settled: NDArray[np.bool_]
+
+
+def _states(automaton: Automaton, fits: Sequence[int], kind: NDArray[np.int32]) -> States | None:
+    """All states that events can lead to; None if there are too many.
+
+    A state is the set of positions that took the last event, and those that took any before a link to later
+    ones; sets are whole numbers, bit by bit.
+    """
+    first, last = _as_bits(automaton.first), _as_bits(automaton.last)
+    follow = {later: [0] * len(automaton.first) for later in (False, True)}
+    for one, other, later in zip(automaton.source, automaton.target, automaton.later, strict=True):
+        follow[bool(later)][one] |= 1 << int(other)
+    waits = _as_bits(np.array([bool(others) for others in follow[True]]))
+    known = [(0, 0)]
+    number = {known[0]: 0}
+    rows: list[list[int]] = []
+    for active, seen in known:  # grows on the way
+        reached = first
+        for places, others in ((active, follow[False]), (seen, follow[True])):
+            for place in _places(places):
+                reached |= others[place]
+        row = []
+        for fitting in fits:
+            taken = reached & fitting
+            following = (taken, seen | (taken & waits))
+            if taken & last:
+                row.append(MATCHED)
+                continue
+            if following not in number:
+                number[following] = len(known)
+                known.append(following)
+            row.append(number[following])
+        rows.append(row)
+        if len(known) > MOST_STATES:
+            return None
+    table = np.array([*rows, [MATCHED] * len(fits)], np.int32)
+    behind_start = table[:, np.unique(np.delete(kind, -2))]
+    settled = (behind_start == np.array([*range(len(known)), MATCHED])[:, None]).all(axis=1)
+    return States(kind, table, settled)
+
+
+def _as_bits(flags: NDArray[np.bool_]) -> int:
+    return sum(1 << place for place in np.flatnonzero(flags).tolist())
+
+
+def _places(bits: int) -> Iterator[int]:
+    while bits:
+        yield (bits & -bits).bit_length() - 1
+        bits &= bits - 1
 
 
 class Found(NamedTuple):

@@ -23,9 +23,10 @@ def found(pattern, letters, minutes=None, *, every=False):
     """(number of matches, first and last position of the first) in one journey."""
     codes = np.array([NAMES.index(letter) for letter in letters], np.int16)
     time = np.arange(len(letters)) if minutes is None else np.array(minutes)
-    result = compile_pattern(pattern, NAMES).matches(
-        np.array([0]), np.array([len(letters)]), codes, time=time * MINUTE, missing=-1, every=every
-    )
+    automaton = compile_pattern(pattern, NAMES)
+    once = (np.array([0]), np.array([len(letters)]), codes)
+    result = automaton.matches(*once, time=time * MINUTE, missing=-1, every=every)
+    assert automaton.fitting(*once, time=time * MINUTE, missing=-1)[0] == (result.n_matches[0] > 0)
     places = list(zip(result.begin.tolist(), result.end.tolist(), strict=True))
     return int(result.n_matches[0]), places
 
@@ -46,6 +47,7 @@ def found(pattern, letters, minutes=None, *, every=False):
         ("[A|(end)]", "BB", [(1, 1)]),
         ("(A|B){2,3} -> C", "AABC", [(1, 3)]),
         ("A{3}", "AAB", []),
+        ("A -> .{12} -> B", "BAACCCCCCCCCCCDB", [(2, 15)]),  # more states than are written out
         ("A? -> B", "CB", [(1, 1)]),
         ("A+ -> B", "AAB", [(1, 2)]),
         ("A -> B* -> C", "AC", [(0, 1)]),

@@ -1,4 +1,4 @@
-"""Patterns: a position automaton run once over the events of each unit."""
+"""Patterns: a position automaton, or the table of its states, run once over the events of each unit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cjm_analytics.kernels.rows import longer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["matches"]
+__all__ = ["fitting", "matches"]
 
 
 def matches(
@@ -134,3 +134,32 @@ def _matches(
                 for position in range(n):
                     active[position] = seen[position] = False
     return found, n_found
+
+
+@njit(nogil=True, cache=True)
+def fitting(
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+    codes: NDArray[Any],
+    missing: int,
+    kind: NDArray[np.int32],
+    table: NDArray[np.int32],
+    settled: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Which units have a match, step by step through the table, up to where it is settled.
+
+    Units are as for `matches`; state 0 is before the virtual event, the last, −1, behind a match.
+    """
+    fits = np.zeros(len(low), np.bool_)
+    begin, end = table[0, kind[-2]], kind[-1]
+    for unit in range(len(low)):
+        if low[unit] >= high[unit]:
+            continue
+        state = begin
+        for row in range(low[unit], high[unit]):
+            if settled[state]:
+                break
+            code = np.int64(codes[row])
+            state = table[state, kind[code if code >= 0 else missing]]
+        fits[unit] = table[state, end] == -1
+    return fits
