@@ -169,9 +169,9 @@ class JourneyWriter:
     ) -> None:
         shutil.rmtree(self._draft, ignore_errors=True)
 
-    def spill(self, number: int, table: pa.Table) -> Columns:
+    def spill(self, name: str, table: pa.Table) -> Columns:
         """Put a table aside until the store is finished; it may be written and read from several threads."""
-        path = self._draft / f"{number:04d}.arrow"
+        path = self._draft / f"{name}.arrow"
         _write_coded(table, path)
         return _CodedColumns(path)
 

@@ -292,6 +292,10 @@ class _Draft:
     ----------
     held : Columns
         Per event `kind`, `stage`, `session` and `time`.
+    cases : Columns
+        Per journey what the state machine says of it: all of `Run` but the stages.
+    customers : Columns
+        Their `customer_id`.
     counts : int64
         Per kind the events in journeys.
     lost : int64
@@ -299,18 +303,27 @@ class _Draft:
     """
 
     held: Columns
+    cases: Columns
+    customers: Columns
     meaning: Meaning
     counts: NDArray[np.int64]
-    run: Run
     surveys: SurveyDraft
     rows: Columns
-    customer_ids: pa.Array
     lost: NDArray[np.int64]
     n_stages: NDArray[np.int64]
 
     def put_aside(self, writer: JourneyWriter, number: int) -> _Draft:
-        """The draft with its largest part on disk."""
-        return replace(self, held=writer.spill(number, self.held.read(self.held.names)))
+        """The draft with all that grows with the log on disk."""
+
+        def aside(part: str, columns: Columns) -> Columns:
+            return writer.spill(f"{number:04d}-{part}", columns.read(columns.names))
+
+        return replace(
+            self,
+            held=aside("held", self.held),
+            cases=aside("cases", self.cases),
+            customers=aside("customers", self.customers),
+        )
 
     def names(self, column: NDArray[np.object_]) -> set[str]:
         """The names that occur among the events in journeys."""
@@ -319,7 +332,7 @@ class _Draft:
     def finished(self, whole: _Whole, plan: _Plan) -> Partition:
         """The partition in the codes of the whole."""
         codebook = whole.journeys.codebook
-        meaning = self.meaning
+        meaning, run = self.meaning, _as_run(self.cases)
         kind, stage, session, time = (
             as_numpy(self.held.read([name]).column(name)) for name in ("kind", "stage", "session", "time")
         )
@@ -343,14 +356,16 @@ class _Draft:
         return Partition(
             codebook=codebook,
             events=MemoryColumns.of(columns),
-            cases=MemoryColumns.of(self._cases(columns, whole, plan)),
-            answers=MemoryColumns.of(self._answers(columns, codebook)),
+            cases=MemoryColumns.of(self._cases(run, columns, whole, plan)),
+            answers=MemoryColumns.of(self._answers(run, columns, codebook)),
             rows=self.rows,
-            customers=MemoryColumns(pa.table({"customer_id": self.customer_ids})),
+            customers=self.customers,
         )
 
-    def _cases(self, columns: dict[str, NDArray[Any]], whole: _Whole, plan: _Plan) -> dict[str, NDArray[Any]]:
-        run = self.run
+    @staticmethod
+    def _cases(
+        run: Run, columns: dict[str, NDArray[Any]], whole: _Whole, plan: _Plan
+    ) -> dict[str, NDArray[Any]]:
         closed, closed_at = run.closed.copy(), run.closed_at.copy()
         truncated = np.zeros(len(closed), dtype=bool)
         if plan.inactivity is not None:
@@ -373,7 +388,9 @@ class _Draft:
             "n_events": np.diff(run.start, append=len(columns["time"])),
         }
 
-    def _answers(self, columns: dict[str, NDArray[Any]], codebook: Codebook) -> dict[str, NDArray[Any]]:
+    def _answers(
+        self, run: Run, columns: dict[str, NDArray[Any]], codebook: Codebook
+    ) -> dict[str, NDArray[Any]]:
         table = self.surveys.table
         instruments = {name: code for code, name in enumerate(codebook.instruments)}
         rated = table["rated_event"].to_numpy(np.int64)
@@ -386,7 +403,7 @@ class _Draft:
         at = table["event"].to_numpy(np.int64)
         return {
             "event": at,
-            "journey": self._journey_at(table, columns["time"]),
+            "journey": _journey_at(table, run, columns["time"]),
             "customer": table["customer"].to_numpy(np.int32),
             "time": table["time"].to_numpy(np.int64),
             "invite": table["invite"].to_numpy(bool),
@@ -402,21 +419,33 @@ class _Draft:
             "lag": table["lag"].to_numpy(np.int64),
         }
 
-    def _journey_at(self, table: pd.DataFrame, time: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The journey of each answer, and for an invite the last that the customer had begun by then."""
-        event = table["event"].to_numpy(np.int64)
-        journey = np.searchsorted(self.run.start, event, side="right") - 1
-        invited = np.flatnonzero(event < 0)
-        if len(invited):
-            from cjm_analytics.kernels.linking import nearest_of_group
 
-            starts = time[self.run.start]
-            at = table["time"].to_numpy(np.int64)[invited]
-            found = nearest_of_group(
-                self.run.customer.astype(np.int64), starts, table["customer"].to_numpy(np.int64)[invited], at
-            )
-            journey[invited] = np.where(starts[found] <= at, found, -1)
-        return journey.astype(np.int64)
+def _as_run(cases: Columns) -> Run:
+    """What the state machine said of the journeys, without the stages."""
+    from cjm_analytics.kernels.state_machine import Run
+
+    table = cases.read(cases.names)
+    return Run(
+        stage=np.zeros(0, dtype=np.int16),
+        **{name: as_numpy(table.column(name)) for name in table.column_names},
+    )
+
+
+def _journey_at(table: pd.DataFrame, run: Run, time: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The journey of each answer, and for an invite the last that the customer had begun by then."""
+    event = table["event"].to_numpy(np.int64)
+    journey = np.searchsorted(run.start, event, side="right") - 1
+    invited = np.flatnonzero(event < 0)
+    if len(invited):
+        from cjm_analytics.kernels.linking import nearest_of_group
+
+        starts = time[run.start]
+        at = table["time"].to_numpy(np.int64)[invited]
+        found = nearest_of_group(
+            run.customer.astype(np.int64), starts, table["customer"].to_numpy(np.int64)[invited], at
+        )
+        journey[invited] = np.where(starts[found] <= at, found, -1)
+    return journey.astype(np.int64)
 
 
 def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
@@ -453,12 +482,12 @@ def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
                 "time": log.time,
             }
         ),
+        cases=MemoryColumns.of({name: getattr(run, name) for name in run._fields if name != "stage"}),
+        customers=MemoryColumns(pa.table({"customer_id": ids.take(pa.array(customers))})),
         meaning=meaning,
         counts=np.bincount(log.kind, minlength=len(meaning.rule)),
-        run=run._replace(stage=np.zeros(0, dtype=np.int16)),
         surveys=surveys,
         rows=columns if log.row is None else columns.take(log.row),
-        customer_ids=ids.take(pa.array(customers)),
         lost=np.bincount(fate, minlength=len(REASONS)),
         n_stages=np.bincount(run.stage[run.stage >= 0], minlength=1),
     )
