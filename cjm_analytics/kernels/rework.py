@@ -52,31 +52,33 @@ def pairs(offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbo
 
     b comes after a if its last event is later than the first of a; a comes after itself if it has two events.
     """
-    found = np.zeros((n_symbols, n_symbols, 3), np.int64)
-    first, last = np.empty(n_symbols, np.int64), np.empty(n_symbols, np.int64)
-    owner = np.full(n_symbols, -1, np.int64)
+    found = np.zeros((3, n_symbols, n_symbols), np.int64)
+    follows, loops, looping = found[0], found[1], found[2]
+    owner, place = np.full(n_symbols, -1, np.int64), np.empty(n_symbols, np.int64)
     looped = np.full((n_symbols, n_symbols), -1, np.int64)
     some = np.empty(n_symbols, np.int64)
+    first, last = np.empty(n_symbols, np.int64), np.empty(n_symbols, np.int64)
     for unit in range(len(offsets) - 1):
         n = 0
         before, earlier = np.int64(-1), np.int64(-1)
         for row in range(offsets[unit], offsets[unit + 1]):
             code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
             if owner[code] != unit:
-                owner[code] = unit
-                first[code] = row
-                some[n] = code
+                owner[code], place[code] = unit, n
+                some[n], first[n] = code, row
                 n += 1
-            last[code] = row
+            last[place[code]] = row
             if code != before:
                 if code == earlier:
-                    found[code, before, 1] += 1
+                    loops[code, before] += 1
                     if looped[code, before] != unit:
                         looped[code, before] = unit
-                        found[code, before, 2] += 1
+                        looping[code, before] += 1
                 earlier, before = before, code
         for one in range(n):
-            for other in range(n):
-                if last[some[other]] > first[some[one]]:
-                    found[some[one], some[other], 0] += 1
-    return found
+            behind = follows[some[one]]
+            for other in range(one + 1):
+                behind[some[other]] += last[other] > first[one]
+            for other in range(one + 1, n):  # begins later, and so ends later
+                behind[some[other]] += 1
+    return found.transpose(1, 2, 0)
