@@ -364,77 +364,83 @@ class FlowAnalysis:
         width = self.width
         match = self.around.text if self.around else ""
         names = np.array([*self.symbols.names, START, END, match, OTHER], dtype=object)
+        rank = np.unique(names, return_inverse=True)[1]
         dominant = dominant_phases(self.symbols, partial.phases, self.codebook)
         phases = np.array([*dominant, "", "", UNASSIGNED, UNASSIGNED], dtype=object)
         column, pair = np.divmod(partial.keys, width**2)
         source, target = np.divmod(pair, width)
         passes = partial.counts[:, 1]
         at_end = column == self.columns - 2
-        nodes = pd.DataFrame(
-            {
-                "column": np.concatenate([column, column[at_end] + 1]),
-                "symbol": np.concatenate([source, target[at_end]]),
-                "passes": np.concatenate([passes, passes[at_end]]),
-            }
+        nodes = np.concatenate([column * width + source, (column * width + width + target)[at_end]])
+        shown, coverage = self._shown(
+            nodes, np.concatenate([passes, passes[at_end]]), rank, n_passes=int(partial.units[2])
         )
-        nodes = nodes.groupby(["column", "symbol"])["passes"].sum().reset_index()
-        nodes = nodes[nodes["symbol"] < len(self.symbols)]
-        nodes = nodes.assign(name=names[nodes["symbol"]])
-        nodes = nodes.sort_values(["column", "passes", "name"], ascending=[True, False, True])
-        share = nodes["passes"] / max(int(partial.units[2]), 1)
-        fits = share.between(*self.shares)
-        rank = fits.groupby(nodes["column"]).cumsum()
-        shown = fits & (rank <= (self.top or len(names)))
-        kept = (nodes["column"] * width + nodes["symbol"])[shown].to_numpy()
 
         def gathered(column: NDArray[np.int64], symbol: NDArray[np.int64]) -> NDArray[np.int64]:
-            stays = np.isin(column * width + symbol, kept) | (symbol >= len(self.symbols))
+            stays = np.isin(column * width + symbol, shown) | (symbol >= len(self.symbols))
             return np.where(stays, symbol, width)
 
-        links = pd.DataFrame(
-            {
-                "position": column + self.first_position,
-                "source": gathered(column, source),
-                "target": gathered(column + 1, target),
-            }
-        )
-        number = links.groupby(["position", "source", "target"]).ngroup().to_numpy(np.int64)
-        links = links.assign(number=number, journeys=partial.counts[:, 0], passes=passes)
-        links = links.groupby(["number", "position", "source", "target"]).sum().reset_index()
+        places = width + 1  # with what is gathered
+        key = (column * places + gathered(column, source)) * places + gathered(column + 1, target)
+        links, number = np.unique(key, return_inverse=True)
+        start, number_of_start = np.unique(links // places, return_inverse=True)
+        column, source, target = start[number_of_start] // places, links // places % places, links % places
+        passes = _summed(number, passes, len(links))
+        at_source = _summed(number_of_start, passes, len(start))[number_of_start]
+        order = np.lexsort((rank[target], rank[source], -passes, column))
+        source, target = source[order], target[order]
         lengths = partial.lengths.regrouped(number)
-        at_source = links.groupby(["position", "source"])["passes"].transform("sum")
+        median, mean = lengths.quantiles(0.5, n_groups=len(links)), lengths.means(n_groups=len(links))
         frame = pd.DataFrame(
             {
-                "position": links["position"],
-                "source": names[links["source"]],
-                "target": names[links["target"]],
-                "journeys": links["journeys"],
-                "share": links["passes"] / at_source,
-                "at_source": at_source,
-                "passes": links["passes"],
-                "median_time": pd.to_timedelta(lengths.quantiles(0.5, n_groups=len(links)), unit="us"),
-                "source_phase": phases[links["source"]],
-                "target_phase": phases[links["target"]],
-                "mean_time": pd.to_timedelta(lengths.means(n_groups=len(links)), unit="us"),
+                "position": column[order] + self.first_position,
+                "source": names[source],
+                "target": names[target],
+                "journeys": _summed(number, partial.counts[:, 0], len(links))[order],
+                "share": (passes / at_source)[order],
+                "at_source": at_source[order],
+                "passes": passes[order],
+                "median_time": pd.to_timedelta(median[order], unit="us"),
+                "source_phase": phases[source],
+                "target_phase": phases[target],
+                "mean_time": pd.to_timedelta(mean[order], unit="us"),
             }
         )
         if not self.times:
             frame = frame.drop(columns=["median_time", "mean_time"])
-        order = ["position", "passes", "source", "target"]
-        total = nodes["passes"].sum()
         return Flow(
             units=int(partial.units[0]),
             left_out=int(partial.units[1]),
             passes=int(partial.units[2]),
-            coverage=float(nodes["passes"][shown].sum() / total) if total else float("nan"),
+            coverage=coverage,
             of=self.symbols.of,
             unit=self.unit,
             start=self.start.text if self.start else None,
             end=self.end.text if self.end else None,
             around=self.around.text if self.around else None,
-            _frame=frame.sort_values(order, ascending=[True, False, True, True], ignore_index=True),
+            _frame=frame,
             _road=self.codebook.phases,
         )
+
+    def _shown(
+        self, nodes: NDArray[np.int64], passes: NDArray[np.int64], rank: NDArray[np.int64], *, n_passes: int
+    ) -> tuple[NDArray[np.int64], float]:
+        """The nodes `column · width + symbol` that are not gathered, and the share of passes at them."""
+        found, number = np.unique(nodes, return_inverse=True)
+        passes = _summed(number, passes, len(found))
+        named = found % self.width < len(self.symbols)
+        found, passes = found[named], passes[named]
+        column, symbol = np.divmod(found, self.width)
+        order = np.lexsort((rank[symbol], -passes, column))
+        column, passes = column[order], passes[order]
+        least, most = self.shares
+        share = passes / max(n_passes, 1)
+        fits = (share >= least) & (share <= most)
+        before = np.concatenate([[0], np.cumsum(fits)])
+        place = before[1:] - before[np.searchsorted(column, column)]
+        shown = fits & (place <= (self.top or len(rank)))
+        total = passes.sum()
+        return found[order][shown], float(passes[shown].sum() / total) if total else float("nan")
 
     def _fits(self, asked: Asked, name: str) -> NDArray[np.bool_]:
         """Which events of the units are meant by `start` or `end`."""
@@ -448,6 +454,13 @@ class FlowAnalysis:
             bit = np.uint32(1 << self.codebook.markers.index(name))
             fits = (asked.column("marker") & bit) != 0
         return fits
+
+
+def _summed(number: NDArray[np.int64], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """The sum of the values of each number below n."""
+    sums = np.zeros(n, np.int64)
+    np.add.at(sums, number, values)
+    return sums
 
 
 def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
