@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CJMError", "InputError", "ModelError", "ModelWarning", "StoreError", "UnknownNameError", "hint"]
+__all__ = [
+    "CJMError", "InputError", "ModelError", "ModelWarning", "StoreError", "UnknownNameError",
+    "check_several", "hint",
+]  # fmt: skip
 
 _SHOWN = 12
 """At most so many of the available names stand in a message."""
@@ -63,6 +66,20 @@ There are: cart, checkout.
     def __init__(self, kind: str, name: object, available: Iterable[str]) -> None:
         names = [str(one) for one in available]
         super().__init__(f"No {kind} named {str(name)!r}.{hint(str(name), names)}")
+
+
+def check_several(groups: Iterable[object]) -> None:
+    """Refuse to compare one group with nothing; of no groups at all, as where nothing is, all pairs are none.
+
+    Examples
+    --------
+    >>> check_several(["web"])
+    Traceback (most recent call last):
+    cjm_analytics.errors.InputError: There is one group only, 'web', and no other to compare it with.
+    """
+    names = [", ".join(one) if isinstance(one, tuple) else str(one) for one in groups]
+    if len(names) == 1:
+        raise InputError(f"There is one group only, {names[0]!r}, and no other to compare it with.")
 
 
 def hint(name: str, available: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from cjm_analytics.statistics import (
     csat,
     design_effect,
     difference_interval,
+    holm,
     kaplan_meier,
     kruskal_wallis,
     life_table,
@@ -400,3 +401,43 @@ def test_an_empty_table_gives_empty_curves():
     table = life_table([], [], n_causes=2)
     assert len(kaplan_meier(table).time) == len(aalen_johansen(table).time) == 0
     assert np.isnan(aalen_johansen(table).median)
+
+
+def test_the_z_value_of_two_independent_nps_is_the_reference():
+    found = compared(nps(20, 30, 50), nps(35, 30, 35))
+    close(found.difference / found.error, 2.621112)
+
+
+def test_seeded_draws_of_the_reference_nps_have_its_error():
+    answers = np.repeat([-1, 0, 1], [10, 8, 18])
+    draws = np.random.default_rng(0).choice(answers, (10_000, 36)).mean(axis=1)
+    assert float(nps(10, 8, 18).error) == pytest.approx(draws.std(), rel=0.02)
+    assert np.quantile(draws, [0.025, 0.975]) == pytest.approx([-0.055556, 0.5], abs=1e-6)
+    wald = nps(10, 8, 18, method="wald")
+    assert [float(wald.low), float(wald.high)] == pytest.approx([-0.055556, 0.5], abs=0.002)
+
+
+def test_holm_of_the_small_family_is_the_reference():
+    assert holm([0.0088, 0.04, 0.3]).round(4).tolist() == [0.0264, 0.08, 0.3]
+
+
+def followed(n, rng, *, days=90.0, share=0.6, median=7.0):
+    """Journeys that begin at any time of some days and, six of ten, go on: half of these within a week."""
+    began = rng.uniform(0, days, n)
+    waits = np.where(rng.random(n) < share, rng.exponential(median / math.log(2), n), np.inf)
+    return waits, days - began
+
+
+def test_a_raw_share_is_too_low_and_kaplan_meier_is_near_the_truth():
+    waits, seen = followed(200_000, np.random.default_rng(0))
+    on = waits <= seen
+    truth = (waits <= 30).mean()
+    assert truth == pytest.approx(0.5706, abs=0.005)
+    assert on.mean() == pytest.approx(0.534, abs=0.01)
+    assert on[seen <= 7].mean() == pytest.approx(0.173, abs=0.01)
+    assert on[seen >= 60].mean() == pytest.approx(0.598, abs=0.005)
+    assert (waits <= np.minimum(seen, 30)).mean() == pytest.approx(0.5168, abs=0.01)
+    assert (waits <= 30)[seen >= 30].mean() == pytest.approx(truth, abs=0.005)
+    hours = np.floor(np.minimum(np.minimum(waits, seen), 30) * 24)
+    curve = kaplan_meier(life_table(hours, (waits <= np.minimum(seen, 30)).astype(int)))
+    assert 1 - curve.survival[-1] == pytest.approx(truth, abs=0.005)

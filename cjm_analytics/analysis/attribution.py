@@ -149,7 +149,8 @@ def attribution(  # noqa: PLR0913 - all but the first are named
         What was spent, by name; of a DataFrame, the columns that `by` names and `cost`.
     bootstrap : int
         Resamples for the intervals; 0: none. Customers are divided into 64 groups by a hash of their ids, and
-        groups are drawn, so that a customer's journeys stay together. Percentile intervals of the shares.
+        groups are drawn, so that a customer's journeys stay together. Percentile intervals of the shares, of
+        the draws in which anybody converts; missing where the conversions are all in one group.
         Each draw solves the Markov chain again: with `order=4` and some thirty names, 200 draws can take a
         quarter of a minute; fewer are quicker.
     seed : int
@@ -411,7 +412,7 @@ class AttributionAnalysis:
                 shares = _shares(given)
                 worth = credit[:, :, 1].sum(axis=0).astype(float)
                 values = _shares(worth[None])[0] * total_value
-            low, high = self._interval(shares)
+            low, high = self._interval(shares, partial.totals[:, 0])
             frames.append(
                 pd.DataFrame(
                     {
@@ -491,11 +492,13 @@ class AttributionAnalysis:
         worth: NDArray[np.float64] = _shares(lost)[0] * (after / total)
         return worth
 
-    def _interval(self, shares: NDArray[np.float64]) -> tuple[Any, Any]:
-        if self.bootstrap < 2 or not shares.size:  # noqa: PLR2004 - one draw is no distribution
+    def _interval(self, shares: NDArray[np.float64], conversions: NDArray[np.int64]) -> tuple[Any, Any]:
+        """From the draws in which anybody converts: the others say nothing about how credit is divided."""
+        draws = shares[1:][shares[1:].sum(axis=1) > 0]
+        if len(draws) < 2 or np.count_nonzero(conversions) < 2:  # noqa: PLR2004 - one is no distribution
             return np.nan, np.nan
         outside = (1 - self.confidence) / 2
-        low, high = np.quantile(shares[1:], [outside, 1 - outside], axis=0)
+        low, high = np.quantile(draws, [outside, 1 - outside], axis=0)
         return low, high
 
     def _priced(self, frame: pd.DataFrame) -> pd.DataFrame:

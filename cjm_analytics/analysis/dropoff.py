@@ -17,7 +17,7 @@ from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.analysis.waits import KINDS, added, tallied
 from cjm_analytics.durations import DAY, microseconds, readable
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_several
 from cjm_analytics.journeys import CLOSED, NEVER, NONE
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import (
@@ -648,12 +648,13 @@ class DropOff(Shown):
         Raises
         ------
         InputError
-            The result has no groups.
+            The result has no groups, or one only.
         """
         analysis = self._analysis
         if not analysis.by:
             raise InputError("There are no groups to compare. Ask with by=, for example by='channel'.")
         groups = sorted({group for group, _ in self._partial.cells})
+        check_several(groups)
         rows: list[tuple[object, ...]] = []
         for place in analysis.asked:
             found = {group: analysis.estimate(place, self._partial.cell(group, place))[0] for group in groups}

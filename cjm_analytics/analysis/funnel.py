@@ -17,7 +17,7 @@ from cjm_analytics.analysis.named import Group, columns
 from cjm_analytics.analysis.sequences import OTHER, aligned, check_by, check_count, frozen
 from cjm_analytics.durations import Duration, microseconds, readable
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_several
 from cjm_analytics.journeys import NONE, Units
 from cjm_analytics.matching import Match, compile_match
 from cjm_analytics.quantiles import Durations
@@ -1009,7 +1009,7 @@ class Funnel(Shown):
         Raises
         ------
         InputError
-            The funnel has no groups, or no window.
+            The funnel has no groups, or one only, or no window.
         UnknownNameError
             There is no such step.
         """
@@ -1021,6 +1021,8 @@ class Funnel(Shown):
         number = self._step_number(step)
         frame = self.to_frame()
         rows = frame[frame["step"] == self.analysis.steps[number].label].reset_index(drop=True)
+        groups = [tuple(group) for group in rows[list(columns)].to_numpy(dtype=object)]
+        check_several(groups)
         one, other = np.triu_indices(len(rows), k=1)
         n = rows["settled"].to_numpy(np.int64)
         share = rows["settled_conversion"].to_numpy(float)
@@ -1029,7 +1031,6 @@ class Funnel(Shown):
         low, high = newcombe(*tables, confidence=self.analysis.confidence)
         p_value = two_proportion_test(*tables)[1]
         q_value = benjamini_hochberg(p_value)
-        groups = [tuple(group) for group in rows[list(columns)].to_numpy(dtype=object)]
         clear = q_value < 1 - self.analysis.confidence
         frame = pd.DataFrame(
             {

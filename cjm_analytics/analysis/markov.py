@@ -168,11 +168,14 @@ class Markov(Shown):
         weights = self._weights
         counts = self._counts(weights[0])
         visits, to_goal, steps = _solved(counts)
-        low = high = np.full(len(visits), np.nan)
+        low, high = np.full((2, len(visits)), np.nan)
         if len(weights) > 2:  # noqa: PLR2004 - one draw is no distribution
             outside = (1 - self._analysis.confidence) / 2
-            draws = np.array([_solved(self._counts(row))[1] for row in weights[1:]])
-            low, high = np.quantile(draws, [outside, 1 - outside], axis=0)
+            draws = np.array([_chance(self._counts(row)) for row in weights[1:]])
+            drawn = ~np.isnan(draws).all(axis=0)
+            if drawn.any():
+                limits = np.nanquantile(draws[:, drawn], [outside, 1 - outside], axis=0)
+                low[drawn], high[drawn] = limits
         frame = pd.DataFrame(
             {
                 "name": self._names,
@@ -372,6 +375,12 @@ class Markov(Shown):
             shares[source] = row * kept
             shares[source, target] = raised
         return before, float(_solved(shares)[1][0])
+
+
+def _chance(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of the goal; missing from a name where nobody was."""
+    chance: NDArray[np.float64] = np.where(counts.sum(axis=1) > 0, _solved(counts)[1], np.nan)
+    return chance
 
 
 def _solved(

@@ -22,12 +22,12 @@ from cjm_analytics.analysis.sequences import (
     frozen,
     has_goal,
     in_order,
+    report_rules,
     shares_compared,
     ungrouped,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError
-from cjm_analytics.model import ReportRules
+from cjm_analytics.errors import InputError, check_several
 from cjm_analytics.patterns import Automaton, compile_pattern
 from cjm_analytics.quantiles import Durations
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
+    from cjm_analytics.model import ReportRules
 
 __all__ = ["Matches", "MatchesAnalysis", "MatchesPartial", "matches"]
 
@@ -87,9 +88,10 @@ def matches(
     Matches
         Columns (what `by` names,) `pattern, matched, units, share, low, high` (Wilson), `matches` (all that
         do not overlap), `conversion_with, conversion_without, difference, difference_low, difference_high,
-        p_value, q_value` (pooled z test; Benjamini–Hochberg over all rows), `median_until` (from the unit's
-        first event to the end of its first match), `median_length` (from the first to the last event of the
-        first match), `reliability`. Without a goal the columns of conversion are missing values.
+        p_value, q_value` (pooled z test; Benjamini–Hochberg over all rows with a test), `tests` (how many
+        those are), `median_until` (from the unit's first event to the end of its first match),
+        `median_length` (from the first to the last event of the first match), `reliability`. Without a goal
+        the columns of conversion are missing values.
 
     Raises
     ------
@@ -167,7 +169,7 @@ class MatchesAnalysis:
             by,
             goal,
             has_goal(journeys, goal),
-            journeys.model.report if journeys.model else ReportRules(),
+            report_rules(journeys),
         )
 
     def map(self, partition: Partition) -> MatchesPartial:
@@ -209,7 +211,7 @@ class MatchesAnalysis:
         counts = partial.counts[order].reshape(-1, 4)
         units = np.repeat(partial.units[order], n)
         matched, without = counts[:, _MATCHED], units - counts[:, _MATCHED]
-        low, high = statistics.wilson(matched, units)
+        low, high = statistics.wilson(matched, units, self.rules.confidence)
         frame = pd.DataFrame(
             {
                 "pattern": list(self.names) * len(order),
@@ -235,7 +237,12 @@ class MatchesAnalysis:
         if self.by:
             frame.insert(0, self.by, np.repeat(np.array(partial.groups, object)[order], n))
         return Matches(
-            units=int(partial.units.sum()), of=self.symbols.of, unit=self.unit, by=self.by, _frame=frame
+            units=int(partial.units.sum()),
+            of=self.symbols.of,
+            unit=self.unit,
+            by=self.by,
+            _frame=frame,
+            _confidence=self.rules.confidence,
         )
 
     def _conversion(
@@ -248,14 +255,14 @@ class MatchesAnalysis:
         columns = ("conversion_with", "conversion_without", "difference", "difference_low",
                    "difference_high", "p_value", "q_value")  # fmt: skip
         if not self.has_goal:
-            return {name: np.full(len(matched), np.nan) for name in columns}
-        low, high = statistics.newcombe(converted, matched, rest, without)
-        p_value = statistics.two_proportion_test(converted, matched, rest, without)[1]
-        known = np.isfinite(p_value)
-        q_value = np.full(len(p_value), np.nan)
-        q_value[known] = statistics.benjamini_hochberg(p_value[known])
+            return {name: np.full(len(matched), np.nan) for name in [*columns, "tests"]}
+        tables = (converted, matched, rest, without)
+        low, high = statistics.newcombe(*tables, confidence=self.rules.confidence)
+        p_value = statistics.two_proportion_test(*tables)[1]
+        q_value = statistics.benjamini_hochberg(p_value)
         one, other = _ratio(converted, matched), _ratio(rest, without)
-        return dict(zip(columns, (one, other, one - other, low, high, p_value, q_value), strict=True))
+        found = dict(zip(columns, (one, other, one - other, low, high, p_value, q_value), strict=True))
+        return {**found, "tests": np.full(len(p_value), (~np.isnan(p_value)).sum())}
 
 
 def _ratio(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -317,6 +324,7 @@ class Matches(Shown):
     unit: str
     by: str | None
     _frame: pd.DataFrame
+    _confidence: float
 
     def to_frame(self) -> pd.DataFrame:
         """One row per pattern, within each group; the columns are those of `matches`."""
@@ -327,16 +335,17 @@ class Matches(Shown):
 
         Every pair of groups, for every pattern: what `by` names and the same as `other_…`, `pattern, share,
         journeys, units, other_share, other_journeys, other_units, difference` with Newcombe's interval `low,
-        high`, `p_value`, `q_value` (Benjamini–Hochberg), `tests` (size of the family) and `verdict` at 0.05.
+        high`, `p_value`, `q_value` (Benjamini–Hochberg), `tests` (size of the family) and `verdict`.
 
         Raises
         ------
         InputError
-            The matches were not grouped.
+            The matches were not grouped, or there is one group only.
         """
         if not self.by:
             raise ungrouped("matches")
         groups = list(dict.fromkeys(self._frame[self.by]))
+        check_several(groups)
         cells = self._frame.set_index([self.by, "pattern"])
         rows = [
             (one, other, name, *cells.loc[(one, name), ["matched", "units"]],
@@ -345,7 +354,7 @@ class Matches(Shown):
             for name in dict.fromkeys(self._frame["pattern"])
         ]  # fmt: skip
         names = [self.by, f"other_{self.by}", "pattern", "journeys", "units", "other_journeys", "other_units"]
-        return shares_compared(pd.DataFrame(rows, columns=names))
+        return shares_compared(pd.DataFrame(rows, columns=names), self._confidence)
 
     def plot(self) -> go.Figure:
         """The share of journeys that each pattern fits, and the conversion with and without it."""

@@ -25,10 +25,12 @@ from cjm_analytics.analysis.sequences import (
     frozen,
     has_goal,
     in_order,
+    report_rules,
     shares_compared,
     ungrouped,
 )
 from cjm_analytics.engine import run
+from cjm_analytics.errors import check_several
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -121,6 +123,7 @@ class NGramsAnalysis:
     goal: str | None
     has_goal: bool
     top: int | None
+    confidence: float = 0.95
 
     @classmethod
     def plan(
@@ -143,7 +146,8 @@ class NGramsAnalysis:
         check_goal(journeys.codebook, goal)
         check_count("top", top)
         known = has_goal(journeys, goal)
-        return cls(journeys.codebook, symbols, int(n), unit, by, collapse, goal, known, top)
+        confidence = report_rules(journeys).confidence
+        return cls(journeys.codebook, symbols, int(n), unit, by, collapse, goal, known, top, confidence)
 
     def map(self, partition: Partition) -> NGramsPartial:
         """The runs of the partition."""
@@ -196,6 +200,7 @@ class NGramsAnalysis:
             _units={str(name): int(n) for name, n in zip(labels, partial.units[order], strict=True)},
             _symbols=tuple(zip(self.symbols.names, phases, strict=True)),
             _road=self.codebook.phases,
+            _confidence=self.confidence,
         )
 
     def _shown(
@@ -229,7 +234,7 @@ class NGramsAnalysis:
         texts = pc.binary_join_element_wise(*(names.take(pa.array(one)) for one in rows[:, 1:].T), ARROW)
         count, having, converted = partial.counts[kept].T
         units = partial.units[rows[:, 0]]
-        low, high = statistics.wilson(having, units)
+        low, high = statistics.wilson(having, units, self.confidence)
         frame = pd.DataFrame(
             {
                 "ngram": texts.to_numpy(zero_copy_only=False),
@@ -321,6 +326,7 @@ class NGrams(Shown):
     _units: dict[str, int]
     _symbols: tuple[tuple[str, str], ...]
     _road: tuple[str, ...]
+    _confidence: float
 
     def to_frame(self) -> pd.DataFrame:
         """One row per run, within each group; the columns are those of `ngrams`."""
@@ -336,10 +342,11 @@ class NGrams(Shown):
         Raises
         ------
         InputError
-            The runs were not grouped.
+            The runs were not grouped, or there is one group only.
         """
         if not self.by:
             raise ungrouped("ngrams")
+        check_several(self._units)
         having = self._shown.set_index([self.by, "ngram"])["journeys"].to_dict()
         rows = [
             (one, other, run_, having.get((one, run_), 0), mine, having.get((other, run_), 0), theirs)
@@ -347,7 +354,7 @@ class NGrams(Shown):
             for run_ in dict.fromkeys(self._frame["ngram"])
         ]
         names = [self.by, f"other_{self.by}", "ngram", "journeys", "units", "other_journeys", "other_units"]
-        return shares_compared(pd.DataFrame(rows, columns=names))
+        return shares_compared(pd.DataFrame(rows, columns=names), self._confidence)
 
     def plot(self) -> go.Figure:
         """The runs as rows of blocks in the colours of their phases, with their share beside."""
@@ -362,7 +369,7 @@ class NGrams(Shown):
             ],
             columns=["row", "position", "name", "phase"],
         )
-        low, high = statistics.wilson(rows["converted"], rows["journeys"])
+        low, high = statistics.wilson(rows["converted"], rows["journeys"], self._confidence)
         shown = rows.assign(path=rows["ngram"], low=low, high=high)
         shown["median_duration"] = pd.NaT
         return path_rows(

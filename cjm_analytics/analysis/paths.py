@@ -31,12 +31,13 @@ from cjm_analytics.analysis.sequences import (
     has_goal,
     in_order,
     mixed_currencies,
+    report_rules,
     shares_compared,
     totals,
     ungrouped,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_several
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class PathsAnalysis:
     value: str | None = None
     currency: str | None = None
     instrument: str | None = None
+    confidence: float = 0.95
     hash_bits: int = _EVERY_BIT
 
     @classmethod
@@ -225,6 +227,7 @@ class PathsAnalysis:
             value=value,
             currency=check_currency(journeys, currency) if value is not None else None,
             instrument=instrument,
+            confidence=report_rules(journeys).confidence,
         )
 
     def map(self, partition: Partition) -> PathsPartial:
@@ -333,6 +336,7 @@ class PathsAnalysis:
             _road=self.codebook.phases,
             _order=tuple(groups),
             _has_goal=self.has_goal,
+            _confidence=self.confidence,
         )
 
     @property
@@ -342,7 +346,7 @@ class PathsAnalysis:
     def _rows(self, total: PathsTotal, group: int | None, chosen: NDArray[np.int64]) -> pd.DataFrame:
         units = total.units_of(group) if group is not None else 0
         counts, converted = total.counts[chosen], total.converted[chosen]
-        low, high = statistics.wilson(converted, counts)
+        low, high = statistics.wilson(converted, counts, self.confidence)
         known = self.has_goal
         frame = pd.DataFrame(
             {
@@ -696,6 +700,7 @@ class Paths(Shown):
     _road: tuple[str, ...]
     _order: tuple[int, ...]
     _has_goal: bool
+    _confidence: float
 
     @property
     def coverage(self) -> float:
@@ -856,15 +861,16 @@ class Paths(Shown):
             What `by` names and the same as `other_…`, `path, share, journeys, units, other_share,
             other_journeys, other_units, difference` (the first minus the other) with Newcombe's interval
             `low, high`, `p_value` (two proportions, pooled z test), `q_value` (adjusted after Benjamini and
-            Hochberg), `tests` (size of the family: all rows) and `verdict` at 0.05. By `q_value`.
+            Hochberg), `tests` (size of the family: all rows) and `verdict`. By `q_value`.
 
         Raises
         ------
         InputError
-            The paths were not grouped.
+            The paths were not grouped, or there is one group only.
         """
         if not self.by:
             raise ungrouped("paths")
+        check_several(self._total.groups)
         texts = dict(zip(self._frame["path"], self._rows.tolist(), strict=True))
         groups = self._total.groups
         rows = [
@@ -873,7 +879,7 @@ class Paths(Shown):
             for path, row in texts.items()
         ]
         columns = [self.by, f"other_{self.by}", "path", "journeys", "units", "other_journeys", "other_units"]
-        return shares_compared(pd.DataFrame(rows, columns=columns))
+        return shares_compared(pd.DataFrame(rows, columns=columns), self._confidence)
 
     def _taken(self, row: int, group: int) -> tuple[int, int]:
         found = self._total.find(row, group)
@@ -974,7 +980,8 @@ class Paths(Shown):
             }
             if self._has_goal:
                 converted -= int(mine["converted"].sum())
-                low, high = statistics.wilson(np.array([converted]), np.array([journeys]))
+                counts = np.array([converted]), np.array([journeys])
+                low, high = statistics.wilson(*counts, self._confidence)
                 rest |= {
                     "converted": converted,
                     "conversion": converted / journeys,

@@ -17,7 +17,7 @@ from cjm_analytics.analysis.periods import LENGTHS, Calendar
 from cjm_analytics.analysis.sequences import check_count, frozen
 from cjm_analytics.durations import DAY
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_several
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import benjamini_hochberg, newcombe, two_proportion_test, wilson
 
@@ -491,7 +491,7 @@ class Retention(Shown):
         Raises
         ------
         InputError
-            The result has no groups.
+            The result has no groups, or one only.
         UnknownNameError
             There is no such period.
         """
@@ -502,6 +502,7 @@ class Retention(Shown):
             raise UnknownNameError("period", period, map(str, range(1, len(self._analysis.slots))))
         curve = self.curve()
         rows = curve[curve["period"] == period].reset_index(drop=True)
+        check_several(rows[by].itertuples(index=False, name=None))
         pairs = list(combinations(range(len(rows)), 2))
         one, other = (rows.iloc[[pair[side] for pair in pairs]].reset_index(drop=True) for side in (0, 1))
         counts = (one["returned"], one["customers"], other["returned"], other["customers"])

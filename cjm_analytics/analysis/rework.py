@@ -10,7 +10,14 @@ import pandas as pd
 
 from cjm_analytics import statistics
 from cjm_analytics._card import Card, Shown
-from cjm_analytics.analysis.sequences import Asked, Symbols, check_unit, dominant_phases, frozen
+from cjm_analytics.analysis.sequences import (
+    Asked,
+    Symbols,
+    check_unit,
+    dominant_phases,
+    frozen,
+    report_rules,
+)
 from cjm_analytics.engine import run
 
 if TYPE_CHECKING:
@@ -76,12 +83,14 @@ class ReworkAnalysis:
     codebook: Codebook
     symbols: Symbols
     unit: str
+    confidence: float = 0.95
 
     @classmethod
     def plan(cls, journeys: Journeys, *, of: str = "touchpoint", unit: str = "journey") -> ReworkAnalysis:
         """Check what was asked."""
         check_unit(unit)
-        return cls(journeys.codebook, Symbols.read(journeys.codebook, of), unit)
+        symbols = Symbols.read(journeys.codebook, of)
+        return cls(journeys.codebook, symbols, unit, report_rules(journeys).confidence)
 
     def map(self, partition: Partition) -> ReworkPartial:
         """What comes again in the partition."""
@@ -101,8 +110,8 @@ class ReworkAnalysis:
         from cjm_analytics.kernels import rework as kernels
 
         counts = partial.counts
-        low, high = statistics.wilson(counts[:, kernels.RETURNED], counts[:, kernels.UNITS])
         units = counts[:, kernels.UNITS]
+        low, high = statistics.wilson(counts[:, kernels.RETURNED], units, self.confidence)
         frame = pd.DataFrame(
             {
                 "name": np.array(self.symbols.names, object),

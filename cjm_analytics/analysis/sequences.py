@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from cjm_analytics import statistics
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NEVER, NONE, UNASSIGNED
+from cjm_analytics.model import ReportRules
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "has_goal",
     "in_order",
     "mixed_currencies",
+    "report_rules",
     "totals",
     "union",
 ]
@@ -62,7 +64,6 @@ CURRENCY = "currency"
 
 UNITS = ("journey", "customer", "session")
 CODED = ("touchpoint", "stage", "phase", "channel")
-_LEVEL = 0.05
 ALL = ""
 """The only group where nothing is grouped."""
 
@@ -292,6 +293,11 @@ def check_share(name: str, value: float) -> None:
         raise InputError(f"{name}={value!r} must be a share between 0 and 1.")
 
 
+def report_rules(journeys: Journeys) -> ReportRules:
+    """What the model says of small numbers and intervals; without a model the usual."""
+    return journeys.model.report if journeys.model else ReportRules()
+
+
 def has_goal(journeys: Journeys, goal: str | None) -> bool:
     """Whether there is a goal that journeys can reach: one that was named, or the model's."""
     if goal is not None or journeys.model is None:
@@ -378,18 +384,19 @@ def totals(number: NDArray[Any], values: NDArray[np.int64], n: int) -> NDArray[n
     return found
 
 
-def shares_compared(frame: pd.DataFrame) -> pd.DataFrame:
+def shares_compared(frame: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Whether two groups differ in the share of their units that have something, row by row.
 
     Adds to `journeys, units, other_journeys, other_units` the shares, their difference (the first minus the
     other) with Newcombe's interval, `p_value` (pooled z test), `q_value` (Benjamini–Hochberg over all rows),
-    `tests` (how many that are) and `verdict` at 0.05; sorted by `q_value`, then by what is compared.
+    `tests` (how many that are) and `verdict` (at 1 − confidence); sorted by `q_value`, then by what is
+    compared.
     """
     counts = [
         frame[name].to_numpy(np.int64) for name in ("journeys", "units", "other_journeys", "other_units")
     ]
     share, other_share = counts[0] / counts[1], counts[2] / counts[3]
-    low, high = statistics.newcombe(*counts)
+    low, high = statistics.newcombe(*counts, confidence=confidence)
     p_value = statistics.two_proportion_test(*counts)[1] if len(frame) else np.zeros(0)
     q_value = statistics.benjamini_hochberg(p_value)
     direction = np.where(share > other_share, "higher", "lower")
@@ -409,7 +416,7 @@ def shares_compared(frame: pd.DataFrame) -> pd.DataFrame:
         p_value=p_value,
         q_value=q_value,
         tests=len(frame),
-        verdict=np.where(q_value < _LEVEL, direction, "no clear difference"),
+        verdict=np.where(q_value < 1 - confidence, direction, "no clear difference"),
     )
     return compared.sort_values(["q_value", *things], ignore_index=True)
 

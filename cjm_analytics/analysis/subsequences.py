@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Subsequences", "SubsequencesAnalysis", "subsequences"]
 
 DOTS: Final = " .. "
-_LEVEL: Final = 0.05
 _MOST: Final = 100_000
 
 
@@ -89,8 +88,8 @@ def subsequences(  # noqa: PLR0913 - all but the first are named
     -------
     Subsequences
         Columns `subsequence, length, journeys, units, share, conversion, lift, odds_ratio, low, high,
-        p_value, q_value, association` (success, failure, no clear association at q < 0.05).
-        Without a goal the columns from `conversion` on are missing values.
+        p_value, q_value, tests` (how many sub-sequences `q_value` is adjusted over), `association` (success,
+        failure, no clear association). Without a goal the columns from `conversion` on are missing values.
 
     Raises
     ------
@@ -261,14 +260,15 @@ class SubsequencesAnalysis:
                 "share": having / max(units, 1),
             }
         )
-        columns = ["conversion", "lift", "odds_ratio", "low", "high", "p_value", "q_value"]
+        columns = ["conversion", "lift", "odds_ratio", "low", "high", "p_value", "q_value", "tests"]
         if not self.paths.has_goal or not found:
             for name in columns:
                 frame[name] = np.nan
             return frame.assign(association="")
         others, other_success = units - having, converted - success
         split = (others > 0) & (0 < converted < units)  # else there is nothing to compare
-        ratio = statistics.odds_ratio(success, having, other_success, others)
+        confidence = self.paths.confidence
+        ratio = statistics.odds_ratio(success, having, other_success, others, confidence=confidence)
         odds, low, high = (np.where(split, one, np.nan) for one in ratio[:3])
         p_value = np.full(len(found), np.nan)
         if split.any():
@@ -278,8 +278,10 @@ class SubsequencesAnalysis:
         q_value = statistics.benjamini_hochberg(p_value)
         conversion = success / np.maximum(having, 1)
         lift = conversion / (converted / units) if converted else np.full(len(found), np.nan)
-        clear = q_value < _LEVEL
-        for name, values in zip(columns, (conversion, lift, odds, low, high, p_value, q_value), strict=True):
+        clear = q_value < 1 - confidence
+        tests = np.full(len(found), (~np.isnan(p_value)).sum())
+        figures = (conversion, lift, odds, low, high, p_value, q_value, tests)
+        for name, values in zip(columns, figures, strict=True):
             frame[name] = values
         frame["association"] = np.select(
             [clear & (odds > 1), clear], ["success", "failure"], "no clear association"

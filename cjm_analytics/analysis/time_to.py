@@ -15,7 +15,7 @@ from cjm_analytics.analysis.named import Group, Named, columns, groups_of, in_gr
 from cjm_analytics.analysis.waits import Waits
 from cjm_analytics.durations import microseconds, readable
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError
+from cjm_analytics.errors import InputError, check_several
 from cjm_analytics.journeys import CLOSED, NEVER
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import (
@@ -532,12 +532,13 @@ class TimeTo(Shown):
         Raises
         ------
         InputError
-            The result has no groups.
+            The result has no groups, or one only.
         """
         by, confidence = self._analysis.by, self._analysis.rules.confidence
         if not by:
             raise InputError("There are no groups to compare. Ask with by=, for example by='channel'.")
         horizon = microseconds(at, name="at")
+        check_several(self._curves)
         rows: list[tuple[object, ...]] = []
         for one, other in combinations(self._curves, 2):
             pair = [self._curves[one], self._curves[other]]

@@ -23,13 +23,14 @@ from cjm_analytics.analysis.sequences import (
     check_unit,
     dominant_phases,
     in_order,
+    report_rules,
     shares_compared,
     totals,
     ungrouped,
     union,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_several, hint
 from cjm_analytics.quantiles import RELATIVE_ERROR, Durations, bucket_ends
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class TransitionsAnalysis:
     collapse: bool
     times: bool
     min_share: float = 0.0
+    confidence: float = 0.95
     dense: int = _DENSE
     exact_times: int = _EXACT_TIMES
 
@@ -169,7 +171,8 @@ class TransitionsAnalysis:
         check_unit(unit)
         check_by(journeys, by)
         check_share("min_share", min_share)
-        return cls(journeys.codebook, symbols, unit, by, collapse, times, min_share)
+        confidence = report_rules(journeys).confidence
+        return cls(journeys.codebook, symbols, unit, by, collapse, times, min_share, confidence)
 
     def map(self, partition: Partition) -> TransitionsPartial:
         """The transitions of the partition that occur."""
@@ -237,6 +240,7 @@ class TransitionsAnalysis:
             _n_names=dict(zip(groups, self._occurring(partial)[order].tolist(), strict=True)),
             _phases=dict(zip(names, phases, strict=True)),
             _road=self.codebook.phases,
+            _confidence=self.confidence,
         )
 
     def _occurring(self, partial: TransitionsPartial) -> NDArray[np.int64]:
@@ -483,6 +487,7 @@ class Transitions(Shown):
     _n_names: dict[str, int]
     _phases: dict[str, str]
     _road: tuple[str, ...]
+    _confidence: float
 
     def to_frame(self) -> pd.DataFrame:
         """One row per transition that occurs; the columns are those of `transitions`."""
@@ -531,15 +536,16 @@ class Transitions(Shown):
             What `by` names and the same as `other_…`, `source, target, share, journeys, units, other_share,
             other_journeys, other_units, difference` (the first minus the other) with Newcombe's interval
             `low, high`, `p_value` (two proportions, pooled z test), `q_value` (adjusted after Benjamini and
-            Hochberg), `tests` (size of the family: all rows) and `verdict` at 0.05. By `q_value`.
+            Hochberg), `tests` (size of the family: all rows) and `verdict`. By `q_value`.
 
         Raises
         ------
         InputError
-            The transitions were not grouped.
+            The transitions were not grouped, or there is one group only.
         """
         if not self.by:
             raise ungrouped("transitions")
+        check_several(self._units)
         columns = [self.by, f"other_{self.by}", "source", "target"]
         columns += ["journeys", "units", "other_journeys", "other_units"]
         frame = self._frame[self._frame["journeys"].notna()].astype({"journeys": np.int64})
@@ -551,7 +557,7 @@ class Transitions(Shown):
             for one, other in combinations(self._units, 2)
             for pair, mine, others in zip(taken.index, taken[one], taken[other], strict=True)
         ]
-        return shares_compared(pd.DataFrame(rows, columns=columns))
+        return shares_compared(pd.DataFrame(rows, columns=columns), self._confidence)
 
     def to_networkx(self, *, group: str | None = None) -> nx.DiGraph[str]:
         """The transitions as a directed graph of networkx (the extra `graphs`).
@@ -657,7 +663,9 @@ class Transitions(Shown):
                     f"There are no groups: ask for transitions with by= to choose group={group!r}."
                 )
             return self._frame
-        if group is None or group not in self._units:
+        if group is None:
+            raise InputError(f"Which group of {self.by}? Say it with group=.{hint('', self._units)}")
+        if group not in self._units:
             raise UnknownNameError(f"group of {self.by}", group, self._units)
         return self._frame[self._frame[self.by] == group].drop(columns=self.by)
 
