@@ -325,7 +325,7 @@ class Curve:
         table, found, left = self.table, self.incidence, self.survival
         frame = pd.DataFrame(
             {
-                "time": table.time,
+                "time": pd.to_timedelta(table.time, unit="us"),
                 "at_risk": table.at_risk,
                 "events": table.events[0],
                 "censored": table.censored,
@@ -340,10 +340,10 @@ class Curve:
         )
         if not self.n or table.time[0] > 0:
             share = 1.0 if self.n else math.nan
-            before = [0, self.n, 0, 0, share, share, share, 1 - share, 1 - share, 1 - share, 0]
+            before = [pd.Timedelta(0), self.n, 0, 0, share, share, share, 1 - share, 1 - share, 1 - share, 0]
             first = pd.DataFrame([before], columns=_COLUMNS)
             frame = pd.concat([first, frame], ignore_index=True) if self.n else first
-        return frame.assign(time=pd.to_timedelta(frame["time"], unit="us"))
+        return frame
 
     def mean(self, horizon: int) -> float:
         """Mean time to the target, counting no more than the horizon; microseconds."""
@@ -463,6 +463,8 @@ class TimeTo(Shown):
         come), `low`, `high` (of survival), `incidence` (share that has reached the target), `incidence_low`,
         `incidence_high`, `ended` (by an explicit end).
         """
+        if not self._analysis.by:
+            return self._curves[()].frame()
         frames = [
             self._curves[group].frame().assign(**dict(zip(self._analysis.by, group, strict=True)))
             for group in self._curves
