@@ -97,10 +97,12 @@ class ReworkAnalysis:
         from cjm_analytics.kernels import rework as kernels
 
         asked = Asked.of(partition, self.unit)
-        log = (frozen(asked.offsets), asked.column(self.symbols.of), self.symbols.missing, len(self.symbols))
+        counts, pairs = kernels.count_again(
+            frozen(asked.offsets), asked.column(self.symbols.of), self.symbols.missing, len(self.symbols)
+        )
         return ReworkPartial(
-            kernels.count_again(*log),
-            kernels.pairs(*log),
+            counts,
+            pairs,
             len(asked.offsets) - 1,
             self.symbols.count_phases(partition),
         )

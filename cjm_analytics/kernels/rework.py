@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EVENTS", "REPEATED", "REPEATS", "RETURNED", "RETURNS", "UNITS", "count_again", "pairs"]
+__all__ = ["EVENTS", "REPEATED", "REPEATS", "RETURNED", "RETURNS", "UNITS", "count_again"]
 
 EVENTS, UNITS, REPEATS, REPEATED, RETURNS, RETURNED = range(6)
 """Columns: events; units that have the symbol; events right after the same symbol; units with such; runs of
@@ -20,41 +20,17 @@ the symbol after its first; units with such."""
 @njit(nogil=True, cache=True)
 def count_again(
     offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbols: int
-) -> NDArray[np.int64]:
-    """Per symbol the columns above."""
-    found = np.zeros((n_symbols, 6), np.int64)
-    seen = np.full((n_symbols, 3), -1, np.int64)
-    for unit in range(len(offsets) - 1):
-        before = np.int64(-1)
-        for row in range(offsets[unit], offsets[unit + 1]):
-            code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
-            found[code, EVENTS] += 1
-            if code == before:
-                found[code, REPEATS] += 1
-                if seen[code, 1] != unit:
-                    seen[code, 1] = unit
-                    found[code, REPEATED] += 1
-            elif seen[code, 0] == unit:
-                found[code, RETURNS] += 1
-                if seen[code, 2] != unit:
-                    seen[code, 2] = unit
-                    found[code, RETURNED] += 1
-            if seen[code, 0] != unit:
-                seen[code, 0] = unit
-                found[code, UNITS] += 1
-            before = code
-    return found
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per symbol the columns above; per ordered pair (a, b) three counts.
 
-
-@njit(nogil=True, cache=True)
-def pairs(offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbols: int) -> NDArray[np.int64]:
-    """Per ordered pair (a, b): units in which b comes after a, sooner or later; runs a b a; units with such.
-
-    b comes after a if its last event is later than the first of a; a comes after itself if it has two events.
+    These are: units in which b comes after a, sooner or later; runs a b a; units with such. b comes after a
+    if its last event is later than the first of a; a comes after itself if it has two events.
     """
+    counts = np.zeros((n_symbols, 6), np.int64)
     found = np.zeros((3, n_symbols, n_symbols), np.int64)
     follows, loops, looping = found[0], found[1], found[2]
     owner, place = np.full(n_symbols, -1, np.int64), np.empty(n_symbols, np.int64)
+    repeated, returned = np.full(n_symbols, -1, np.int64), np.full(n_symbols, -1, np.int64)
     looped = np.full((n_symbols, n_symbols), -1, np.int64)
     some = np.empty(n_symbols, np.int64)
     first, last = np.empty(n_symbols, np.int64), np.empty(n_symbols, np.int64)
@@ -63,7 +39,17 @@ def pairs(offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbo
         before, earlier = np.int64(-1), np.int64(-1)
         for row in range(offsets[unit], offsets[unit + 1]):
             code = np.int64(codes[row]) if codes[row] >= 0 else np.int64(missing)
-            if owner[code] != unit:
+            counts[code, EVENTS] += 1
+            if code == before:
+                counts[code, REPEATS] += 1
+                counts[code, REPEATED] += repeated[code] != unit
+                repeated[code] = unit
+            elif owner[code] == unit:
+                counts[code, RETURNS] += 1
+                counts[code, RETURNED] += returned[code] != unit
+                returned[code] = unit
+            else:
+                counts[code, UNITS] += 1
                 owner[code], place[code] = unit, n
                 some[n], first[n] = code, row
                 n += 1
@@ -81,4 +67,4 @@ def pairs(offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbo
                 behind[some[other]] += last[other] > first[one]
             for other in range(one + 1, n):  # begins later, and so ends later
                 behind[some[other]] += 1
-    return found.transpose(1, 2, 0)
+    return counts, found.transpose(1, 2, 0)
