@@ -170,7 +170,7 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
     asked = _Questions()
     asked.ask("map", lambda: JourneyMapAnalysis.plan(journeys), unless="" if staged else _NO_MODEL)
     asked.ask("funnel", lambda: FunnelAnalysis.plan(journeys, steps), unless=without_funnel)
-    asked.ask("paths", lambda: PathsAnalysis.plan(journeys, top=_TOP))
+    asked.ask("paths", lambda: PathsAnalysis.plan(journeys, top=_TOP, customers=True))
     asked.ask("flow", lambda: FlowAnalysis.plan(journeys, positions=_POSITIONS, top=6))
     by = "phase" if staged else None
     silent = "" if journeys.codebook.instruments else _NO_ANSWERS
@@ -336,12 +336,13 @@ def _paths_section(found: Paths | None, reason: str, few: int) -> Section:
     frame = found.to_frame()
     if not len(frame):
         return Section("paths", title, intro, missing="There are no journeys.")
-    # The most frequent come first, so that those of few are at the end.
-    shown = int((frame["journeys"] >= few).sum())
+    enough = frame["customers"] >= few
+    shown = int(enough.sum())
     if not shown:
-        return Section("paths", title, intro, missing=f"No path is that of {few} journeys or more.")
-    frame = frame.head(shown)
-    found = replace(found, _frame=frame, sequences=found.sequences[:shown])
+        return Section("paths", title, intro, missing=f"No path is that of {few} customers or more.")
+    frame = frame[enough].reset_index(drop=True)
+    sequences = tuple(one for one, kept in zip(found.sequences, enough, strict=True) if kept)
+    found = replace(found, _frame=frame, sequences=sequences)
     first = frame.iloc[0]
     reading = (
         f"The most frequent path, “{first['path']}”, is that of {count(first['journeys'])} journeys "

@@ -120,6 +120,8 @@ def test_what_is_asked_is_checked():
         chain.what_if({("ad", "mail"): 0.9})
     with pytest.raises(InputError, match="changes nothing"):
         chain.what_if({})
+    with pytest.raises(InputError, match="Nobody was at mail"):
+        chain_of("ad buy mail", "ad").what_if({("mail", "ad"): 0.1})
     with pytest.raises(InputError, match="no goal"):
         markov(journeys_of([("a", 0, "x")]))
 

@@ -15,6 +15,7 @@ import pytest
 import cjm_analytics as cjm
 from cjm_analytics.analysis import paths as paths_module
 from cjm_analytics.analysis.paths import PathsAnalysis, paths
+from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NEVER
 from logs import MINUTE, journeys_of, random_rows
@@ -600,3 +601,20 @@ def test_the_picture_gathers_rare_paths_in_one_row_and_the_frame_stays():
     assert result.plot("tree", min_share=0.5) is not None
     with pytest.raises(InputError, match="min_share=-1 must be a share"):
         result.plot(min_share=-1)
+
+
+@pytest.mark.parametrize("unit", ["journey", "customer", "session"])
+@pytest.mark.parametrize("seed", range(5))
+def test_customers_behind_a_path_are_counted_once(unit, seed):
+    rows = random_rows(np.random.default_rng(seed), n_customers=8, n_events=80, alphabet="AB", journeys=4)
+    for n_partitions in (1, 3):
+        log = journeys_of(rows, n_partitions=n_partitions)
+        plan = PathsAnalysis.plan(log, unit=unit, top=None, max_length=1, customers=True)
+        found = run(plan, log, None).to_frame().set_index("path")["customers"].to_dict()
+        key = ["customer", *([] if unit == "customer" else [unit])]
+        mine = rows[rows["session"] >= 0] if unit == "session" else rows
+        taken = defaultdict(set)
+        for (who, *_), events in mine.groupby(key, sort=False):
+            touched = events["touchpoint"].tolist()
+            taken[touched[0] + (" → …" if len(set(touched)) > 1 else "")].add(who)
+        assert found == {path: len(who) for path, who in taken.items()}

@@ -15,6 +15,7 @@ import pytest
 
 import cjm_analytics as cjm
 from cjm_analytics._page import Exhibit, Section, cells, page
+from logs import journeys_of
 
 SECTIONS = ["map", "drop-off", "funnel", "paths", "flow", "satisfaction", "quality"]
 
@@ -237,3 +238,14 @@ def test_importing_the_module_leaves_the_function_in_its_place():
     code = "import cjm_analytics.report, cjm_analytics as cjm; print(type(cjm.report).__name__)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "function"
+
+
+def test_a_path_of_one_customers_many_journeys_is_that_of_one(tmp_path):
+    often = [("often", 10 * number, number, "visit") for number in range(12)]
+    rows = pd.DataFrame(often, columns=["customer", "time", "journey", "touchpoint"])
+    alone = visible(cjm.report(journeys_of(rows), to=tmp_path / "one.html").read_text(encoding="utf-8"))
+    assert "No path is that of 10 customers or more" in alone
+    others = pd.DataFrame([(f"c{n}", n, 0, "call") for n in range(10)], columns=rows.columns)
+    both = journeys_of(pd.concat([rows, others], ignore_index=True))
+    words = visible(cjm.report(both, to=tmp_path / "both.html").read_text(encoding="utf-8"))
+    assert "“call”, is that of 10 journeys (45 %); the 1 shown cover 45 % of all" in words

@@ -254,8 +254,8 @@ class Markov(Shown):
         UnknownNameError
             There is no such name.
         InputError
-            A probability would leave 0…1, or everybody goes to the target already, so that nothing can
-            shrink.
+            A probability would leave 0…1; everybody goes to the target already, so that nothing can shrink;
+            nobody was at the source.
         """
         places = {name: number for number, name in enumerate([*self._names, GOAL, END])}
         asked: list[tuple[int, int, float]] = []
@@ -366,6 +366,8 @@ class Markov(Shown):
             impossible = beyond or (rest <= 0 and change < 0) or row.sum() == 0
             if impossible and strict:
                 names = [*self._names, GOAL, END]
+                if row.sum() == 0:
+                    raise InputError(f"Nobody was at {names[source]}: nothing is known of steps from there.")
                 raise InputError(
                     f"The step {names[source]} → {names[target]} has probability {row[target]:.3f}: it "
                     f"cannot change by {change:+g}."

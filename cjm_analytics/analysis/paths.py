@@ -183,6 +183,7 @@ class PathsAnalysis:
     currency: str | None = None
     instrument: str | None = None
     confidence: float = 0.95
+    customers: bool = False
     hash_bits: int = _EVERY_BIT
 
     @classmethod
@@ -200,8 +201,9 @@ class PathsAnalysis:
         value: str | None = None,
         currency: str | None = "currency",
         instrument: str | None = None,
+        customers: bool = False,
     ) -> PathsAnalysis:
-        """Check what was asked."""
+        """Check what was asked; `customers`: count those behind each path, too."""
         symbols = Symbols.read(journeys.codebook, of)
         check_unit(unit)
         check_by(journeys, by)
@@ -228,6 +230,7 @@ class PathsAnalysis:
             currency=check_currency(journeys, currency) if value is not None else None,
             instrument=instrument,
             confidence=report_rules(journeys).confidence,
+            customers=customers,
         )
 
     def map(self, partition: Partition) -> PathsPartial:
@@ -276,8 +279,12 @@ class PathsAnalysis:
     def _sums(
         self, partition: Partition, asked: Asked, number: NDArray[np.int32], n_paths: int
     ) -> NDArray[np.int64]:
-        """Per path the value of its units, then the scores and the number of their answers."""
+        """Per path its customers, the value of its units, the scores and the number of their answers."""
         columns: list[NDArray[np.int64]] = []
+        if self.customers:
+            owner = asked.units.customer[asked.some].astype(np.int64)
+            pairs = np.unique(owner * n_paths + number)
+            columns.append(np.bincount(pairs % max(n_paths, 1), minlength=n_paths).astype(np.int64))
         if self.value is not None:
             rows = asked.units.arrange(amounts(partition, self.value))
             before = np.concatenate([[0], np.cumsum(rows)])
@@ -362,8 +369,10 @@ class PathsAnalysis:
             }
         )
         sums = total.sums[chosen]
+        if self.customers:
+            frame["customers"] = sums[:, 0]
         if self.value is not None:
-            frame["value"] = sums[:, 0] / _PARTS
+            frame["value"] = sums[:, int(self.customers)] / _PARTS
             frame["mean_value"] = frame["value"] / counts
         if self.instrument is not None:
             answers = sums[:, -1]
@@ -392,7 +401,7 @@ class PathsPart:
     phases : int64, n_symbols × (n_phases + 1)
         Events by symbol and phase.
     sums : int64, n_paths × measures
-        Values and scores in 1/10,000, and numbers of answers; as many as were asked for.
+        Customers, values and scores in 1/10,000, and numbers of answers; as many as were asked for.
     currencies : tuple of (str, str)
         Groups and the currencies of their values, sorted.
     """
