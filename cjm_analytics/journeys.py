@@ -1055,8 +1055,11 @@ def _as_text(table: pa.Table) -> pa.Table:
 
 def _stamps(time: NDArray[np.int64]) -> pd.DatetimeIndex:
     """Points in time, NaT for what never happened."""
-    known = np.where(time == NEVER, pd.NaT.value, time).view("M8[us]")
-    return pd.DatetimeIndex(known).as_unit("ns").tz_localize("UTC")
+    happened = time != NEVER
+    ends = [time.min(initial=0, where=happened), time.max(initial=0, where=happened)]
+    pd.to_datetime(ends, unit="us")  # an error where nanoseconds cannot tell them; NumPy would not say so
+    known = np.where(happened, time, pd.NaT.value).view("M8[us]")
+    return pd.DatetimeIndex(known.astype("M8[ns]"), tz="UTC")
 
 
 def _customer_names(partition: Partition, customer: NDArray[np.int32]) -> NDArray[np.object_]:
@@ -1108,12 +1111,13 @@ def _case_frame(partition: Partition) -> pd.DataFrame:
     touchpoint = partition.event("touchpoint")
     goal = partition.journey("goal")
     first, last = offsets[:-1], offsets[1:] - 1
+    start, end = _stamps(time[first]), _stamps(time[last])
     return pd.DataFrame(
         {
             "customer_id": _customer_names(partition, partition.journey("customer")),
             "journey": partition.journey("cycle").copy(),
-            "start": _stamps(time[first]),
-            "end": _stamps(time[last]),
+            "start": start,
+            "end": end,
             "events": np.diff(offsets),
             "converted": goal != NEVER,
             "goal_time": _stamps(goal),
@@ -1121,7 +1125,7 @@ def _case_frame(partition: Partition) -> pd.DataFrame:
             "goal_reversed": partition.journey("reversed").astype(bool),
             "furthest_phase": _names(partition.journey("furthest_phase"), partition.codebook.phases),
             "furthest_stage": _names(partition.journey("furthest_stage"), partition.codebook.stages),
-            "duration": pd.to_timedelta(time[last] - time[first], unit="us"),
+            "duration": end - start,
             "first_touchpoint": _names(touchpoint[first], partition.codebook.touchpoints),
             "last_touchpoint": _names(touchpoint[last], partition.codebook.touchpoints),
             "closed_at": _stamps(partition.journey("closed_at")),
