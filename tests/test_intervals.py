@@ -154,3 +154,13 @@ def test_a_chance_is_told_only_from_where_somebody_was_in_a_draw():
     ways = [("web", "cart buy")] + [("web", "ad buy"), ("web", "ad help")] * 20
     frame = cjm.markov(journeys(ways)).to_frame().set_index("name")
     assert frame.loc["cart", ["to_goal", "low", "high"]].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_draws_are_cut_at_the_confidence_of_the_model_unless_told_otherwise(mixed):
+    for ask in (cjm.attribution, cjm.markov):
+        own, told, wide = (
+            ask(mixed, **more).to_frame() for more in ({}, {"confidence": 0.8}, {"confidence": 0.95})
+        )
+        pd.testing.assert_frame_equal(own, told)
+        width, wider = (float((one["high"] - one["low"]).max()) for one in (own, wide))
+        assert 0 < width < wider

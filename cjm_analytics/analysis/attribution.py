@@ -24,6 +24,7 @@ from cjm_analytics.analysis.sequences import (
     goal_markers,
     has_goal,
     mixed_currencies,
+    report_rules,
 )
 from cjm_analytics.durations import microseconds
 from cjm_analytics.engine import run
@@ -77,7 +78,7 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     cost: Mapping[str, float] | pd.DataFrame | None = None,
     bootstrap: int = 200,
     seed: int = 0,
-    confidence: float = 0.95,
+    confidence: float | None = None,
     engine: Engine | None = None,
 ) -> Attribution:
     """How the credit for conversions is divided among channels, campaigns or touchpoints.
@@ -155,7 +156,8 @@ def attribution(  # noqa: PLR0913 - all but the first are named
         quarter of a minute; fewer are quicker.
     seed : int
         Of the draws.
-    confidence : float
+    confidence : float, optional
+        Coverage of the intervals; default: the model's, 0.95 without one.
     engine : Engine, optional
         Where to run; default: this machine.
 
@@ -259,7 +261,7 @@ class AttributionAnalysis:
         cost: Mapping[str, float] | pd.DataFrame | None = None,
         bootstrap: int = 200,
         seed: int = 0,
-        confidence: float = 0.95,
+        confidence: float | None = None,
     ) -> AttributionAnalysis:
         """Check what was asked."""
         check_by(journeys, by)
@@ -285,7 +287,8 @@ class AttributionAnalysis:
         check_count("bootstrap", bootstrap, least=0, none=None)
         if order > 4:  # noqa: PLR2004 - the highest order
             raise InputError(f"order={order}: chains of order 1 to 4 are fitted.")
-        _check_numbers(position, confidence)
+        sure = report_rules(journeys).confidence if confidence is None else confidence
+        _check_numbers(position, sure)
         return cls(
             by,
             tuple(dict.fromkeys(asked)),
@@ -306,7 +309,7 @@ class AttributionAnalysis:
             _costs(cost, by),
             int(bootstrap),
             int(seed),
-            confidence,
+            sure,
         )
 
     def map(self, partition: Partition) -> AttributionPartial:

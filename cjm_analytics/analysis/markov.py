@@ -41,7 +41,7 @@ def markov(
     collapse: bool = True,
     bootstrap: int = 200,
     seed: int = 0,
-    confidence: float = 0.95,
+    confidence: float | None = None,
     engine: Engine | None = None,
 ) -> Markov:
     """What comes next after each touchpoint, and how likely the goal is from there.
@@ -72,7 +72,8 @@ def markov(
     bootstrap : int
         Resamples of customers (64 groups by a hash of the id) for the intervals; 0: none.
     seed : int
-    confidence : float
+    confidence : float, optional
+        Coverage of the intervals; default: the model's, 0.95 without one.
     engine : Engine, optional
         Where to run; default: this machine.
 
@@ -125,7 +126,7 @@ class MarkovAnalysis:
         collapse: bool = True,
         bootstrap: int = 200,
         seed: int = 0,
-        confidence: float = 0.95,
+        confidence: float | None = None,
     ) -> MarkovAnalysis:
         """Check what was asked."""
         return cls(
