@@ -29,6 +29,9 @@ _BLEED = 24
 WIDTH = _TEXT + 2 * _BLEED
 """Pixels that a chart may take, so that the page reads well in a window of 1200."""
 
+_LEAST = 900
+"""Narrower a chart is not drawn: in a smaller window it is scrolled."""
+
 _ROWS = 200
 """A table shows at most so many rows."""
 
@@ -85,6 +88,7 @@ h2::before {{ content: counter(section); color: var(--muted); font-weight: 400; 
   max-width: 78ch; }}
 figure {{ margin: 0; }}
 .chart {{ margin: 0 -{_BLEED}px; overflow-x: auto; overflow-y: hidden; }}
+@media screen {{ .chart > div {{ min-width: {_LEAST}px; }} }}
 .tables {{ display: flex; flex-wrap: wrap; gap: 0 72px; }}
 details {{ margin: 8px 0 0; border-top: 1px solid var(--line); padding: 8px 0; }}
 summary {{ cursor: pointer; color: var(--accent); font-size: 14px; width: max-content; max-width: 100%; }}

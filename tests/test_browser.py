@@ -81,6 +81,19 @@ def test_the_page_is_not_wider_than_the_window(opened):
     assert page.evaluate("document.documentElement.scrollWidth") <= 1200
 
 
+def test_in_a_small_window_charts_are_scrolled_not_squeezed(browser, report):
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.goto(report.as_uri())
+    page.wait_for_function("document.querySelectorAll('.chart .main-svg').length >= 7")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.chart .plotly-graph-div')].map(one => one.clientWidth)"
+    )
+    inside = page.evaluate("document.documentElement.scrollWidth")
+    page.close()
+    assert min(widths) >= 900
+    assert inside <= 400
+
+
 def test_no_text_of_a_chart_is_cut_off(opened):
     page, _, _ = opened
     for chart in page.query_selector_all(".chart"):

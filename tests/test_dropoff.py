@@ -693,6 +693,17 @@ def test_too_few_are_not_drawn_as_an_estimate():
     assert all(trace.type == "bar" or not len(trace.x) for trace in found.plot().data)
 
 
+def test_the_chart_of_groups_leaves_out_small_ones_and_all_but_the_largest_and_says_so():
+    sizes = {f"g{number}": 30 - number for number in range(9)} | {"tiny": 2}
+    rows = [(f"{group}{number}", 0, "ad", group) for group, n in sizes.items() for number in range(n)]
+    frame = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"])
+    found = drop_off(journeys_of(frame, stages=ROAD, unit=DAY, observed_until=100), by="plan")
+    figure = found.plot()
+    names = [text.split("<br>")[0] for text in figure.layout.yaxis.ticktext if "<br>" in text]
+    assert list(dict.fromkeys(names)) == [f"g{number}" for number in range(8)]
+    assert "2 more groups" in figure.layout.title.text
+
+
 def test_a_chart_and_a_card_of_nothing_say_so():
     journeys, _ = random_journeys(4)
     nothing = journeys.partitions[0].take(np.zeros(len(journeys), dtype=bool))

@@ -742,7 +742,7 @@ def test_the_chart_of_many_groups_says_how_many_it_leaves_out():
     figure = funnel(journeys, ["A"], by=["plan", "channel"], top=7).plot()
     names = list(dict.fromkeys(trace.name for trace in figure.data if trace.type == "bar"))
     assert names == [f"g{number} · web (few)" for number in range(6)] + ["other (few)"]
-    assert "1 more groups" in figure.layout.title.text
+    assert "1 more group, smaller or under the minimum, is in the table" in figure.layout.title.text
 
 
 @pytest.mark.parametrize("by_at", ["first", "last"])
@@ -763,6 +763,18 @@ def test_small_groups_are_flagged_and_left_out_of_the_chart():
     assert answer.to_frame()["reliability"].tolist() == ["ok", "weak", "hidden"]
     names = {trace.name for trace in answer.plot().data if trace.type == "bar"}
     assert names == {"x", "y (few)"}
+
+
+def test_a_chart_of_no_group_that_is_large_enough_says_so():
+    rows = pd.DataFrame([("a", 0, "A", "x")], columns=["customer", "time", "touchpoint", "plan"])
+    answer = funnel(journeys_of(rows), ["A"], by="plan")
+    assert "under the minimum" in [*answer.plot().layout.annotations][-1].text
+
+
+def test_a_trend_of_one_period_has_one_tick_and_a_point():
+    figure = funnel(journeys_of(one("AB")), ["A", "B"]).over("week").plot()
+    assert len(figure.layout.xaxis.tickvals) == len(figure.layout.xaxis.ticktext) == 1
+    assert {trace.mode for trace in figure.data} == {"lines+markers"}
 
 
 def test_attempts_count_each_start_that_was_not_overtaken():

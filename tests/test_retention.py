@@ -332,6 +332,20 @@ def test_the_chart_draws_the_curve_and_complete_cells_apart_from_others():
     )
 
 
+def test_the_chart_says_which_cohorts_and_periods_it_leaves_out():
+    rows = [(f"c{number}", 7 * (number % 2), "A") for number in range(22)] + [("late", 14, "A")]
+    figure = retention(log(rows, until=200), start="A").plot()
+    assert len(figure.layout.yaxis2.ticktext) == 2
+    assert "1 more cohorts" in figure.layout.title.text
+    assert "the first 16 weeks only" in figure.layout.title.text
+    assert not figure.layout.yaxis2.zeroline
+
+
+def test_a_chart_of_too_few_customers_says_so():
+    figure = retention(log([("a", 0, "A")], until=50), start="A").plot()
+    assert any("Too few" in one.text for one in figure.layout.annotations)
+
+
 def test_a_log_of_one_period_has_a_chart_that_says_so():
     figure = retention(log([("a", 0, "join")], until=5), start="join").plot()
     assert any("No period" in one.text for one in figure.layout.annotations)
@@ -402,6 +416,8 @@ def test_the_lifecycle_chart_puts_the_dormant_below_the_line():
     figure = lifecycle(log([("a", 0, "x"), ("b", 8, "x")], until=14)).plot()
     bars = {trace.name: list(trace.y) for trace in figure.data}
     assert bars == {"new": [1, 1], "returning": [0, 0], "resurrected": [0, 0], "dormant": [0, -1]}
+    assert list(figure.layout.yaxis.tickvals) == [-1, 0, 1]
+    assert list(figure.layout.yaxis.ticktext) == ["1", "0", "1"]
 
 
 # ── stickiness ────────────────────────────────────────────────────────────────────────────────────
@@ -444,7 +460,19 @@ def test_weeks_that_were_not_seen_as_a_whole_are_left_out_of_the_distribution():
     assert found.to_frame().groupby("period")["complete"].first().tolist() == [True, False]
     told = found.distribution()
     assert told[["periods", "days", "customers", "active"]].iloc[1].tolist() == [1, 2, 1, 1]
-    assert list(found.plot().data[0].y) == told["share"].tolist()
+    figure = found.plot()
+    assert list(figure.data[0].y) == told.loc[told["days"] <= 2, "share"].tolist()
+    assert "nobody was active on more than 2 days" in figure.layout.title.text
+
+
+def test_the_legend_of_many_long_names_stays_below_the_title():
+    names = [f"a name that goes on and on and on and on: {number}" for number in range(9)]
+    rows = [(f"{name}{number}", number % 3, "x", name) for name in names for number in range(12)]
+    rows = pd.DataFrame(rows, columns=["customer", "time", "touchpoint", "plan"]).astype({"time": float})
+    few, many = (stickiness(log(part, until=14), by="plan").plot() for part in (rows.iloc[:24], rows))
+    assert many.layout.margin.t > few.layout.margin.t
+    assert len({trace.name for trace in many.data}) == 8
+    assert "1 more group," in many.layout.title.text
 
 
 def test_a_day_is_no_period_of_stickiness():

@@ -416,7 +416,7 @@ def test_nothing_gives_missing_shares_and_a_chart_that_says_so():
 
 
 def test_the_chart_draws_the_curve_its_interval_and_the_numbers_at_risk():
-    found = time_to(grouped(ONE, OTHER), "buy", by="plan")
+    found = time_to(grouped(ONE * 2, OTHER * 2), "buy", by="plan")
     figure, frame = found.plot(), found.to_frame()
     lines = [trace for trace in figure.data if trace.name in {"fast", "slow"}]
     for line in lines:
@@ -425,15 +425,31 @@ def test_the_chart_draws_the_curve_its_interval_and_the_numbers_at_risk():
     assert len([trace for trace in figure.data if trace.fill == "tonexty"]) == 2
     texts = [one.text for one in figure.layout.annotations]
     assert "At risk" in texts
-    assert texts.count("6") >= 2
+    assert texts.count("12") >= 2
     assert figure.layout.title.text.startswith("<b>Time to buy")
 
 
 def test_names_from_the_data_are_never_markup_in_the_chart():
-    frame = pd.DataFrame({"customer": ["a"], "time": [0.0], "touchpoint": ["<b>x</b>"], "plan": ["<i>y"]})
+    who = [f"c{number}" for number in range(10)]
+    frame = pd.DataFrame({"customer": who, "time": 0.0, "touchpoint": "<b>x</b>", "plan": "<i>y"})
     figure = time_to(journeys_of(frame, observed_until=5), "<b>x</b>", by="plan").plot()
     assert "&lt;b&gt;x" in figure.layout.title.text
     assert all("<i>" not in (one.text or "") for one in figure.layout.annotations)
+    assert any("&lt;i&gt;y" in (one.text or "") for one in figure.layout.annotations)
+
+
+def test_groups_under_the_minimum_are_told_but_not_drawn():
+    figure = time_to(grouped(ONE * 2, OTHER), "buy", by="plan").plot()
+    assert "1 more group, smaller or under the minimum, is in the table" in figure.layout.title.text
+    assert "slow" not in figure.to_json()
+
+
+def test_groups_whose_names_are_cut_alike_have_names_of_their_own():
+    names = ["a name that goes on and on and on: one", "a name that goes on and on and on: two"]
+    figure = time_to(grouped(ONE * 2, OTHER * 2, names), "buy", by="plan").plot()
+    drawn = [trace.name for trace in figure.data if trace.name]
+    assert len(set(drawn)) == len(drawn) == 2
+    assert [name[-3:] for name in drawn] == ["one", "two"]
 
 
 def test_minutes_are_the_unit_of_a_short_axis():

@@ -177,6 +177,7 @@ class ConversionTimes(Shown):
             target=steps[self._funnel.required[-1]].label,
             start=steps[0].label,
             unit_name=self._funnel.unit,
+            min_n=self._funnel.min_n,
         )
 
     def _together(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -578,6 +578,7 @@ class TimeTo(Shown):
             by=self._analysis.by,
             target=self._analysis.target.text,
             start=None if start is None else start.text,
+            min_n=self._analysis.rules.min_n,
         )
 
     def _test(self, curves: Sequence[Curve]) -> tuple[str, LogRank]:

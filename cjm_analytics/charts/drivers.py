@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,12 +39,14 @@ def drivers_chart(frame: pd.DataFrame, *, subtitle: str, warning: str = "") -> g
 
     rows = frame[frame["reliability"] != "hidden"]
     strength = np.abs(np.log(rows["odds_ratio"].to_numpy(dtype=float)))
+    weaker = max(len(rows) - _MOST, 0)
     rows = rows.iloc[np.argsort(-strength, kind="stable")[:_MOST]]
     rows = rows.sort_values("odds_ratio", ascending=False, kind="stable").reset_index(drop=True)
     hidden = int((frame["reliability"] == "hidden").sum())
-    notes = [
-        one for one in (warning, f"{hidden:,} rows of too few units are not shown." if hidden else "") if one
-    ]
+    left_out = [f"{hidden:,} rows of too few units"] * bool(hidden) + [f"{weaker:,} nearer to 1"] * bool(
+        weaker
+    )
+    notes = [one for one in (warning, f"Not shown: {' and '.join(left_out)}." if left_out else "") if one]
     figure = theme.figure(
         "What is associated with conversion",
         subtitle="<br>".join([subtitle, *notes]),
@@ -117,7 +119,7 @@ def drivers_chart(frame: pd.DataFrame, *, subtitle: str, warning: str = "") -> g
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[plain(fitted(str(driver), _ROOM, 12)) for driver in rows["driver"]],
+        ticktext=[plain(name) for name in told_apart(rows["driver"], _ROOM, 12)],
         range=[max(len(rows), 1) - 0.4, -0.6],
         showgrid=False,
         zeroline=False,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import fitted, plain, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ _ROW = 74
 _HEADING = 30
 _BAR, _LANE = 0.46, 0.4
 """Height of a bar, and how far below its middle the estimate lies, in rows."""
+
+_MOST = 8
+"""So many groups are drawn: the largest."""
 
 _ROOMY = 0.06
 """A part of a bar that has room for its percentage."""
@@ -49,16 +52,21 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
     of : str
         `phase` or `stage`.
     by : sequence of str
-        The columns by which the frame is grouped.
+        The columns by which the frame is grouped; at most eight groups are drawn, the largest, and none of
+        which too few journeys were followed everywhere.
     """
     import plotly.graph_objects as go
 
+    frame, left_out = _largest(frame, by)
+    # The legend has two lines where it has five entries.
+    above = 112 + 22 * bool(left_out) + 28 * bool(frame["reliability"].eq("weak").any())
     places = list(dict.fromkeys(frame[of]))
     headings = len(places) if by else 0
     figure = theme.figure(
         "Where customers drop off",
-        subtitle=f"What became of the journeys that entered each {of}, within its horizon",
-        height=round(190 + _ROW * max(len(frame), 1) + _HEADING * headings),
+        subtitle=f"What became of the journeys that entered each {of}, within its horizon"
+        + (f"<br>{theme.left_out(left_out)}" if left_out else ""),
+        height=round(78 + above + _ROW * max(len(frame), 1) + _HEADING * headings),
         width=920,
     )
     rows, ticks = _rows(frame, of, by)
@@ -96,7 +104,12 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
         )
     for reliability, colour in (("ok", theme.INK), ("weak", theme.MUTED)):
         _add_estimates(figure, rows[(rows["reliability"] == reliability) & rows["drop_off"].notna()], colour)
-    figure.update_layout(barmode="stack", legend_traceorder="normal", margin={"t": 112})
+    figure.update_layout(
+        barmode="stack",
+        legend_traceorder="normal",
+        margin={"t": above},
+        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 26}},
+    )
     figure.update_xaxes(
         range=[0, 1.001],
         tickformat="~%",
@@ -116,9 +129,30 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
     )
     if not rows["entered"].sum():
         figure.add_annotation(
-            text=f"No journey entered a {of}.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+            text="Nothing to show: all groups are under the minimum."
+            if left_out
+            else f"No journey entered a {of}.",
+            x=0.5,
+            y=0.5,
+            xref="paper",
+            yref="paper",
+            showarrow=False,
         )
     return figure
+
+
+def _largest(frame: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """The rows of the largest groups of enough journeys, and how many groups are left out."""
+    if not by:
+        return frame, 0
+    group = pd.Series(
+        list(frame[list(by)].itertuples(index=False, name=None)), index=frame.index, dtype=object
+    )
+    enough = (
+        frame["entered"].where(frame["reliability"] != "hidden").groupby(group, sort=False).max().dropna()
+    )
+    drawn = enough.sort_values(ascending=False, kind="stable").index[:_MOST]
+    return frame[group.isin(drawn)].reset_index(drop=True), group.nunique() - len(drawn)
 
 
 def _rows(frame: pd.DataFrame, of: str, by: Sequence[str]) -> tuple[pd.DataFrame, list[tuple[float, str]]]:
@@ -126,6 +160,8 @@ def _rows(frame: pd.DataFrame, of: str, by: Sequence[str]) -> tuple[pd.DataFrame
     ticks: list[tuple[float, str]] = []
     placed: list[dict[str, Any]] = []
     y = 0.0
+    groups = [" · ".join(map(str, one)) for one in frame[list(by)].itertuples(index=False, name=None)]
+    short = dict(zip(groups, told_apart(groups, _ROOM, 12), strict=True))
     for place, part in frame.groupby(of, sort=False):
         if by:
             ticks.append((y - 0.1, f"<b>{_short(place)}</b>"))
@@ -133,7 +169,7 @@ def _rows(frame: pd.DataFrame, of: str, by: Sequence[str]) -> tuple[pd.DataFrame
         for row in part.to_dict("records"):
             group = " · ".join(str(row[column]) for column in by)
             within = theme.duration(row["horizon"])
-            name = _short(group) if by else f"<b>{_short(place)}</b>"
+            name = plain(short[group]) if by else f"<b>{_short(place)}</b>"
             note = f"{theme.count(row['entered'])} entered · {within}"
             ticks.append((y, f"{name}<br><span style='color:{theme.MUTED}'>{note}</span>"))
             label = plain(f"{place}, {group}" if by else place)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, text_width, wrapped
+from cjm_analytics.charts.text import fitted, plain, text_width, told_apart, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -73,7 +73,7 @@ def funnel_chart(
 def _single(frame: pd.DataFrame, unit: str, window: str) -> go.Figure:
     n = len(frame)
     figure = theme.figure(
-        f"{unit.capitalize()}s by step reached", subtitle=_subtitle(frame, unit, window), height=132 + 76 * n
+        f"{unit.capitalize()}s by step reached", subtitle=_subtitle(frame, unit, window), height=158 + 76 * n
     )
     drawn = frame.assign(y=np.arange(n, dtype=float))
     colours = {"went_on": theme.CONTINUED, "open": theme.OPEN, "dropped": theme.DROPPED}
@@ -118,23 +118,23 @@ def _grouped(frame: pd.DataFrame, title: str, window: str, rest: str | None) -> 
     groups = large + [group for group in shown["group"].unique() if group == rest]
     shown = shown[shown["group"].isin(groups)]
     steps = list(dict.fromkeys(frame["step"]))
-    pitch = len(groups) + 1.1
+    pitch = max(len(groups), 1) + 1.1
     left_out = frame["group"].nunique() - len(groups)
-    note = f"{left_out} more groups, smaller or under the minimum, are in the table" if left_out else ""
+    note = theme.left_out(left_out) if left_out else ""
     figure = theme.figure(
         title,
-        subtitle=" · ".join(
-            filter(None, [f"steps {window}", "solid: went on, hatched: open, pale: dropped", note])
-        ),
+        subtitle=f"steps {window} · solid: went on, hatched: open, pale: dropped"
+        + (f"<br>{note}" if note else ""),
         height=round(150 + 21 * pitch * max(len(steps), 1)),
     )
     grey = {group: theme.UNASSIGNED for group in groups if group == rest}
+    short = dict(zip(groups, told_apart(groups, 150, 12), strict=True))
     for place, (group, colour) in enumerate((theme.colours(groups) | grey).items()):
         mine = shown[shown["group"] == group].reset_index(drop=True)
         mine = mine.assign(y=np.arange(len(mine)) * pitch + place)
         colours = {part: theme.tint(colour, strength) for part, _, _, strength in _PARTS}
         weak = mine["reliability"].eq("weak").any()
-        name = plain(fitted(str(group), 150, 12)) + (" (few)" if weak else "")
+        name = plain(short[group]) + (" (few)" if weak else "")
         _add_parts(figure, mine, colours, width=0.82, group=name)
         _add_interval(figure, mine, colour=theme.INK, legend=place == 0)
         figure.add_scatter(
@@ -155,12 +155,16 @@ def _grouped(frame: pd.DataFrame, title: str, window: str, rest: str | None) -> 
     names = [_bold(str(step), lines=3) for step in steps]
     _finish(figure, centres.tolist(), names, len(steps) * pitch - 1.1)
     entries = sum(_LEGEND_KEY + min(text_width(str(group), 12), 150) for group in [*groups, "settled" * 5])
-    more_lines = _LEGEND_LINE * int(entries // _LEGEND_WIDTH)
+    more_lines = _LEGEND_LINE * int(entries // _LEGEND_WIDTH) + 22 * bool(note)
     figure.update_layout(
         margin_t=104 + more_lines,
         height=figure.layout.height + more_lines,
-        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 22}},
     )
+    if not groups:
+        figure.add_annotation(
+            text="Nothing to show: all groups are under the minimum." if left_out else "No group started.",
+            x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False,
+        )  # fmt: skip
     return figure
 
 
@@ -265,7 +269,11 @@ def _finish(figure: go.Figure, places: Sequence[float], names: list[str], span: 
         title_text="share of those that started",
         title_standoff=8,
     )
-    figure.update_layout(margin={"t": 104, "r": 24, "b": 56, "l": 24})
+    # Room for a legend of two lines, as it is in a narrow page.
+    figure.update_layout(
+        margin={"t": 130, "r": 24, "b": 56, "l": 24},
+        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 22}},
+    )
 
 
 def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
@@ -279,7 +287,7 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
         As for `funnel_chart`.
     """
     rows = frame.groupby("period", sort=True).tail(1)
-    last = plain(fitted(str(rows["step"].iloc[0]) if len(rows) else "", 320, 18, bold=True))
+    last = plain(fitted(str(rows["step"].iloc[0]) if len(rows) else "the last step", 320, 18, bold=True))
     figure = theme.figure(
         f"{unit.capitalize()}s that got to {last}, by start",
         subtitle=f"steps {window} · points with interval: starts that had the whole window",
@@ -310,7 +318,17 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
         range=[0, min(1.05 * top, 1.02)], tickformat="~%", title_text="share of those that started"
     )
     figure.update_xaxes(title_text="first visit to the first step", showgrid=False)
+    if len(periods) == 1:
+        figure.update_xaxes(tickvals=periods, ticktext=[f"{one:%Y-%m-%d}" for one in periods])
+        # A line of one point is not to be seen.
+        figure.update_traces(mode="lines+markers")
     figure.update_layout(margin={"t": 104, "b": 56}, hovermode="x unified")
+    if not len(rows):
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        figure.add_annotation(
+            text=f"No {unit} did the first step.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+        )
     return figure
 
 
@@ -321,7 +339,8 @@ def _subtitle(frame: pd.DataFrame, unit: str, window: str) -> str:
     through = f"{theme.percent(last['conversion'])} got through"
     if pd.notna(last["settled_conversion"]):
         through += f", {theme.percent(last['settled_conversion'])} of those that had the whole window"
-    return f"{last['started']:,} {unit}s started · steps {window} · {through}"
+    units = unit if last["started"] == 1 else f"{unit}s"
+    return f"{last['started']:,} {units} started · steps {window} · {through}"
 
 
 def _percent(share: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, text_width
+from cjm_analytics.charts.text import apart, plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,13 @@ _COHORTS, _PERIODS = 26, 16
 
 _MOST = 8
 _NAME = 170
-_ROOMY = 60
+_ABREAST = 3
+"""Names in a line of a legend."""
+
+_FEW = 14
+"""More bars than this have small numbers."""
+
+_DAYS = {"week": 7, "month": 31}
 
 
 def retention_chart(
@@ -50,13 +56,19 @@ def retention_chart(
     from plotly.subplots import make_subplots
 
     cells = frame[(frame["period"] > 0) & (frame["period"] <= _PERIODS)]
-    latest = sorted(cells["cohort"].unique())[-_COHORTS:] if not by else []
+    enough = sorted(cells.loc[cells["reliability"] != "hidden", "cohort"].unique())
+    latest = enough[-_COHORTS:] if not by else []
+    notes = [] if by else _left_out(frame, cells["cohort"].nunique() - len(latest), names["period"])
     cells = cells[cells["cohort"].isin(latest)]
+    parts, groups = _panels(curve, by, "customers")
+    if groups:
+        notes = [theme.left_out(groups)]
+    above = _TOP + 22 * bool(notes)
     inner = _CURVE + ((_GAP + _ROW * len(latest)) if latest else 130)
     house = theme.figure(
         f"Who comes back after {plain(names['start'])}",
-        subtitle=_subtitle(names, triangle=bool(latest)),
-        height=_TOP + inner + _FOOT,
+        subtitle="<br>".join(filter(None, [_subtitle(names, triangle=bool(latest)), " · ".join(notes)])),
+        height=above + inner + _FOOT,
         width=_WIDTH,
     )
     share = _CURVE / inner if latest else 1.0
@@ -71,9 +83,16 @@ def retention_chart(
     figure.update_layout(house.layout)
     figure.update_xaxes(axes)
     figure.update_yaxes(axes)
-    figure.update_layout(margin={"t": _TOP, "b": _FOOT, "r": 110}, showlegend=False)
+    short = dict(zip(parts, told_apart(parts, _NAME, 12, bold=True), strict=True))
+    room = max((text_width(f"{name} 100 %", 12, bold=True) for name in short.values()), default=0)
+    figure.update_layout(
+        margin={"t": above, "b": _FOOT, "r": max(round(room) + 30, 110)},
+        showlegend=False,
+        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 26}},
+    )
     curves = curve[(curve["period"] > 0) & (curve["period"] <= _PERIODS)]
-    _draw_curves(figure, curves, by)
+    parts = {name: part[part["period"].between(1, _PERIODS)] for name, part in parts.items()}
+    _draw_curves(figure, parts, short, _CURVE if latest else inner)
     if latest:
         _draw_triangle(figure, cells, latest)
     shown = pd.concat([curves[["period", "label"]], cells[["period", "label"]]]).drop_duplicates("period")
@@ -88,11 +107,9 @@ def retention_chart(
     figure.update_xaxes(title_text=f"{unit.capitalize()} after the start", row=2 if latest else 1)
     if latest:
         figure.update_xaxes(showticklabels=True, row=1)
-    if not len(shown):
-        figure.add_annotation(
-            text="No period after a start has been seen.", x=0.5, y=0.5, xref="paper", yref="paper",
-            showarrow=False,
-        )  # fmt: skip
+    if not figure.data:
+        nothing = "Too few customers to show." if len(shown) else "No period after a start has been seen."
+        figure.add_annotation(text=nothing, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure
 
 
@@ -107,20 +124,22 @@ def _subtitle(names: Mapping[str, str], *, triangle: bool) -> str:
     return text + ("; pale cells are not over yet and not in the curve" if triangle else "")
 
 
-def _draw_curves(figure: go.Figure, curve: pd.DataFrame, by: Sequence[str]) -> None:
+def _left_out(frame: pd.DataFrame, cohorts: int, period: str) -> list[str]:
+    """What the triangle does not show."""
+    said = [f"{cohorts:,} more cohorts, earlier or under the minimum, are in the table"] if cohorts else []
+    if frame["period"].max() > _PERIODS:
+        said.append("the first periods only" if period == "days" else f"the first {_PERIODS} {period}s only")
+    return said
+
+
+def _draw_curves(
+    figure: go.Figure, parts: Mapping[str, pd.DataFrame], short: Mapping[str, str], height: int
+) -> None:
     import plotly.graph_objects as go
 
-    if by:
-        parts = {
-            " · ".join(map(str, key if isinstance(key, tuple) else (key,))): part
-            for key, part in curve.groupby(list(by), sort=False)
-        }
-        largest = sorted(parts, key=lambda name: -int(parts[name]["customers"].max()))[:_MOST]
-        parts = {name: part for name, part in parts.items() if name in largest}
-    else:
-        parts = {"": curve} if len(curve) else {}
     colours = theme.colours(list(parts))
-    ends = []
+    ends: list[tuple[float, str]] = []
+    top = 0.0
     for name, part in parts.items():
         drawn = part[part["reliability"] != "hidden"]
         if not len(drawn):
@@ -158,19 +177,18 @@ def _draw_curves(figure: go.Figure, curve: pd.DataFrame, by: Sequence[str]) -> N
             ),
             row=1, col=1,
         )  # fmt: skip
-        ends.append((float(drawn["retention"].iloc[-1]), int(drawn["period"].iloc[-1]), name))
-    top = float(curve.loc[curve["reliability"] != "hidden", "high"].max()) if ends else 1.0
-    gap, below = 17 / _CURVE * top * 1.08, -1.0
-    for y, x, name in sorted(ends):
-        below = max(y, below + gap)
+        ends.append((float(drawn["retention"].iloc[-1]), name))
+        top = max(top, float(drawn["high"].max()))
+    top = min(top * 1.08, 1.02) or 1.0
+    ends.sort()
+    for (share, name), y in zip(
+        ends, apart([share for share, _ in ends], 17 / height * top, top), strict=True
+    ):
         figure.add_annotation(
-            x=x, y=below, text=f"<b>{plain(fitted(name, 90, 12, bold=True))}</b> {theme.percent(y)}".strip(),
+            x=1, xref="paper", y=y, text=f"<b>{plain(short[name])}</b> {theme.percent(share)}".strip(),
             showarrow=False, xanchor="left", xshift=9, font={"size": 12, "color": colours[name]},
-            row=1, col=1,
         )  # fmt: skip
-    figure.update_yaxes(
-        range=[0, min(top * 1.08, 1.02)], tickformat="~%", title_text="Came back", nticks=5, row=1, col=1
-    )
+    figure.update_yaxes(range=[0, top], tickformat="~%", title_text="Came back", nticks=5, row=1, col=1)
 
 
 def _draw_triangle(figure: go.Figure, cells: pd.DataFrame, latest: Sequence[pd.Timestamp]) -> None:
@@ -223,6 +241,7 @@ def _draw_triangle(figure: go.Figure, cells: pd.DataFrame, latest: Sequence[pd.T
         ticktext=[f"{cohort:%Y-%m-%d} · {theme.count(customers[cohort])}" for cohort in latest],
         range=[len(latest) - 0.5, -0.5],
         showgrid=False,
+        zeroline=False,
         title_text="Cohort · customers",
         row=2,
         col=1,
@@ -252,10 +271,11 @@ def lifecycle_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str)
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    panels = _panels(frame, by, "active")
+    panels, left_out = _panels(frame, by, "active")
     house = theme.figure(
         "Who is new, stays, comes back or goes quiet",
-        subtitle=f"Customers per {period}; pale: the {period} was not seen as a whole",
+        subtitle=f"Customers per {period}; pale: the {period} was not seen as a whole"
+        + (f" · {theme.left_out(left_out)}" if left_out else ""),
         height=130 + (270 if len(panels) == 1 else 200) * max(len(panels), 1) + 40,
         width=_WIDTH,
     )
@@ -300,14 +320,28 @@ def lifecycle_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str)
                 ),
                 row=number, col=1,
             )  # fmt: skip
-        figure.update_yaxes(title_text="Customers", tickformat=",", zerolinecolor=theme.INK, row=number)
+        marks = _marks(-int(part["dormant"].max()), int(part["active"].max()))
+        figure.update_yaxes(
+            title_text="Customers", zerolinecolor=theme.INK, row=number,
+            tickvals=marks, ticktext=[f"{abs(one):,}" for one in marks],
+        )  # fmt: skip
     figure.update_xaxes(title_text=f"{period.capitalize()} (first day)", row=max(len(panels), 1))
     figure.update_xaxes(tickformat="%Y-%m-%d", showgrid=False)
     if not panels:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
         figure.add_annotation(
             text="Nobody was active.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
         )
     return figure
+
+
+def _marks(low: int, high: int) -> list[int]:
+    """Whole round numbers on both sides of 0."""
+    size = max((high - low) / 5, 1)
+    power = 10 ** int(np.log10(size))
+    step = next(one * power for one in (1, 2, 5, 10) if one * power >= size)
+    return list(range(-(-low // step) * step, high + 1, step))
 
 
 def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str) -> go.Figure:
@@ -324,11 +358,19 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
     """
     import plotly.graph_objects as go
 
-    panels = _panels(frame, by, "active")
+    panels, left_out = _panels(frame, by, "active")
+    last = max((int(part.loc[part["customers"] > 0, "days"].max()) for part in panels.values()), default=1)
+    panels = {name: part[part["days"] <= last] for name, part in panels.items()}
+    short = dict(zip(panels, told_apart(panels, _NAME, 12), strict=True))
+    lines = -(-len(panels) // _ABREAST) if by else 0
+    notes = [f"nobody was active on more than {last} days"] if last < _DAYS[period] and panels else []
+    notes += [theme.left_out(left_out)] if left_out else []
+    above = 96 + 22 * bool(notes) + 20 * lines
     figure = theme.figure(
         f"On how many days of a {period} customers are active",
-        subtitle=f"Share of the customers active in a {period}, all {period}s that were seen as a whole",
-        height=420,
+        subtitle=f"Share of the customers active in a {period}, all {period}s that were seen as a whole"
+        + "".join(["<br>", " · ".join(notes)] if notes else []),
+        height=above + 310,
         width=_WIDTH,
     )
     colours = theme.colours(list(panels))
@@ -336,7 +378,7 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
         reach = {"array": part["high"] - part["share"], "arrayminus": part["share"] - part["low"]}
         figure.add_trace(
             go.Bar(
-                x=part["days"], y=part["share"], name=plain(name) or "all",
+                x=part["days"], y=part["share"], name=plain(short[name]) or "all",
                 marker={"color": colours[name]},
                 error_y={"type": "data", "symmetric": False, **reach, "color": theme.INK, "thickness": 1.2},
                 customdata=np.column_stack([part["customers"], part["active"], part["at_least"]]),
@@ -351,18 +393,23 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
             for row in part.to_dict("records"):
                 figure.add_annotation(
                     x=row["days"], y=row["high"], text=theme.percent(row["share"]), showarrow=False,
-                    yshift=10, font={"size": 12},
+                    yshift=10, font={"size": 12 if last <= _FEW else 9},
                 )  # fmt: skip
-    widest = max((text_width(name, 12) for name in panels), default=0)
+    widest = max((text_width(name, 12) for name in short.values()), default=0)
     figure.update_layout(
-        barmode="group", bargap=0.25, showlegend=len(panels) > 1, margin={"t": 112},
+        barmode="group", bargap=0.25, showlegend=len(panels) > 1, margin={"t": above},
+        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 26}},
         legend={"entrywidth": widest + 30},
     )  # fmt: skip
     figure.update_xaxes(title_text=f"Active days in the {period}", dtick=1, showgrid=False)
     figure.update_yaxes(title_text="Share of active customers", tickformat="~%", rangemode="tozero")
     if not panels:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
         figure.add_annotation(
-            text=f"No {period} was seen as a whole.",
+            text="Nothing to show: all groups are under the minimum."
+            if left_out
+            else f"No {period} was seen as a whole.",
             x=0.5,
             y=0.5,
             xref="paper",
@@ -372,13 +419,19 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
     return figure
 
 
-def _panels(frame: pd.DataFrame, by: Sequence[str], size: str) -> dict[str, pd.DataFrame]:
-    """The rows of each group, by its name; in the order of the frame, the largest groups only."""
+def _panels(frame: pd.DataFrame, by: Sequence[str], size: str) -> tuple[dict[str, pd.DataFrame], int]:
+    """The rows of the largest groups by their names, in the order of the frame; how many are left out."""
     if not by:
-        return {"": frame} if len(frame) else {}
+        return ({"": frame} if len(frame) else {}), 0
     parts = {
         " · ".join(map(str, key if isinstance(key, tuple) else (key,))): part
         for key, part in frame.groupby(list(by), sort=False)
     }
-    largest = sorted(parts, key=lambda name: -int(parts[name][size].sum()))[:_MOST]
-    return {name: part for name, part in parts.items() if name in largest}
+    enough = [name for name, part in parts.items() if _shown(part)]
+    largest = sorted(enough, key=lambda name: -int(parts[name][size].sum()))[:_MOST]
+    return {name: part for name, part in parts.items() if name in largest}, len(parts) - len(largest)
+
+
+def _shown(part: pd.DataFrame) -> bool:
+    """Whether anything of a group may be drawn."""
+    return "reliability" not in part or bool((part["reliability"] != "hidden").any())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[plain(fitted(str(name), _LABELS, 12)) for name in rows["name"]],
+        ticktext=[plain(name) for name in told_apart(rows["name"], _LABELS, 12)],
         range=[max(len(rows), 1) - 0.5, -0.5],
         showgrid=False,
         zeroline=False,

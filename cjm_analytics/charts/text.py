@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 from html import escape
+from typing import TYPE_CHECKING
 
-__all__ = ["LINE", "fitted", "plain", "text_width", "wrapped"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["LINE", "apart", "fitted", "plain", "text_width", "told_apart", "wrapped"]
 
 LINE = 1.3
 """Height of a line of text, in font sizes."""
@@ -114,6 +119,48 @@ def fitted(text: str, room: float, size: float, *, bold: bool = False) -> str:
     while kept and text_width(kept + "…", size, bold=bold) > room:
         kept = kept[:-1]
     return kept.rstrip() + "…"
+
+
+def told_apart(names: Iterable[object], room: float, size: float, *, bold: bool = False) -> list[str]:
+    """Names on one line each, as `fitted`; those that would look alike are cut in the middle, not at the end.
+
+    Examples
+    --------
+    >>> told_apart(["Checkout, step 1", "Checkout, step 2", "Cart"], 70, 12)
+    ['Checko…tep 1', 'Checko…tep 2', 'Cart']
+    """
+    texts = [str(name) for name in names]
+    short = {text: fitted(text, room, size, bold=bold) for text in dict.fromkeys(texts)}
+    alike = Counter(short.values())
+    return [
+        _without_middle(text, room, size, bold=bold) if alike[short[text]] > 1 else short[text]
+        for text in texts
+    ]
+
+
+def _without_middle(text: str, room: float, size: float, *, bold: bool) -> str:
+    for kept in range(len(text) - 1, 1, -1):
+        cut = f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
+        if text_width(cut, size, bold=bold) <= room:
+            return cut
+    return fitted(text, room, size, bold=bold)
+
+
+def apart(heights: Sequence[float], gap: float, top: float) -> list[float]:
+    """Rising heights of labels moved as little as needed to be at least `gap` apart and not above `top`.
+
+    Examples
+    --------
+    >>> apart([1.0, 1.5, 8.0], 2.0, 9.0)
+    [1.0, 3.0, 8.0]
+    """
+    moved = list(heights)
+    for place in range(1, len(moved)):
+        moved[place] = max(moved[place], moved[place - 1] + gap)
+    for place in range(len(moved) - 1, -1, -1):
+        ceiling = top if place == len(moved) - 1 else moved[place + 1] - gap
+        moved[place] = min(moved[place], ceiling)
+    return moved
 
 
 def plain(text: object) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "count",
     "duration",
     "figure",
+    "left_out",
     "on",
     "percent",
     "phase_colours",
@@ -143,6 +144,18 @@ def duration(length: pd.Timedelta) -> str:
             text = f"{value:,.1f}" if value < 10 and unit != "s" else f"{value:,.0f}"  # noqa: PLR2004
             return text.removesuffix(".0") + NBSP + unit
     return f"-{duration(-length)}"
+
+
+def left_out(groups: int) -> str:
+    """What a chart says of the groups that it does not draw.
+
+    Examples
+    --------
+    >>> left_out(1)
+    '1 more group, smaller or under the minimum, is in the table'
+    """
+    of = "1 more group, smaller or under the minimum, is" if groups == 1 else ""
+    return (of or f"{groups:,} more groups, smaller or under the minimum, are") + " in the table"
 
 
 def figure(title: str, *, subtitle: str = "", height: int = 420, width: int | None = None) -> go.Figure:

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, text_width
+from cjm_analytics.charts.text import apart, plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import plotly.graph_objects as go
-    from numpy.typing import NDArray
 
 __all__ = ["time_to_chart"]
 
@@ -45,6 +44,7 @@ def time_to_chart(
     target: str,
     start: str | None = None,
     unit_name: str = "journey",
+    min_n: int = 0,
 ) -> go.Figure:
     """One step curve per group: the share that has reached the target by then.
 
@@ -60,31 +60,35 @@ def time_to_chart(
         What the time is counted from; default: the start of the journey.
     unit_name : str
         What is counted.
+    min_n : int
+        Groups of fewer are not drawn.
     """
-    curves = _curves(frame, by)
+    curves, left_out = _curves(frame, by, min_n)
+    frame = pd.concat(curves.values()) if curves else frame.iloc[:0]
     unit, length = _unit(frame)
     longest = _end(frame) / length
     ticks = _ticks(longest)
-    room = max((text_width(f"{_short(name)} 100 %", 12, bold=True) for name in curves), default=0) + 16
-    names = max([text_width(_short(name), 12, bold=True) for name in curves if by] + [48]) + _ASIDE
+    room = max((text_width(f"{name} 100 %", 12, bold=True) for name in curves), default=0) + 16
+    names = max([text_width(name, 12, bold=True) for name in curves if by] + [48]) + _ASIDE
     top = next((one for one in _TOPS if frame["incidence_high"].max() <= one), 1.0)
+    above = _TOP + _LINE * bool(left_out)
     bottom = _FOOT + _LINE * (1 + max(len(curves), 1))
     figure = theme.figure(
         f"Time to {plain(target)}",
         subtitle=(
             f"Share of the {unit_name}s that have reached it, since "
             + (f"the first {plain(start)}" if start else "the start of the journey")
-            + (f"; the {_MOST} largest groups" if by and len(curves) < _n_groups(frame, by) else "")
+            + (f"<br>{theme.left_out(left_out)}" if left_out else "")
         ),
-        height=_TOP + _PLOT + bottom,
+        height=above + _PLOT + bottom,
         width=_WIDTH,
     )
     figure.update_layout(
-        margin={"t": _TOP, "b": bottom, "l": round(names) + 40, "r": round(room) + 24}, showlegend=False
+        margin={"t": above, "b": bottom, "l": round(names) + 40, "r": round(room) + 24}, showlegend=False
     )
     colours = theme.colours(list(curves))
     for name, curve in curves.items():
-        _draw(figure, curve, (_short(name), colours[name]), (unit, length))
+        _draw(figure, curve, (name, colours[name]), (unit, length))
     _label(figure, curves, colours, top)
     if len(curves) == 1:
         _tell_half(figure, next(iter(curves.values())), length)
@@ -106,29 +110,35 @@ def time_to_chart(
     )
     if not any(curve["at_risk"].iloc[0] for curve in curves.values()):
         figure.add_annotation(
-            text=f"No {unit_name} started.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+            text="Nothing to show: all groups are under the minimum."
+            if left_out
+            else f"No {unit_name} started.",
+            x=0.5,
+            y=0.5,
+            xref="paper",
+            yref="paper",
+            showarrow=False,
         )
     return figure
 
 
-def _n_groups(frame: pd.DataFrame, by: Sequence[str]) -> int:
-    return len(frame[list(by)].drop_duplicates())
-
-
-def _short(name: str) -> str:
-    return plain(fitted(name, _NAME, 12, bold=True))
-
-
-def _curves(frame: pd.DataFrame, by: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """The rows of each group to draw, by its name; in the order of the frame, the largest groups only."""
+def _curves(frame: pd.DataFrame, by: Sequence[str], min_n: int) -> tuple[dict[str, pd.DataFrame], int]:
+    """The rows of the groups to draw by short names, in the order of the frame; how many are left out."""
     if not by:
-        return {"": frame} if len(frame) else {}
+        return ({"": frame} if len(frame) else {}), 0
     parts = {
         " · ".join(map(str, key if isinstance(key, tuple) else (key,))): part.reset_index(drop=True)
         for key, part in frame.groupby(list(by), sort=False)
     }
-    largest = sorted(parts, key=lambda name: -parts[name]["at_risk"].iloc[0])[:_MOST]
-    return {name: part for name, part in parts.items() if name in largest}
+    size = {name: int(part["at_risk"].iloc[0]) for name, part in parts.items()}
+    large = sorted((name for name in parts if size[name] >= min_n), key=lambda name: -size[name])[:_MOST]
+    names = [name for name in parts if name in large]
+    short = told_apart(names, _NAME, 12, bold=True)
+    drawn = {
+        plain(text if short.count(text) == 1 else name): parts[name]
+        for text, name in zip(short, names, strict=True)
+    }
+    return drawn, len(parts) - len(drawn)
 
 
 def _end(frame: pd.DataFrame) -> float:
@@ -228,13 +238,13 @@ def _label(figure: go.Figure, curves: dict[str, pd.DataFrame], colours: dict[str
     """The name of each curve at its end, with its share; names that would overlap are moved apart."""
     ends = {name: float(np.nan_to_num(curve["incidence"].iloc[-1])) for name, curve in curves.items()}
     order = sorted(ends, key=lambda name: ends[name])
-    heights = _apart(np.array([ends[name] for name in order]), 17 / _PLOT * top, top)
+    heights = apart([ends[name] for name in order], 17 / _PLOT * top, top)
     for name, y in zip(order, heights, strict=True):
         figure.add_annotation(
             x=1,
             xref="paper",
-            y=float(y),
-            text=f"<b>{_short(name)}</b> {theme.percent(ends[name])}".strip(),
+            y=y,
+            text=f"<b>{name}</b> {theme.percent(ends[name])}".strip(),
             showarrow=False,
             xanchor="left",
             xshift=6,
@@ -256,17 +266,6 @@ def _tell_half(figure: go.Figure, curve: pd.DataFrame, length: float) -> None:
             yanchor="top",
             font={"size": 12, "color": theme.MUTED},
         )
-
-
-def _apart(heights: NDArray[np.float64], gap: float, top: float) -> NDArray[np.float64]:
-    """Rising heights moved as little as needed to be at least `gap` from each other and below the top."""
-    moved = heights.copy()
-    for place in range(1, len(moved)):
-        moved[place] = max(moved[place], moved[place - 1] + gap)
-    for place in range(len(moved) - 1, -1, -1):
-        ceiling = top if place == len(moved) - 1 else moved[place + 1] - gap
-        moved[place] = min(moved[place], ceiling)
-    return moved
 
 
 def _numbers_at_risk(
@@ -302,7 +301,7 @@ def _numbers_at_risk(
         place = line + 1 if name else line
         if name:
             font = {"size": 12, "color": colours[name]}
-            text = f"<b>{_short(name)}</b>"
+            text = f"<b>{name}</b>"
             note(0, place, text, xref="paper", xanchor="right", xshift=-_ASIDE, font=font)
         times = curve["time"].dt.total_seconds().to_numpy() / length
         for tick in ticks:
