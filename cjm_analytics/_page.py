@@ -29,7 +29,7 @@ _BLEED = 24
 WIDTH = _TEXT + 2 * _BLEED
 """Pixels that a chart may take, so that the page reads well in a window of 1200."""
 
-_LEAST = 900
+_LEAST = 1100
 """Narrower a chart is not drawn: in a smaller window it is scrolled."""
 
 _ROWS = 200

@@ -90,7 +90,7 @@ def test_in_a_small_window_charts_are_scrolled_not_squeezed(browser, report):
     )
     inside = page.evaluate("document.documentElement.scrollWidth")
     page.close()
-    assert min(widths) >= 900
+    assert min(widths) >= 1100
     assert inside <= 400
 
 

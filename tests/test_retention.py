@@ -336,7 +336,7 @@ def test_the_chart_says_which_cohorts_and_periods_it_leaves_out():
     rows = [(f"c{number}", 7 * (number % 2), "A") for number in range(22)] + [("late", 14, "A")]
     figure = retention(log(rows, until=200), start="A").plot()
     assert len(figure.layout.yaxis2.ticktext) == 2
-    assert "1 more cohorts" in figure.layout.title.text
+    assert "under the minimum: 1 ·" in figure.layout.title.text
     assert "the first 16 weeks only" in figure.layout.title.text
     assert not figure.layout.yaxis2.zeroline
 

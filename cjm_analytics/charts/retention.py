@@ -126,7 +126,7 @@ def _subtitle(names: Mapping[str, str], *, triangle: bool) -> str:
 
 def _left_out(frame: pd.DataFrame, cohorts: int, period: str) -> list[str]:
     """What the triangle does not show."""
-    said = [f"{cohorts:,} more cohorts, earlier or under the minimum, are in the table"] if cohorts else []
+    said = [f"cohorts in the table only, earlier or under the minimum: {cohorts:,}"] if cohorts else []
     if frame["period"].max() > _PERIODS:
         said.append("the first periods only" if period == "days" else f"the first {_PERIODS} {period}s only")
     return said

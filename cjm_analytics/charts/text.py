@@ -127,7 +127,7 @@ def told_apart(names: Iterable[object], room: float, size: float, *, bold: bool 
     Examples
     --------
     >>> told_apart(["Checkout, step 1", "Checkout, step 2", "Cart"], 70, 12)
-    ['Checko…tep 1', 'Checko…tep 2', 'Cart']
+    ['Check…ep 1', 'Check…ep 2', 'Cart']
     """
     texts = [str(name) for name in names]
     short = {text: fitted(text, room, size, bold=bold) for text in dict.fromkeys(texts)}
