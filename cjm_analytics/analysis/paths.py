@@ -55,6 +55,7 @@ __all__ = ["Paths", "PathsAnalysis", "PathsPart", "PathsPartial", "PathsTotal", 
 ARROW = " → "
 _PARTS = 10_000
 _EVERY_BIT = 2**64 - 1
+_SYMBOLS = (np.int8, np.int16, np.int32)
 _MOST_PARTS = 64
 """So many parts are put together at once."""
 
@@ -257,7 +258,7 @@ class PathsAnalysis:
         rank = np.empty(len(example), np.int32)
         rank[number[example]] = np.arange(len(example), dtype=np.int32)
         number = rank[number]
-        counts = np.bincount(number, minlength=len(example))
+        counts = np.bincount(number, minlength=len(example)).astype(np.int32)
         flat, path_offsets = kernels.gather_paths(room, offsets[example], np.diff(offsets)[example])
         first, last = asked.first_and_last()
         converted = asked.converted(self.goal)
@@ -268,7 +269,7 @@ class PathsAnalysis:
             flat=flat,
             offsets=path_offsets,
             counts=counts,
-            converted=np.bincount(number[converted], minlength=len(example)),
+            converted=np.bincount(number[converted], minlength=len(example)).astype(np.int32),
             durations=kernels.by_path(number, counts, last - first),
             phases=self.symbols.count_phases(partition),
             sums=self._sums(partition, asked, number, len(example)),
@@ -348,7 +349,8 @@ class PathsAnalysis:
 
     @property
     def _symbol_type(self) -> type[np.signedinteger[Any]]:
-        return np.int16 if len(self.symbols) < np.iinfo(np.int16).max else np.int32
+        """The smallest integers that hold all symbols and the sign that more follows."""
+        return next(kind for kind in _SYMBOLS if len(self.symbols) < np.iinfo(kind).max)
 
     def _rows(self, total: PathsTotal, group: int | None, chosen: NDArray[np.int64]) -> pd.DataFrame:
         units = total.units_of(group) if group is not None else 0
@@ -394,8 +396,8 @@ class PathsPart:
     hashes : uint64, n_paths
     flat, offsets
         The symbols of path i are `flat[offsets[i]:offsets[i + 1]]`.
-    counts, converted : int64, n_paths
-        Units that take the path, and those of them that reached the goal.
+    counts, converted : int32, n_paths
+        Units that take the path, and those of them that reached the goal; int64 once parts were put together.
     durations : int64, n_units
         Microseconds from the first to the last event of each unit, path by path.
     phases : int64, n_symbols × (n_phases + 1)
@@ -411,8 +413,8 @@ class PathsPart:
     hashes: NDArray[np.uint64]
     flat: NDArray[Any]
     offsets: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    converted: NDArray[np.int64]
+    counts: NDArray[np.signedinteger[Any]]
+    converted: NDArray[np.signedinteger[Any]]
     durations: NDArray[np.int64]
     phases: NDArray[np.int64]
     sums: NDArray[np.int64]
@@ -473,9 +475,7 @@ class PathsTotal:
         order = np.argsort(rows.hashes, kind="stable")
         if len(rows.groups) > 1:
             order = order[np.argsort(rows.group[order], kind="stable")]
-        listed = (order, rows.hashes[order], rows.group[order], rows.flat, rows.offsets)
-        kernels.settle_collisions(*listed)
-        places = kernels.first_places(*listed)
+        places = _different(order, rows)
         sums = [kernels.add_up(order, places, np.ascontiguousarray(column)) for column in rows.sums.T]
         sizes = np.bincount(rows.group[order[places[:-1]]], minlength=len(rows.groups))
         return cls(
@@ -587,6 +587,15 @@ class PathsTotal:
         middle = durations[starts[:-1] + (counts - 1) // 2] + durations[starts[:-1] + counts // 2]
         nanoseconds: NDArray[np.timedelta64] = (middle * 500).astype("timedelta64[ns]")
         return nanoseconds
+
+
+def _different(order: NDArray[np.int64], rows: PathsPart) -> NDArray[np.int64]:
+    """Where each different path begins in `order`, whose paths of equal hash come into their fixed order."""
+    from cjm_analytics.kernels import paths as kernels
+
+    listed = (order, rows.hashes[order], rows.group[order], rows.flat, rows.offsets)
+    kernels.settle_collisions(*listed)
+    return kernels.first_places(*listed)
 
 
 def _one_after_the_other(parts: Sequence[PathsPart]) -> PathsPart:

@@ -191,7 +191,7 @@ def first_places(
 
 @njit(nogil=True, cache=True)
 def add_up(
-    order: NDArray[np.int64], places: NDArray[np.int64], column: NDArray[np.int64]
+    order: NDArray[np.int64], places: NDArray[np.int64], column: NDArray[np.signedinteger[Any]]
 ) -> NDArray[np.int64]:
     """Sums over the rows of each path, which are `order[places[i]:places[i + 1]]`."""
     total = np.zeros(len(places) - 1, dtype=np.int64)
@@ -222,7 +222,7 @@ def gather_paths(
 
 @njit(nogil=True, cache=True)
 def by_path(
-    number: NDArray[np.int32], counts: NDArray[np.int64], durations: NDArray[np.int64]
+    number: NDArray[np.int32], counts: NDArray[np.signedinteger[Any]], durations: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Durations of the units, those of path 0 first."""
     place = np.zeros(len(counts), dtype=np.int64)
