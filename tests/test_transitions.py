@@ -494,3 +494,12 @@ def test_what_was_gathered_is_said_by_every_door():
     assert result.plot("graph", group=group) is not None
     with pytest.raises(InputError, match="min_share=2 must be a share"):
         transitions(journeys_of(LOG), min_share=2)
+
+
+def test_the_heat_map_tells_long_names_apart_that_begin_alike():
+    names = [f"a name that goes on and on and on and on: {number}" for number in range(3)]
+    rows = pd.DataFrame([("c", place, name) for place, name in enumerate(names)])
+    rows.columns = ["customer", "time", "touchpoint"]
+    ticks = transitions(journeys_of(rows)).plot().layout.yaxis.ticktext
+    assert {"0", "1", "2"} <= {text.split(" <span")[0][-1] for text in ticks}
+    assert any("…" in text for text in ticks)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, text_width
+from cjm_analytics.charts.text import plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,9 @@ def heat_map(
     counts = counts.reindex(index=rows, columns=columns, fill_value=0)
     leaving = counts.sum(axis=1)
     shares = counts.div(leaving.where(leaving > 0), axis=0).to_numpy()
-    room = max((text_width(name, 12) for name in (fitted(one, 200, 12) for one in rows)), default=0)
+    listed = [START, *names, *rest, END]
+    short = dict(zip(listed, told_apart(listed, 200, 12), strict=True))
+    room = max(text_width(short[name], 12) for name in rows)
     above = round(96 + 0.75 * room)
     height = above + 40 + _CELL * len(rows)
     figure = theme.figure(
@@ -80,7 +82,7 @@ def heat_map(
         width=max(round(_CELL * len(columns) + 1.75 * room + 72), 640),
     )
     colour = {name: theme.phase_colours(road).get(phase, "") for name, phase in pairs(phases) if road}
-    ticks = {name: _tick(name, colour.get(name, "")) for name in [*rows, *columns]}
+    ticks = {name: _tick(short[name], colour.get(name, "")) for name in listed}
     figure.add_trace(
         go.Heatmap(
             z=np.where(counts.to_numpy() > 0, shares, np.nan),
@@ -192,5 +194,5 @@ def _along(chosen: Sequence[str], phases: pd.DataFrame, road: Sequence[str]) -> 
 
 
 def _tick(name: str, colour: str) -> str:
-    text = plain(fitted(name, 200, 12))
+    text = plain(name)
     return f"{text} <span style='color:{colour}'>■</span>" if colour else text
