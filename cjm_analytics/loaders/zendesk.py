@@ -6,10 +6,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from cjm_analytics.loaders.mapping import (
     Saying,
     column,
@@ -22,14 +18,14 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import as_object
 from cjm_analytics.loaders.people import People
-from cjm_analytics.loaders.states import changes, closings, in_order
+from cjm_analytics.loaders.states import changes, closings, in_order, instants
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import one_text, strings
+from cjm_analytics.loaders.values import one_text
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Sides, Where
     from cjm_analytics.loaders.source import EventStream
@@ -107,13 +103,6 @@ def _about(ticket: Mapping[str, Any], number: str) -> _Row:
     }
 
 
-def _instants(cells: Iterable[object]) -> list[int | None]:
-    """Microseconds, as far as times can be read."""
-    values = strings(list(cells))
-    read = Clock(tz="UTC").read(values, np.arange(len(values)), column="time", file="zendesk")
-    return pc.cast(read.values, pa.int64()).to_pylist()  # type: ignore[no-any-return]
-
-
 def _of(row: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell
     return next((row[name] for name in names if row.get(name) not in (None, "")), None)
 
@@ -125,7 +114,7 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Tickets, of several copies the last updated; and ratings that stand nowhere else."""
     gone = _gone(sides)
     begun = [_of(row, "created_at", "created") for row in rows]
-    times = _instants(begun)
+    times = instants(begun)
     newest = _newest(rows, times)
     rated = {key_text(row.get("ticket_id")) for row in sides.get("satisfaction_ratings", {}).values()}
     for place, row in enumerate(rows):
@@ -213,7 +202,7 @@ def _speaker(author: str | None, requester: str | None, sides: Sides) -> str:
 def _audits(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Comments and changes of status among what an audit tells; a history of its own goes before it."""
     gone, history = _gone(sides), sides.get("ticket_field_history", {})
-    times = _instants(_of(row, "created_at", "timestamp") for row in rows)
+    times = instants(_of(row, "created_at", "timestamp") for row in rows)
     places: list[int] = []
     changed: list[_Row] = []
     for place, (row, at) in enumerate(zip(rows, times, strict=True)):
@@ -247,7 +236,7 @@ def _audits(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
 def _history(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """The table of changed fields, as far as they are the status."""
     places = [place for place, row in enumerate(rows) if row.get("field_name") == "status"]
-    times = _instants(_of(rows[place], "updated", "updated_at", "created_at") for place in places)
+    times = instants(_of(rows[place], "updated", "updated_at", "created_at") for place in places)
     changed = []
     for place, at in zip(places, times, strict=True):
         row = rows[place]
@@ -288,8 +277,8 @@ def _solved(changed: Sequence[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]
 def _ratings(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Ratings: of a ticket's several rows the last answer counts, and it was offered when the first was."""
     gone = _gone(sides)
-    created = _instants(row.get("created_at") for row in rows)
-    updated = _instants(_of(row, "updated_at", "created_at") for row in rows)
+    created = instants(row.get("created_at") for row in rows)
+    updated = instants(_of(row, "updated_at", "created_at") for row in rows)
     of_ticket: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         number, score = key_text(row.get("ticket_id")), one_text(row.get("score"))
