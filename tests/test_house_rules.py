@@ -100,6 +100,8 @@ def test_every_name_is_where_the_shop_window_says(root):
     assert dir(cjm) == sorted(cjm.__all__)
     with pytest.raises(AttributeError, match="Did you mean 'sessionize'"):
         _ = cjm.sessionise
+    with pytest.raises(AttributeError, match="Did you mean 'zendesk'"):
+        _ = cjm.loaders.zendsk
     window = (root / "cjm_analytics" / "__init__.py").read_text()
     for_type_checkers = window[window.index("if TYPE_CHECKING") : window.index("_HOME")]
     for name in cjm.__all__:

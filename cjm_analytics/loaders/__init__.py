@@ -52,5 +52,11 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> object:
+    from cjm_analytics.errors import hint
+
+    raise AttributeError(f"cjm_analytics.loaders has no {name!r}.{hint(name, __all__)}")
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)
