@@ -14,6 +14,7 @@ __all__ = [
     "ACTORS",
     "CANONICAL",
     "CHANNELS",
+    "COPIES",
     "CUSTOMERS",
     "INVITE",
     "LINKS",
@@ -28,6 +29,7 @@ __all__ = [
     "FileSource",
     "MeasuredSource",
     "NumberedSource",
+    "RevisedSource",
     "empty_batch",
 ]
 
@@ -126,6 +128,9 @@ a null `score` and the actor `company`."""
 SOURCE_KINDS = ("clickstream", "crm", "support", "order", "survey", "log")
 ACTORS = ("customer", "company", "system")
 CHANNELS = ("web", "app", "email", "chat", "phone", "store", "social", "api")
+COPIES = ("first", "latest")
+"""Which of several copies of an event stays, by `received_at`."""
+
 TIME_QUALITIES = ("exact", "second", "minute", "date", "inferred")
 
 
@@ -214,6 +219,16 @@ class NumberedSource(EventSource, Protocol):
     @property
     def zero(self) -> bool:
         """Whether the user id `0` is a customer's."""
+        ...
+
+
+@runtime_checkable
+class RevisedSource(EventSource, Protocol):
+    """A source that says which of several copies of an event stays; of others the first does."""
+
+    @property
+    def copies(self) -> str:
+        """One of `COPIES`."""
         ...
 
 

@@ -26,6 +26,7 @@ class Rows:
     customers: list[dict] = field(default_factory=list)
     rejects: list[dict] = field(default_factory=list)
     excluded: int = 0
+    copies: str = "first"
 
     def batches(self):
         if self.links or self.customers or self.rejects or self.excluded:

@@ -58,6 +58,22 @@ def append_another(store):
     return ingest(Rows([click(f"u{one}", 5_000) for one in range(97)]), to=store, now=NOW)
 
 
+def write_carts(store):
+    return ingest(revised("cart", "2026-03-08"), to=store, now=NOW, n_partitions=8)
+
+
+def revise(store):
+    return ingest(revised("order", "2026-03-09"), to=store, now=NOW)
+
+
+def revised(event, received_at):
+    """Copies of the same events, of which the latest counts."""
+    rows = [
+        click(f"u{one % 97}", one, event, event_id=str(one), received_at=received_at) for one in range(970)
+    ]
+    return Rows(rows, dedupe=("event_id",), copies="latest", size=100)
+
+
 def compact(store):
     return cjm.open_events(store).compact(n_partitions=8)
 
@@ -102,8 +118,13 @@ def same(one, other) -> bool:
 
 @pytest.mark.parametrize(
     ("before", "work"),
-    [((), write_first), ((write_first,), append), ((write_first, append_another), compact)],
-    ids=["ingest", "append", "compact"],
+    [
+        ((), write_first),
+        ((write_first,), append),
+        ((write_carts,), revise),
+        ((write_first, append_another), compact),
+    ],
+    ids=["ingest", "append", "revise", "compact"],
 )
 def test_a_write_that_is_killed_leaves_the_old_store_or_the_new_one(before, work, tmp_path):
     pristine, store, finished = tmp_path / "pristine", tmp_path / "store", tmp_path / "finished"

@@ -142,8 +142,60 @@ class TestVisits:
         events = ingest(matomo(path), now="2026-01-01", progress=False)
         assert events.to_frame()["path"].tolist() == ["/0", "/1", "/2"]
 
+    @pytest.mark.parametrize("is_appended", [False, True])
+    def test_a_cart_gives_way_to_the_order_that_it_became(self, is_appended, tmp_path):
+        def page(at):
+            return {"type": "action", "url": f"https://shop.example/{at}", "timestamp": AT + at}
+
+        cart = {"type": "ecommerceAbandonedCart", "revenue": 12, "timestamp": AT + 1}
+        order = {"type": "ecommerceOrder", "orderId": "1001", "revenue": 12, "timestamp": AT + 9}
+        early = visit(page(0), cart, page(5), lastActionTimestamp=AT + 5)
+        late = visit(page(0), page(5), page(8), order, lastActionTimestamp=AT + 9, userId="ann")
+        if is_appended:
+            for number, one in enumerate((early, late, early)):
+                (tmp_path / str(number)).mkdir()
+                events = ingest(
+                    matomo(visits(tmp_path / str(number), one)),
+                    to=tmp_path / "s",
+                    now="2026-01-01",
+                    progress=False,
+                )
+        else:
+            events = ingest(matomo(visits(tmp_path, late, early)), now="2026-01-01", progress=False)
+        frame = events.to_frame(["customer_id", "event", "path", "order_id"]).fillna("")
+        assert frame.to_numpy().tolist() == [
+            ["ann", "action", "/0", ""], ["ann", "action", "/5", ""], ["ann", "action", "/8", ""],
+            ["ann", "ecommerceOrder", "", "1001"],
+        ]  # fmt: skip
+        assert events.report().to_frame()[["kept", "rejected"]].to_numpy().tolist() == [[4, 0]]
+
 
 class TestDatabase:
+    def test_a_cart_gives_way_to_the_order_that_it_became(self, tmp_path):
+        def dumped(day, until, *conversions):
+            (tmp_path / day).mkdir()
+            about = {**VISIT, "visit_last_action_time": f"2025-03-30 01:00:{until:02}"}
+            return matomo(database(tmp_path / day, log_conversion=list(conversions), log_visit=[about]))
+
+        first = conversion(0, 5, idorder="1001", buster=77)
+        cart, second = conversion(-1, 20), conversion(0, 30, idorder="1002", buster=78)
+        days = (
+            dumped("1", 3, conversion(-1, 3)),
+            dumped("2", 21, cart, first),
+            dumped("3", 40, first, second, conversion(-1, 39)),
+        )
+        found = []
+        for day in days:
+            events = ingest(day, to=tmp_path / "store", now="2026-01-01", progress=False)
+            frame = events.to_frame(["event", "order_id"]).fillna("")
+            found.append([tuple(one) for one in frame.to_numpy().tolist()])
+        order, abandoned = "ecommerceOrder", ("ecommerceAbandonedCart", "")
+        assert found == [
+            [abandoned],
+            [(order, "1001"), abandoned],
+            [(order, "1001"), (order, "1002"), abandoned],
+        ]
+
     def test_every_kind_of_action(self, tmp_path):
         actions = named(
             (1, "shop.example/lamp", 1, 0), (2, "shop.example", 1, 1), (3, "shop.example/a?b=1", 1, 2),

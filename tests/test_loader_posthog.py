@@ -39,6 +39,19 @@ def customers(path):
     return dict(zip(frame["event_id"], frame["customer_id"], strict=True))
 
 
+def test_of_copies_the_one_that_was_inserted_last_stays(tmp_path):
+    first = {**event(1, "$pageview", "ann", plan="free"), "created_at": "2025-03-30T01:01:00Z"}
+    rows = [
+        {**first, "properties": {"plan": plan}, "_inserted_at": f"2025-03-30T02:00:{second}Z"}
+        for plan, second in (("trial", 10), ("pro", 50), ("basic", 30))
+    ]
+    events = ingest(
+        posthog(export(tmp_path, [first, *rows]), keep=["plan"]), now="2026-01-01", progress=False
+    )
+    assert events.to_frame()["plan"].tolist() == ["pro"]
+    assert events.report().to_frame()[["read", "duplicates"]].to_numpy().tolist() == [[4, 3]]
+
+
 class TestIds:
     @pytest.mark.parametrize(
         ("distinct", "properties", "ids"),

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.events.duplicates import Ordered, break_ties, duplicates, integers
+from cjm_analytics.events.duplicates import Key, Ordered, break_ties, duplicates, integers
 from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS
 from cjm_analytics.events.intake import CODED_COLUMNS
 from cjm_analytics.events.scatter import (
@@ -162,6 +162,8 @@ class Arrangement:
     names : Names
     keys : mapping of str to tuple of str
         Per source its dedupe columns.
+    latest : frozenset of str
+        Sources of which the latest of several copies stays.
     dedupe : bool
     attributes : ByBin or None
         Attributes of customers, by `customer_id`.
@@ -171,16 +173,18 @@ class Arrangement:
     types: Mapping[str, pa.DataType]
     names: Names
     keys: Mapping[str, Sequence[str]]
+    latest: frozenset[str]
     dedupe: bool
     attributes: ByBin | None = None
     attribute_names: Sequence[str] = ()
     _texts: dict[str, pa.Array] = field(default_factory=dict)
     _ranks: dict[str, NDArray[np.int32]] = field(default_factory=dict)
 
-    _keys: dict[int, Sequence[str]] = field(default_factory=dict)
+    _keys: dict[int, Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._keys.update({self.names.code("source", name): key for name, key in self.keys.items()})
+        for name, key in self.keys.items():
+            self._keys[self.names.code("source", name)] = Key(key, name in self.latest)
         for name in CODED_COLUMNS:
             self._texts[name], self._ranks[name] = self.names.ranked(name)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ALWAYS", "Ordered", "break_ties", "duplicates", "integers"]
+__all__ = ["ALWAYS", "Key", "Ordered", "break_ties", "duplicates", "integers"]
 
 PLACE = frozenset({"seq", "src_file", "src_row", "received_at", *MARKS})
 """Where a row stood, when it came in, and who is thought to have acted: a row that equals another in all but
@@ -28,6 +28,21 @@ ALWAYS = frozenset({"timestamp", "event", "seq", "source", "src_file", "src_row"
 
 _NEVER = np.iinfo(np.int64).max
 _ROOM = 2**62
+
+
+class Key(NamedTuple):
+    """How a source tells its events apart.
+
+    Attributes
+    ----------
+    columns : sequence of str
+        Rows that agree in them are copies of one event.
+    latest : bool
+        Whether the copy that was received last stays; else the first does.
+    """
+
+    columns: Sequence[str]
+    latest: bool = False
 
 
 class Ordered(NamedTuple):
@@ -74,18 +89,19 @@ def break_ties(rows: Ordered, tied: NDArray[np.bool_]) -> None:
     rows.order[places] = rows.order[places][np.lexsort([*reversed(keys), run])]
 
 
-def duplicates(rows: Ordered, keys: Mapping[int, Sequence[str]]) -> NDArray[np.bool_]:
+def duplicates(rows: Ordered, keys: Mapping[int, Key]) -> NDArray[np.bool_]:
     """Which rows, in order, repeat an event of the same customer and source.
 
-    `keys` has per code of a source the columns that say that two rows are the same event; without any, rows
-    are the same that agree in all but `PLACE`.
+    `keys` has per code of a source what says that two rows are the same event; without any columns, rows are
+    the same that agree in all but `PLACE`.
     """
     table, order = rows.table, rows.order
     repeated = np.zeros(len(order), dtype=bool)
     same_instant = rows.at_once.copy()
     same_instant[:-1] |= rows.at_once[1:]
     by_content = np.ones(len(order), dtype=bool)
-    for code, columns in keys.items():
+    rank = _ranked_copies(table, [code for code, key in keys.items() if key.latest])
+    for code, (columns, _) in keys.items():
         key = [name for name in columns if name in table.column_names]
         if not key or len(order) < 2:  # noqa: PLR2004 - it takes two
             continue
@@ -98,19 +114,22 @@ def duplicates(rows: Ordered, keys: Mapping[int, Sequence[str]]) -> NDArray[np.b
             mine &= says[order]
         by_content &= ~mine
         candidates = mine & (same_instant if "timestamp" in key else _same_hash(rows, key))
-        _mark(rows, candidates, ["source", *key], repeated)
+        repeated[_repeats(rows, candidates, ["source", *key], rank)] = True
     content = [name for name in table.column_names if name not in PLACE]
-    _mark(rows, by_content & same_instant, content, repeated)
+    repeated[_repeats(rows, by_content & same_instant, content, rank)] = True
     return repeated
 
 
-def _mark(
-    rows: Ordered, candidates: NDArray[np.bool_], columns: Sequence[str], repeated: NDArray[np.bool_]
-) -> None:
-    """Mark all but one of the candidates that agree in the columns: the one received first stays."""
+def _repeats(
+    rows: Ordered, candidates: NDArray[np.bool_], columns: Sequence[str], rank: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """All but one of the candidates that agree in the columns, as places in the order.
+
+    The one of the lowest rank stays, of equal ranks the first in order.
+    """
     places = np.flatnonzero(candidates)
     if not len(places):
-        return
+        return places
     at = rows.order[places]
     table = rows.table.select(list(dict.fromkeys(columns))).take(pa.array(at))
     group = rows.customer[places].astype(np.int64)
@@ -120,15 +139,25 @@ def _mark(
         if int(group.max()) + 1 > _ROOM // size:
             group = np.unique(group, return_inverse=True)[1]
         group = group * size + code
-    by_group = np.lexsort([places, _received(rows.table)[at], group])
+    by_group = np.lexsort([places, rank[at], group])
     again = group[by_group][1:] == group[by_group][:-1]
-    repeated[places[by_group[1:][again]]] = True
+    found: NDArray[np.intp] = places[by_group[1:][again]]
+    return found
 
 
-def _received(table: pa.Table) -> NDArray[np.int64]:
+def _ranked_copies(table: pa.Table, latest: Sequence[int]) -> NDArray[np.int64]:
+    """Per row a number by which copies are preferred, the lowest first: those received first, or last.
+
+    `latest` has the codes of sources of which the last one stays. A row that says when it was received goes
+    before one that does not.
+    """
     if "received_at" not in table.column_names:
         return np.zeros(table.num_rows, dtype=np.int64)
-    return integers(table, "received_at", _NEVER)
+    received = integers(table, "received_at", _NEVER)
+    if latest:
+        turned = np.isin(integers(table, "source", -1), latest) & (received != _NEVER)
+        received = np.where(turned, -received, received)
+    return received
 
 
 def _same_hash(rows: Ordered, key: Sequence[str]) -> NDArray[np.bool_]:

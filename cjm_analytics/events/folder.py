@@ -80,8 +80,9 @@ class Manifest:
         The columns in which any event has a value.
     codebooks : mapping of str to tuple of str
     sources : mapping of str to mapping
-        Per source its `dedupe` columns, the `complete_until` that was declared, the `fingerprints` of the
-        files that were read, and the number of `rows` that were looked at.
+        Per source its `dedupe` columns, which of several `copies` of an event stays, the `complete_until`
+        that was declared, the `fingerprints` of the files that were read, and the number of `rows` that were
+        looked at.
     observation_start : int
     observation_ends : mapping of str to int
     report : mapping

@@ -24,7 +24,14 @@ from cjm_analytics.events.rejects import Rejects
 from cjm_analytics.events.report import IdentityFacts, IngestReport
 from cjm_analytics.events.scatter import BINS, Scatter, bin_of, gathered, one_array
 from cjm_analytics.events.stitching import Stitching
-from cjm_analytics.schema import CANONICAL, EventSource, FileSource, NumberedSource
+from cjm_analytics.schema import (
+    CANONICAL,
+    COPIES,
+    EventSource,
+    FileSource,
+    NumberedSource,
+    RevisedSource,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -138,7 +145,8 @@ class Gathering:
         Raises
         ------
         InputError
-            Two sources of one name tell their events apart differently, or a promoted name is taken.
+            Two sources of one name tell their events apart differently or keep another copy of an event, or
+            a promoted name is taken.
         UnknownNameError
             A dedupe column does not exist.
         """
@@ -150,6 +158,12 @@ class Gathering:
                 raise InputError(
                     f"Two sources named {source.name!r} tell their events apart by different columns: "
                     f"{known['dedupe']} and {key}. Give one of them another name."
+                )
+            copies = source.copies if isinstance(source, RevisedSource) else COPIES[0]
+            if known.setdefault("copies", copies) != copies:
+                raise InputError(
+                    f"Of several copies of an event, one source named {source.name!r} keeps the "
+                    f"{known['copies']}, another the {copies}. Give one of them another name."
                 )
             keep, zero = frozenset(source.keep), isinstance(source, NumberedSource) and source.zero
             if source.name in self.intakes:

@@ -105,10 +105,11 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     **Duplicates** are rows of one customer and one source that agree in the columns by which the source tells
     its events apart (`source.dedupe`, for example the vendor's event id). For a source that names none, and a
     row in which all of these are missing, they are rows that agree in everything but their place in the input
-    (`seq`, `src_file`, `src_row`), the time they were received, and whether they are a robot's or a test. The
-    one received first stays. A log with
-    whole seconds may hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id`
-    stays null where the source has none.
+    (`seq`, `src_file`, `src_row`), the time they were received, and whether they are a robot's or a test. Of
+    several copies the one received first stays, of sources whose rows are written again when they change
+    (`source.copies` is `latest`) the one received last; a row that says when goes before one that does not,
+    and of equal ones the first in order stays. A log with whole seconds may hold two true clicks that look
+    the same: `dedupe=False` keeps every row. `event_id` stays null where the source has none.
 
     **Rejects.** Rows without timestamp, event name or any id, dated before `min_date` or more than a day
     after they were received (after `now`, where that is unknown), with names or ids longer than 10,000 bytes
@@ -535,6 +536,9 @@ def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> 
         types={name: types[name] for name in ordered},
         names=gathering.names,
         keys={name: tuple(known["dedupe"]) for name, known in gathering.sources.items()},
+        latest=frozenset(
+            name for name, known in gathering.sources.items() if known.get("copies") == "latest"
+        ),
         dedupe=asked.dedupe,
         attributes=ByBin(gathering.customers, "customer_id") if names else None,
         attribute_names=names,

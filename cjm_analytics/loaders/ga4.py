@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.loaders.mapping import each, first, joined, path, told, without
+from cjm_analytics.loaders.mapping import each, first, joined, path, told, whenever, without
 from cjm_analytics.loaders.rows import ColumnRows, ObjectRows, inferred
 from cjm_analytics.loaders.values import one_text, plain, texts, whole_numbers
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
@@ -28,6 +28,7 @@ __all__ = ["ga4"]
 _NOTHING: Final = ("(not set)", "(none)", "(direct)", "(data deleted)", "")
 _CHANNELS: Final = {"web": "web", "ios": "app", "android": "app"}
 _TOLD_TWICE: Final = ("event_params", "user_properties")
+_NO_LIST: Final = {name: f"{name} is no list in JSON" for name in _TOLD_TWICE}
 _DAY: Final = re.compile(r"events_(\d{8})(?!\d)")
 _INTRADAY: Final = re.compile(r"events_intraday_(\d{8})(?!\d)")
 _PLACES: Final = ("batch_page_id", "batch_ordering_id", "batch_event_index")
@@ -63,8 +64,22 @@ def _tidied(rows: Rows) -> Rows:
         for name, one in made.items()
         if one
     }
-    own = {"_key": pa.array([_digest(key) for key in keys.to_pylist()], pa.string()), "_order": _orders(rows)}
+    own = {
+        "_key": pa.array([_digest(key) for key in keys.to_pylist()], pa.string()),
+        "_order": _orders(rows),
+        "_wrong": _wrong(rows),
+    }
     return replace(rows, table=pa.table({**left, **structs, **own}))
+
+
+def _wrong(rows: Rows) -> pa.Array:
+    """Why a row cannot be used: parameters that were written as text and are no JSON."""
+    found = pa.nulls(len(rows), pa.string())
+    for name in _TOLD_TWICE:
+        if rows.has(name) and pa.types.is_string(rows.column(name).type):
+            said = [None if _is_list(cell) else _NO_LIST[name] for cell in rows.column(name).to_pylist()]
+            found = pc.coalesce(found, pa.array(said, pa.string()))
+    return found
 
 
 def _by_name(cells: pa.Array) -> dict[str, pa.Array]:
@@ -140,6 +155,7 @@ def _opened(row: dict[str, Any]) -> dict[str, Any]:
         "user_properties": _of_list(row.get("user_properties")),
         "_key": _digest(_BETWEEN.join(told_apart)),
         "_order": _order(row),
+        "_wrong": next((_NO_LIST[name] for name in _TOLD_TWICE if not _is_list(row.get(name))), None),
     }
 
 
@@ -148,8 +164,7 @@ def _keys(listed: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _of_list(listed: object) -> dict[str, Any]:
-    if isinstance(listed, str):
-        listed = orjson.loads(listed or "[]")
+    listed = _listed(listed)
     found: dict[str, Any] = {}
     for one in listed if isinstance(listed, list) else []:
         value = one.get("value") or {}
@@ -160,6 +175,20 @@ def _of_list(listed: object) -> dict[str, Any]:
                 found[name] = one_text(said) if name in _AS_TEXT else said
                 break
     return found
+
+
+def _listed(cell: object) -> object:
+    """A cell that was written as JSON, read."""
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return orjson.loads(cell or "[]")
+    except orjson.JSONDecodeError:
+        return cell
+
+
+def _is_list(cell: object) -> bool:
+    return cell is None or isinstance(_listed(cell), list)
 
 
 def _number(value: object) -> object:
@@ -188,6 +217,11 @@ def _clicked(url: object, click: object) -> str | None:
 
 
 _COLLECTED: Final = "collected_traffic_source.manual_"
+_DEVICE: Final = without("user_pseudo_id", _NOTHING)
+_ORDER: Final = without(first("ecommerce.transaction_id", "event_params.transaction_id"), _NOTHING)
+_PURCHASE: Final = whenever(each(lambda name: name == "purchase", "event_name"), joined("=purchase", _ORDER))
+"""A thank-you page that is loaded again tells of the same purchase."""
+
 _URL: Final = without("event_params.page_location", _NOTHING)
 _SOURCE: Final = without(first("event_params.source", f"{_COLLECTED}source"), _NOTHING)
 _AD: Final = each(_clicked, "event_params.page_location", "collected_traffic_source.gclid")
@@ -195,11 +229,11 @@ _EVENTS: Final = Events(
     columns={
         "event": "event_name",
         "timestamp": "event_timestamp",
-        "anonymous_id": "user_pseudo_id",
+        "anonymous_id": _DEVICE,
         "user_id": without("user_id", _NOTHING),
         "seq": "_order",
-        "event_id": "_key",
-        "session_id": joined("user_pseudo_id", "stream_id", "event_params.ga_session_id"),
+        "event_id": first(_PURCHASE, "_key"),
+        "session_id": joined(_DEVICE, "stream_id", "event_params.ga_session_id"),
         "channel": told("platform", _CHANNELS),
         "url": _URL,
         "path": path(_URL),
@@ -212,7 +246,8 @@ _EVENTS: Final = Events(
         "utm_campaign": without(first("event_params.campaign", f"{_COLLECTED}campaign_name"), _NOTHING),
         "utm_term": without(first("event_params.term", f"{_COLLECTED}term"), _NOTHING),
         "utm_content": without(first("event_params.content", f"{_COLLECTED}content"), _NOTHING),
-        "order_id": without(first("ecommerce.transaction_id", "event_params.transaction_id"), _NOTHING),
+        "order_id": _ORDER,
+        "campaign_id": without(first("event_params.campaign_id", f"{_COLLECTED}campaign_id"), _NOTHING),
         "value": first("event_params.value", "ecommerce.purchase_revenue", "ecommerce.refund_value"),
         "currency": "event_params.currency",
     },
@@ -227,7 +262,7 @@ _GA4: Final = Vendor(
     name="ga4",
     title="Google Analytics 4",
     kind="clickstream",
-    parts={"events": Part(told_by=("event_name", "event_timestamp"), events=(_EVENTS,))},
+    parts={"events": Part(told_by=("event_name", "event_timestamp"), events=(_EVENTS,), wrong="_wrong")},
     tidied=_tidied,
     may_be_nameless=True,
     superseded=_repeated_days,
@@ -266,7 +301,7 @@ def ga4(
     `events_20250310` is there. An address with `gclid` and no source is an advertisement at Google. Without
     consent there is no `user_pseudo_id`: rows with neither id are excluded and counted as `nameless`.
     `event_date` is in the zone of the property and is not used. A thank-you page that is loaded again repeats
-    a `purchase` with its `transaction_id`: the journey model tells repeated goals apart by `order_id`.
+    a `purchase` with its `transaction_id`: the earliest stays.
 
     Parameters
     ----------

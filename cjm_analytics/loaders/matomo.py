@@ -27,7 +27,7 @@ from cjm_analytics.loaders.vendor import Events, Part, Vendor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Saying, Where
+    from cjm_analytics.loaders.mapping import Saying, Sides, Where
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
@@ -36,7 +36,8 @@ __all__ = ["matomo"]
 _FLAT: Final = re.compile(r"actionDetails\D*(\d+)\W*_?(\w+)")
 _SHOWN_ONLY: Final = re.compile(r".*(?:Icon|IconSVG|Pretty|Flag|iconSVG|icon)$")
 _TIMES: Final = ("timestamp", "serverTimestamp")
-_ORDERS: Final = {"0": "ecommerceOrder", "-1": "ecommerceAbandonedCart"}
+_ORDER: Final = "0"
+_ORDERS: Final = {_ORDER: "ecommerceOrder", "-1": "ecommerceAbandonedCart"}
 _PREFIXES: Final = {"0": "http://", "1": "http://www.", "2": "https://", "3": "https://www."}
 _KINDS: Final = {"1": "action", "2": "outlink", "3": "download", "8": "search"}
 _TITLE, _KEYWORD = "4", "8"
@@ -63,19 +64,22 @@ def _actions(visit: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if name != "actionDetails" and not _FLAT.match(name) and not _SHOWN_ONLY.match(name)
     }
     last = visit.get("firstActionTimestamp")
-    for place, action in enumerate(one for one in actions if isinstance(one, dict)):
-        told = next((action[name] for name in _TIMES if action.get(name)), None)
+    actions = [one for one in actions if isinstance(one, dict)]
+    times = [next((one[name] for name in _TIMES if one.get(name)), None) for one in actions]
+    until = visit.get("lastActionTimestamp") or next((one for one in reversed(times) if one), last)
+    for place, (action, at) in enumerate(zip(actions, times, strict=True)):
         yield {
             **{name: value for name, value in action.items() if not _SHOWN_ONLY.match(name)},
             "visit": about,
             "_place": place,
             "_event": _called(action),
-            "_time": told or last,
-            "_is_inferred": told is None,
+            "_time": at or last,
+            "_is_inferred": at is None,
+            "_until": until,
             "_from": {} if place else _arrival(visit),
             "_currency": visit.get("siteCurrency") if action.get("type") in _ORDERS.values() else None,
         }
-        last = told or last
+        last = at or last
 
 
 def _from_columns(visit: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -123,7 +127,8 @@ _VISITS: Final = Events(
         "user_id": "visit.userId",
         "session_id": joined("visit.idSite", "visit.idVisit"),
         "seq": "_place",
-        "event_id": joined("visit.idSite", "visit.idVisit", "_place", "_event"),
+        "received_at": "_until",
+        "event_id": joined("visit.idSite", "visit.idVisit", "_place"),
         "url": "url",
         "path": path("url"),
         "referrer": "_from.referrer",
@@ -212,11 +217,39 @@ _ARRIVAL: Final[dict[str, Where]] = {
 }
 """Where a visit came from; campaigns stand in columns of their own only where a plugin adds them."""
 
+
+def _purchases(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Orders and carts with their number in the visit: a cart that is bought becomes the order of its number.
+
+    Matomo has one row for the open cart of a visit, and makes an order of it when it is bought.
+    """
+    orders: dict[tuple[str | None, str | None], dict[str, str]] = {}
+    for row in rows:
+        if key_text(row.get("idgoal")) == _ORDER:
+            begun = orders.setdefault(_visit_of(row), {})
+            name = one_text(row.get("idorder")) or ""
+            at = one_text(row.get("server_time")) or ""
+            begun[name] = min(begun.get(name, at), at)
+    for place, row in enumerate(rows):
+        said = {}
+        if key_text(row.get("idgoal")) in _ORDERS:
+            own, name = one_text(row.get("server_time")) or "", one_text(row.get("idorder")) or ""
+            others = orders.get(_visit_of(row), {})
+            me = (others.get(name, own), name)
+            said = {"_number": sum((at, other) < me for other, at in others.items() if other != name)}
+        yield place, {**row, **said}
+
+
+def _visit_of(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    return key_text(row.get("idsite")), key_text(row.get("idvisit"))
+
+
 _OF_VISIT: Final[dict[str, Where]] = {
     "anonymous_id": each(_visitor, "idvisitor").lifting(),
     "user_id": _visit("user_id"),
     "session_id": joined("idsite", "idvisit"),
     "timestamp": "server_time",
+    "received_at": _visit("visit_last_action_time"),
     "channel": "=web",
 }
 _ON: Final = each(lambda code: _device(_DEVICE_CODES.get(key_text(code) or "")), _visit("config_device_type"))
@@ -254,7 +287,10 @@ _CONVERSIONS: Final = Events(
     columns={
         **_OF_VISIT,
         "event": first(_BOUGHT, looked_up("goal", joined("idsite", "idgoal"), "name"), "=goal"),
-        "event_id": joined("=conversion", "idsite", "idvisit", "idgoal", first("idorder", "buster", "=0")),
+        "event_id": first(
+            joined("=purchase", "idsite", "idvisit", "_number"),
+            joined("=conversion", "idsite", "idvisit", "idgoal", first("buster", "=0")),
+        ),
         "url": "url",
         "path": path("url"),
         "order_id": "idorder",
@@ -262,11 +298,13 @@ _CONVERSIONS: Final = Events(
         "currency": whenever(filled(_BOUGHT), looked_up("site", "idsite", "currency")),
     },
     also={"device": _ON},
+    aside=("_number",),
 )
 _MATOMO: Final = Vendor(
     name="matomo",
     title="Matomo",
     kind="clickstream",
+    copies="latest",
     parts={
         "visits": Part(
             told_by=("idVisit", "visitorId"),
@@ -282,11 +320,15 @@ _MATOMO: Final = Vendor(
         "log_conversion": Part(
             told_by=("idgoal", "idvisit", "server_time"),
             names=("piwik_log_conversion",),
+            together=_purchases,
             events=(_CONVERSIONS,),
         ),
         "log_action": Part(told_by=("idaction", "name"), names=("piwik_log_action",), key="idaction"),
         "log_visit": Part(
-            told_by=("idvisit", "visit_first_action_time"), names=("piwik_log_visit",), key="idvisit"
+            told_by=("idvisit", "visit_first_action_time"),
+            names=("piwik_log_visit",),
+            key="idvisit",
+            newest="visit_last_action_time",
         ),
         "log_conversion_item": Part(
             told_by=("idorder", "idaction_sku"), names=("piwik_log_conversion_item",)
@@ -327,12 +369,14 @@ def matomo(
     database also gives the columns `page_title`, `search_keyword`, `event_category` and `event_name`, and
     orders have the currency of their `site`.
 
-    **Traps.** A visit may be exported again while it is open: actions that came before are duplicates by
-    their place in it. A cart that was abandoned so far may be an order in the later export: load such days
-    anew with `cjm.ingest(…, replace=…)`. Which items an order had is told by the reporting API only. An order
-    that carries no time has that of the action before it (`time_quality` *inferred*). Times of the database
-    are UTC. `idvisitor` is stored as 8 bytes and read as 16 hexadecimal digits; the beginning of an address
-    is stored as a number and put in front of it again. One database serves many sites: say `site=`.
+    **Traps.** A visit may be exported again while it is open: of copies that agree in visit and place (in the
+    database: in the number of the action, or of the order in its visit) the one of the latest state stays,
+    which is told by the visit's last action (`received_at`). So a cart that was abandoned so far gives way to
+    the order that it became. Give visits whole, not cut at an instant. Which items an order had is told by
+    the reporting API only. An order that carries no time has that of the action before it (`time_quality`
+    *inferred*). Times of the database are UTC. `idvisitor` is stored as 8 bytes and read as 16 hexadecimal
+    digits; the beginning of an address is stored as a number and put in front of it again. One database
+    serves many sites: say `site=`.
 
     Parameters
     ----------

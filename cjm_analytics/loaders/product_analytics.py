@@ -96,7 +96,11 @@ _AMPLITUDE: Final = Vendor(
                         "anonymous_id": "device_id",
                         "user_id": "user_id",
                         "seq": first("event_id", "id"),
-                        "event_id": joined(first("$insert_id", "_insert_id", "uuid"), "device_id"),
+                        "event_id": first(
+                            joined(first("$insert_id", "_insert_id"), "device_id"),
+                            "uuid",
+                            first("$insert_id", "_insert_id"),
+                        ),
                         "session_id": joined(
                             "device_id", each(lambda one: None if str(one) == "-1" else one, "session_id")
                         ),
@@ -237,7 +241,9 @@ _MIXPANEL_EVENTS: Final = Part(
                 "received_at": first("properties.mp_processing_time_ms", "properties.$mp_api_timestamp_ms"),
                 "anonymous_id": _MIXPANEL_DEVICE.lifting("properties.$device_id", "device_id"),
                 "user_id": _MIXPANEL_USER.lifting("properties.$user_id", "properties.distinct_id"),
-                "event_id": joined(_found("$insert_id"), _DISTINCT),
+                "event_id": joined(
+                    _found("$insert_id"), first(_found("$distinct_id_before_identity"), _DISTINCT)
+                ),
                 "url": _MIXPANEL_URL,
                 "path": path(_MIXPANEL_URL),
                 "referrer": _found("$referrer"),
@@ -269,6 +275,7 @@ _MIXPANEL: Final = Vendor(
     title="Mixpanel",
     kind="clickstream",
     dedupe=("event", "event_id", "timestamp"),
+    copies="latest",
     parts={
         "events": _MIXPANEL_EVENTS,
         "copied": replace(_MIXPANEL_EVENTS, told_by=("distinct_id", "time")),
@@ -293,17 +300,17 @@ def mixpanel(
     **What becomes what.** `event` is the event, `properties.time` its time, `mp_processing_time_ms` is
     `received_at`. `$user_id` is `user_id` and `$device_id` is `anonymous_id`; where they are absent,
     `distinct_id` is a device's if it begins with `$device:` or reads like a UUID, and else a person's.
-    `$insert_id` with `distinct_id` is `event_id`. `url`, `path`, `referrer`, `utm_*`, `order_id`, `value`
-    and `currency` come from the properties; all others stay in `properties`. `channel` is web or app, as the
-    library or the system says.
+    `$insert_id` with `distinct_id` (the one from before a merge) is `event_id`. `url`, `path`, `referrer`,
+    `utm_*`, `order_id`, `value` and `currency` come from the properties; all others stay in `properties`.
+    `channel` is web or app, as the library or the system says.
 
     `$identify`, `$create_alias` and `$merge` are no contacts: they become identity links and are counted as
     excluded; so does `$distinct_id_before_identity`, which any event may carry. An address (`$email`) is
     linked to the person.
 
     **Traps.** The export is not free of duplicates: rows that agree in event, `distinct_id`, time and
-    `$insert_id` are one event, and of copies with different `mp_processing_time_ms` one stays. `time` is in
-    seconds, or in milliseconds if exported with `time_in_ms=true`; a file that mixes both is refused.
+    `$insert_id` are one event, and of copies the one with the latest `mp_processing_time_ms` stays. `time` is
+    in seconds, or in milliseconds if exported with `time_in_ms=true`; a file that mixes both is refused.
     Projects made before 2023 may write `time` as the clock of the project's zone showed it: check one event
     that you know, and say `project_tz="Europe/Berlin"` if it is off.
 
@@ -547,7 +554,7 @@ def _posthog(scales: Mapping[str, Scale]) -> Vendor:
 
     shared: dict[str, Where] = {
         "timestamp": "timestamp",
-        "received_at": first("created_at", "_inserted_at", "inserted_at"),
+        "received_at": first("_inserted_at", "inserted_at", "created_at"),
         "anonymous_id": _POSTHOG_DEVICE.lifting("properties.$device_id"),
         "user_id": _POSTHOG_USER.lifting("properties.$user_id", "distinct_id"),
         "event_id": "uuid",
@@ -565,6 +572,7 @@ def _posthog(scales: Mapping[str, Scale]) -> Vendor:
         name="posthog",
         title="PostHog",
         kind="clickstream",
+        copies="latest",
         asked=(scales,),
         parts={
             "events": Part(
@@ -635,13 +643,14 @@ def posthog(
     model *events* as Parquet or JSON lines; put the model *persons* (which id belongs to whom today) into
     the same folder if you have it.
 
-    **What becomes what.** `event` is the event, `timestamp` its time, `created_at` (or `_inserted_at`) is
-    `received_at`, `uuid` is `event_id`, `$session_id` is `session_id`. PostHog has one field for anonymous
-    and known ids: `distinct_id` is a device's where it equals `$device_id` or reads like a UUID and nothing
-    says that it was identified (`$identify`, `$is_identified`), and else a person's. `$device_id` is
-    `anonymous_id`. `url`, `path`, `referrer`, `utm_*`, `order_id`, `value` and `currency` come from the
-    properties, which stand in `properties` by themselves; `person_properties` is kept beside them. `channel`
-    is web or app, as the library says; `is_bot` comes from the user agent where there is one.
+    **What becomes what.** `event` is the event, `timestamp` its time, `_inserted_at` (else `created_at`) is
+    `received_at`, `uuid` is `event_id` (of copies the one inserted last stays), `$session_id` is
+    `session_id`. PostHog has one field for anonymous and known ids: `distinct_id` is a device's where it
+    equals `$device_id` or reads like a UUID and nothing says that it was identified (`$identify`,
+    `$is_identified`), and else a person's. `$device_id` is `anonymous_id`. `url`, `path`, `referrer`,
+    `utm_*`, `order_id`, `value` and `currency` come from the properties, which stand in `properties` by
+    themselves; `person_properties` is kept beside them. `channel` is web or app, as the library says;
+    `is_bot` comes from the user agent where there is one.
 
     A survey that was shown is a `survey_invite`, one that was sent a `survey_response`, both with
     `survey_id`: `score` is the answer to its first question on a known scale (those of `scores=`, and

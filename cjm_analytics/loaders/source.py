@@ -53,6 +53,8 @@ class EventStream:
         Files that are not read.
     zero : bool
         Whether the user id `0` is the number of a customer; else it stands for nobody.
+    copies : str
+        Which of several copies of an event stays: the `first` or the `latest` by `received_at`.
     """
 
     name: str
@@ -66,6 +68,7 @@ class EventStream:
     reading: str = field(default="", repr=False)
     left_out: frozenset[str] = frozenset()
     zero: bool = False
+    copies: str = "first"
 
     def batches(self) -> Iterator[Batch]:
         """Read it: batches of some ten thousand rows, in the order of the input."""

@@ -29,7 +29,7 @@ from cjm_analytics.loaders.values import (
     trimmed,
     whole_numbers,
 )
-from cjm_analytics.schema import ACTORS, CANONICAL, INVITE, LINKS, LOADED, Batch
+from cjm_analytics.schema import ACTORS, CANONICAL, COPIES, INVITE, LINKS, LOADED, Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -175,6 +175,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     name: str | None = None,
     kind: str | None = None,
     dedupe: Sequence[str] | None = None,
+    copies: str = "first",
     format: str | None = None,  # noqa: A002 - the user's word
     tz: str | None = None,
     unit: str | None = None,
@@ -247,6 +248,10 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         `clickstream`.
     dedupe : sequence of str, optional
         Canonical columns that say that two rows are the same event; by default `event_id` if there is one.
+    copies : str
+        Which of the rows that are the same event stays, by `received_at`: `first`, or `latest`, as where a
+        table has a row again whenever it changed: `dedupe=["order_id"], copies="latest",
+        received_at="updated_at"`.
     format : str, optional
         csv, json, parquet or excel, where the ending does not tell.
     tz : str, optional
@@ -315,6 +320,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     first = layout.resolved(origin.glance(), is_first=True)
     has_score = bool(first.columns.get("score"))
     label = name or origin.name
+    told_apart = _checked_dedupe(dedupe, first)
     of_kind = checked_kind(kind or ("survey" if has_score else "clickstream"))
 
     def read(left_out: frozenset[str]) -> Iterator[Batch]:
@@ -322,7 +328,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
 
     return EventStream(
         name=label,
-        dedupe=_checked_dedupe(dedupe, first),
+        dedupe=told_apart,
+        copies=_checked_copies(copies, told_apart, first),
         keep=tuple(promoted_name(one) for one in layout.keep),
         files=origin.shown,
         read=read,
@@ -768,6 +775,24 @@ def _checked_dedupe(dedupe: Sequence[str] | None, layout: Layout) -> tuple[str, 
         if name not in LOADED.names:
             raise UnknownNameError("canonical column", name, LOADED.names)
     return tuple(dedupe)
+
+
+def _checked_copies(copies: str, dedupe: Sequence[str], layout: Layout) -> str:
+    if copies not in COPIES:
+        raise UnknownNameError("choice of copies", str(copies), COPIES)
+    if copies == COPIES[0]:
+        return copies
+    if not dedupe:
+        raise InputError(
+            f"copies={copies!r} needs to know which rows are the same event: name the columns that say so, "
+            'for example dedupe=["order_id"].'
+        )
+    if not layout.columns.get("received_at"):
+        raise InputError(
+            f"copies={copies!r} needs to know which row is later: name the column that says when a row was "
+            'written, for example received_at="updated_at".'
+        )
+    return copies
 
 
 def _check_decimal(decimal: str, sep: str | None) -> None:

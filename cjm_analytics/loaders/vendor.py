@@ -247,6 +247,8 @@ class Vendor:
         Parts of which at least one must be there; default: any.
     dedupe : tuple of str
         Columns that say that two rows are the same event.
+    copies : str
+        Which of several copies of an event stays: the `first` or the `latest` by `received_at`.
     clock : Clock
         How times are written.
     written : CsvFormat
@@ -273,6 +275,7 @@ class Vendor:
     parts: Mapping[str, Part]
     required: tuple[str, ...] = ()
     dedupe: tuple[str, ...] = ("event_id",)
+    copies: str = "first"
     clock: Clock = field(default_factory=lambda: Clock(tz="UTC"))
     written: CsvFormat = field(default_factory=CsvFormat)
     decimal: str = "."
@@ -322,6 +325,7 @@ class Vendor:
         return EventStream(
             name=name or self.name,
             dedupe=self.dedupe,
+            copies=self.copies,
             keep=tuple(promoted_name(one) for one in wanted),
             files=tuple(file.shown for file in files),
             read=read,
@@ -395,7 +399,7 @@ class Vendor:
                 tidy = self.tidy(_start(rows))
                 if self.part_of(tidy.names(), named) in wanted:
                     return
-                columns = columns or tidy.names()
+                columns = columns or rows.names()
             if is_blank and not columns:
                 return  # an empty file is an empty export
         if self.required and any(told.values()):
@@ -409,11 +413,11 @@ class Vendor:
 
     def _check_columns(self, source: object) -> None:
         if isinstance(source, pa.RecordBatchReader):
-            names = self.tidy(ColumnRows("", source.schema.empty_table(), np.zeros(0, np.int64))).names()
+            rows: Rows = ColumnRows("", source.schema.empty_table(), np.zeros(0, np.int64))
         else:
-            names = self.tidy(_start(next(frame_rows(source, f"<{type(source).__name__}>")))).names()
-        if self.part_fitting(names) is None:
-            raise self._stranger(f"<{type(source).__name__}>", names)
+            rows = _start(next(frame_rows(source, f"<{type(source).__name__}>")))
+        if self.part_fitting(self.tidy(rows).names()) is None:
+            raise self._stranger(f"<{type(source).__name__}>", rows.names())
 
     def _stranger(self, shown: str, columns: Sequence[str]) -> InputError:
         expected = "; ".join(

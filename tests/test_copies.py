@@ -1,0 +1,159 @@
+"""Which of several copies of an event stays: the one received first, or the latest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cjm_analytics as cjm
+from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.events.folder import Folder
+from cjm_analytics.events.ingest import ingest
+from eventlogs import NOW, Rows, click
+from test_events_append import files_of
+
+KEYS = {"by id": ("event_id",), "by id and time": ("event", "event_id", "timestamp")}
+BROKEN = {"source": "web", "src_file": "web.csv", "src_row": 1, "reason": "no time", "raw": "?"}
+
+
+def messy(rng, n):
+    """Copies of few events, some without an id, many without a time of receipt or with an equal one."""
+    rows = []
+    for place in rng.permutation(n):
+        row = click(
+            f"u{rng.integers(6)}", int(rng.integers(4)) * 1440, str(rng.choice(["cart", "order"])),
+            seq=int(place), comment=str(place),
+        )  # fmt: skip
+        if rng.random() < 0.9:
+            row["event_id"] = f"e{rng.integers(8)}"
+        if rng.random() < 0.7:
+            row["received_at"] = pd.Timestamp("2026-03-08") + pd.Timedelta(int(rng.integers(4)), "D")
+        rows.append(row)
+    return rows
+
+
+def that_stay(rows, key, copies):
+    """What a reader of the rule expects, one row after the other."""
+    found = {}
+    for row in sorted(rows, key=lambda one: (one["timestamp"], one["seq"])):
+        if "event_id" not in row:
+            found[row["comment"]] = row
+            continue
+        name = (row["user_id"], *(row[column] for column in key))
+        other = found.setdefault(name, row)
+        mine, theirs = row.get("received_at"), other.get("received_at")
+        if mine is None:
+            continue
+        if theirs is None or (mine > theirs if copies == "latest" else mine < theirs):
+            found[name] = row
+    return sorted(row["comment"] for row in found.values())
+
+
+def kept(events):
+    """What is in the store, after a look at its accounts."""
+    for one in events.report().to_frame().itertuples():
+        assert one.read == one.kept + one.duplicates + one.rejected + one.excluded
+    assert events.report().to_frame()["kept"].sum() == len(events)
+    return sorted(events.to_frame()["comment"])
+
+
+@pytest.mark.parametrize("copies", ["first", "latest"])
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_copy_that_stays_is_the_one_that_a_plain_loop_finds(seed, key, copies, tmp_path):
+    rng = np.random.default_rng(seed)
+    rows = messy(rng, 120)
+    n_partitions = int(rng.integers(1, 5))
+
+    def source(some, **more):
+        return Rows(some, dedupe=key, copies=copies, size=int(rng.integers(1, 50)), **more)
+
+    wanted = that_stay(rows, key, copies)
+    assert kept(ingest(source(rows), now=NOW, n_partitions=n_partitions)) == wanted
+    shuffled = [rows[one] for one in rng.permutation(len(rows))]
+    noise = {"rejects": [BROKEN], "excluded": 2}
+    whole = ingest(
+        source(shuffled, **noise),
+        to=tmp_path / "whole",
+        now=NOW,
+        n_partitions=n_partitions,
+        max_reject_share=1,
+    )
+    assert kept(whole) == wanted
+    for number, part in enumerate(np.array_split(np.arange(len(rows)), int(rng.integers(2, 7)))):
+        grown = ingest(
+            source([shuffled[one] for one in part], **({} if number else noise)),
+            to=tmp_path / "grown", now=NOW, n_partitions=n_partitions, max_reject_share=1,
+        )  # fmt: skip
+        kept(grown)
+    assert kept(grown) == wanted
+    pd.testing.assert_frame_equal(grown.to_frame(), whole.to_frame())
+    pd.testing.assert_frame_equal(grown.report().to_frame(), whole.report().to_frame())
+    grown.compact(n_partitions=n_partitions)
+    assert files_of(tmp_path / "grown") == files_of(tmp_path / "whole")
+
+    window = ("2026-03-02", "2026-03-04")
+    inside = [row for row in rows if "2026-03-02" <= str(row["timestamp"])[:10] < "2026-03-04"]
+    anew = [{**row, "comment": f"{row['comment']} again"} for row in inside[::2]]
+    left = [row for row in rows if row["comment"] in set(wanted) and row not in inside]
+    mended = ingest(source(anew), to=tmp_path / "grown", now=NOW, replace=window)
+    assert kept(mended) == that_stay([*left, *anew], key, copies)
+
+
+def test_a_store_without_dedupe_keeps_all_copies():
+    rows = [click("a", 0, event_id="e", received_at=f"2026-03-0{day}", comment=str(day)) for day in (8, 9)]
+    source = Rows(rows, dedupe=("event_id",), copies="latest")
+    assert kept(ingest(source, now=NOW, dedupe=False)) == ["8", "9"]
+
+
+def test_copies_of_the_same_state_write_nothing_anew(tmp_path):
+    rows = [click(f"u{one}", one, event_id=str(one), received_at="2026-03-09") for one in range(60)]
+    source = Rows(rows, dedupe=("event_id",), copies="latest")
+    ingest(source, to=tmp_path, now=NOW, n_partitions=4)
+    before = {file.path for file in Folder(tmp_path).manifest().events}
+    events = ingest(source, to=tmp_path, now=NOW)
+    assert {file.path for file in Folder(tmp_path).manifest().events} == before
+    assert events.report().to_frame()[["kept", "duplicates"]].to_numpy().tolist() == [[60, 60]]
+
+
+def test_two_sources_of_one_name_must_agree(tmp_path):
+    rows = [click("a", 0, event_id="e")]
+    sources = [Rows(rows, dedupe=("event_id",), copies=copies) for copies in ("latest", "first")]
+    with pytest.raises(InputError, match="keeps the latest, another the first"):
+        ingest(sources, now=NOW)
+    ingest(sources[0], to=tmp_path, now=NOW)
+    with pytest.raises(InputError, match="Give one of them another name"):
+        ingest(sources[1], to=tmp_path, now=NOW)
+
+
+class TestTable:
+    ORDERS = {
+        "who": ["ann", "ann", "bob"],
+        "order": ["7", "7", "8"],
+        "status": ["returned", "paid", "paid"],
+        "made": ["2026-03-01"] * 3,
+        "changed": ["2026-03-05", "2026-03-01", "2026-03-01"],
+    }
+    MAPPING = {"customer": "who", "timestamp": "made", "event": "status", "order_id": "order", "tz": "UTC"}
+
+    def table(self, **more):
+        return cjm.loaders.table(self.ORDERS, **self.MAPPING, **more)
+
+    def test_the_latest_row_of_an_order_stays(self):
+        source = self.table(dedupe=["order_id"], copies="latest", received_at="changed")
+        assert ingest(source, now=NOW).to_frame()["event"].tolist() == ["returned", "paid"]
+
+    def test_by_default_it_is_the_first(self):
+        source = self.table(dedupe=["order_id"], received_at="changed")
+        assert ingest(source, now=NOW).to_frame()["event"].tolist() == ["paid", "paid"]
+
+    def test_nobody_guesses_which_is_the_latest(self):
+        with pytest.raises(InputError, match=r'name the column .* received_at="updated_at"'):
+            self.table(dedupe=["order_id"], copies="latest")
+        with pytest.raises(InputError, match=r'dedupe=\["order_id"\]'):
+            self.table(copies="latest", received_at="changed")
+
+    def test_a_misspelt_word_is_an_error(self):
+        with pytest.raises(UnknownNameError, match=r"'last'. Did you mean 'latest'|There are: first, latest"):
+            self.table(dedupe=["order_id"], copies="last", received_at="changed")
