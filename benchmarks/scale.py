@@ -2,7 +2,8 @@
 
 Per size a log is generated (in a stream), read into a store, made into journeys and analysed, each step in a
 process of its own as in `road.py`; what a step no longer needs is removed before the next, and everything at
-the end. A size that the disk has no room for is refused before anything is written.
+the end. A size that the disk has no room for is refused before anything is written. `--logs` names a folder
+in which `generate.py SIZE FOLDER/SIZE` wrote logs before: they are read, and left there.
 """
 
 from __future__ import annotations
@@ -32,20 +33,24 @@ AT = 100_000_000
 LITTLE = 1_000_000
 
 
-def walk(size: str, folder: Path) -> list[dict]:
+def walk(size: str, folder: Path, logs: Path | None) -> list[dict]:
     """Every step of the road at one size: what it took."""
     log, warm = folder / "log", folder / "warm"
     rows = []
-    start = time.perf_counter()
-    subprocess.run([sys.executable, HERE / "generate.py", size, log], check=True)
-    rows.append({"step": "generate", "seconds": time.perf_counter() - start, "peak": None, "answer": ""})
+    if logs is not None and (logs / size).is_dir():
+        folder.mkdir()
+        log.symlink_to((logs / size).resolve())
+    else:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, HERE / "generate.py", size, log], check=True)
+        rows.append({"step": "generate", "seconds": time.perf_counter() - start, "peak": None, "answer": ""})
     subprocess.run([sys.executable, HERE / "generate.py", "20K", warm / "log"], check=True)
     for name in STEPS:
         command = [sys.executable, HERE / "road.py", "--step", name, folder, log, warm]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(size, rows[-1], flush=True)
-        if name == "ingest":
+        if name == "ingest" and not log.is_symlink():
             shutil.rmtree(log)
         if name == "sessionize":
             shutil.rmtree(folder / "events")
@@ -106,15 +111,16 @@ def table(size: str, steps: list[dict]) -> list[str]:
 @click.command(help=__doc__)
 @click.argument("sizes", nargs=-1)
 @click.option("--folder", type=click.Path(path_type=Path), help="Work in a new folder inside this one.")
+@click.option("--logs", type=click.Path(path_type=Path, exists=True), help="Where logs lie ready.")
 @click.option("--to", type=click.Path(path_type=Path), default=HERE / "SCALE.md", show_default=True)
-def main(sizes: tuple[str, ...], folder: Path | None, to: Path) -> None:
+def main(sizes: tuple[str, ...], folder: Path | None, logs: Path | None, to: Path) -> None:
     sizes = sizes or ("1M", "100M", "500M")
     found = {}
     with tempfile.TemporaryDirectory(prefix="cjm-scale-", dir=folder) as root:
         refuse_without_room(sizes, Path(root))
         for size in sizes:
             place = Path(root) / size
-            found[size] = walk(size, place)
+            found[size] = walk(size, place, logs)
             shutil.rmtree(place)
     machine = (
         f"{multiprocessing.cpu_count()} processors, {platform.system()}, Python {platform.python_version()}"
