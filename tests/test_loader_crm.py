@@ -667,6 +667,67 @@ def test_files_of_the_user_interface_have_labels_and_the_time_of_the_portal(tmp_
     ]
 
 
+@pytest.mark.parametrize(
+    ("stage", "event"),
+    [
+        ("Closed Won", "deal_won"),
+        ("Closed lost (Sales Pipeline)", "deal_lost"),
+        ("closed_won", "deal_won"),
+        ("Closed wonders", None),
+        ("Offer", None),
+    ],
+)
+def test_stages_of_the_user_interface_are_labels_and_of_several_contacts_the_first_counts(
+    stage, event, tmp_path
+):
+    row = {
+        "Record ID": "201", "Deal Name": "Lamps", "Deal Stage": stage, "Create Date": "2025-07-01 10:00",
+        "Close Date": "2025-07-03 10:00", "Associated Contact IDs": "501; 502",
+        "Associated Company IDs": "7;8",
+    }  # fmt: skip
+    batch = read(loaders.hubspot(folder(tmp_path, all_my_deals=[row])))
+    assert told(batch, "anonymous_id", "account_id") == [
+        (one, "hubspot:501", "7") for one in ("deal_created", event) if one
+    ]
+
+
+WRONG = {"value": "bad", "timestamp": "00:soon", "NewValue": "bad", "CreatedDate": "00:soon"}
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_change_whose_time_cannot_be_read_stands_in_no_order(place, tmp_path):
+    """Wherever it is written, the others are told as without it, and it is a reject."""
+
+    def histories(wrong):
+        days = [("closedwon", "20"), ("offer", "10"), ("new", "01")]
+        api = [{"value": stage, "timestamp": f"2025-03-{day}T09:00:00Z"} for stage, day in days]
+        cases = [("Closed", "20"), ("Working", "10"), ("New", "01")]
+        fields = [
+            {"Id": f"1{day}", "CaseId": "500A", "Field": "Status", "NewValue": status,
+             "CreatedDate": f"2025-03-{day}T09:00:00Z"}
+            for status, day in cases
+        ]  # fmt: skip
+        for several in (api, fields):
+            several[place:place] = wrong
+        deal = {"id": "1", "createdAt": "2025-03-01T09:00:00Z", "properties": {"dealname": "a"},
+                "associations": {"contacts": {"results": [{"id": "501"}]}}}  # fmt: skip
+        stages = [{"deal_id": "1", "name": "dealstage", **one} for one in api]
+        life = [{"contact_id": "501", "name": "lifecyclestage", **one} for one in api]
+        yield loaders.hubspot, {"deals": [deal | {"propertiesWithHistory": {"dealstage": api}}]}
+        yield loaders.hubspot, {"deals": [deal], "deal_property_history": stages}
+        yield loaders.hubspot, {"contact_property_history": life}
+        case = {"Id": "500A", "CaseNumber": "1", "ContactId": "003A", "CreatedDate": "2025-03-01T09:00:00Z"}
+        known = [one | {"CaseId": "500A", "Field": "Status", "Id": f"x{n}"} for n, one in enumerate(fields)]
+        yield loaders.salesforce, {"Case": [case], "CaseHistory": known}
+
+    for number, ((loader, good), (_, bad)) in enumerate(zip(histories([]), histories([WRONG]), strict=True)):
+        right = read(loader(folder(tmp_path / f"{number} good", **good)))
+        batch = read(loader(folder(tmp_path / f"{number} bad", **bad)))
+        assert batch.rejects.num_rows == 1
+        assert "soon" in batch.rejects["reason"][0].as_py()
+        assert told(batch, "timestamp") == told(right, "timestamp")
+
+
 # Intercom
 
 

@@ -268,6 +268,38 @@ def test_a_guest_is_known_by_the_address_and_by_the_charge(tmp_path):
     assert batch.n_nameless == 1
 
 
+def test_a_refund_belongs_to_the_order_of_its_charge(tmp_path):
+    charge = {"object": "charge", "id": "ch_1", "amount": 5000, "currency": "eur", "payment_intent": "pi_1"}
+    paid = event("charge.succeeded", 1, **charge, metadata={"order_id": "1001"}, customer="cus_1")
+    refund = event("refund.created", 2, object="refund", charge="ch_1", payment_intent="pi_1", amount=500)
+    other = event("charge.succeeded", 3, **charge | {"id": "ch_2", "payment_intent": "pi_2"},
+                  customer="cus_1")  # fmt: skip
+    batch = read(loaders.stripe(lines(tmp_path / "events.jsonl", refund, other, paid)))
+    assert sorted(seen(batch, "event", "order_id")) == [
+        ("charge.succeeded", "1001"), ("charge.succeeded", "pi_2"), ("refund.created", "1001")
+    ]  # fmt: skip
+
+
+def test_where_a_buyer_came_from_is_said_by_the_page_of_landing(tmp_path):
+    order = {"id": 1, "name": "#1001", "created_at": "2025-03-02T21:15:30+01:00", "email": "ada@example.com",
+             "financial_status": "paid", "total_price": "5", "currency": "EUR",
+             "landing_site": "/lamps?utm_source=news&utm_medium=e-mail#top"}  # fmt: skip
+    batch = read(loaders.shopify(lines(tmp_path / "orders.jsonl", order, order | {"landing_site": "/a?b"})))
+    assert seen(batch, "path", "utm_source", "utm_medium", "utm_term") == [
+        ("/lamps?utm_source=news&utm_medium=e-mail", "news", "e-mail", None), ("/a?b", None, None, None)
+    ]  # fmt: skip
+
+
+def test_who_gave_a_telephone_alone_is_known_by_it(tmp_path):
+    order = {"id": 1, "name": "#1001", "created_at": "2025-03-02T21:15:30+01:00", "phone": "+49 30 1234567",
+             "financial_status": "paid", "total_price": "5", "currency": "EUR"}  # fmt: skip
+    rows = [order, order | {"id": 2, "email": "ada@example.com"}]
+    events = cjm.ingest(
+        loaders.shopify(lines(tmp_path / "orders.jsonl", *rows)), now="2026-01-01", progress=False
+    )
+    assert events.to_frame()["customer_id"].nunique() == 1
+
+
 def test_webhooks_repeat_and_come_in_any_order(tmp_path):
     rows = [
         event("charge.succeeded", number, object="charge", amount=1, currency="eur")

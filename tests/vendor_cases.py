@@ -8,7 +8,7 @@ orders, answers) tell what they have.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -923,5 +923,226 @@ CASES = [
                 {"id": 9, "external_id": "s9", "email": "agent@shop.example", "role": "agent"},
             ]
         },
+    ),
+]
+
+
+# Other layouts of the same vendors
+
+
+def _shouted(row):
+    """A row as Data Loader writes it, all names in capitals."""
+    return {name.upper(): value for name, value in row.items()}
+
+
+def _viewed(time, number, **cells):
+    """A ticket as the agents' interface exports it."""
+    return {
+        "Id": number, "Requester": "Ada", "Requester id": "1", "Requester external id": "u1",
+        "Requester email": "Ada@example.com", "Subject": "lamp", "Via": "Email",
+        "Created at": time.replace("T", " "), "Updated at": "2025-04-01 08:00:00", **cells,
+    }  # fmt: skip
+
+
+def _bulk(time, number, **said):
+    """An order of a bulk operation of the GraphQL API."""
+    return {
+        "id": f"gid://shopify/Order/74109{number}", "name": f"#{number}", "createdAt": time + "Z",
+        "email": "Ada@example.com", "displayFinancialStatus": "PENDING", "sourceName": "web",
+        "totalPriceSet": {"shopMoney": {"amount": "49.9", "currencyCode": "EUR"}}, **said,
+    }  # fmt: skip
+
+
+def _line(number):
+    return {"id": f"gid://shopify/LineItem/{number}", "title": "Lamp",
+            "__parentId": f"gid://shopify/Order/74109{number}"}  # fmt: skip
+
+
+def _paid(time, number, status, **cells):
+    """A payment as the dashboard exports it."""
+    return {
+        "id": f"ch_{number}", "Created date (UTC)": time.replace("T", " "), "Amount": "49.90",
+        "Amount Refunded": "0.00", "Refunded date (UTC)": "", "Currency": "eur", "Status": status,
+        "Customer ID": "cus_1", "Customer Email": "Ada@example.com", "order_id (metadata)": f"{number}",
+        **cells,
+    }  # fmt: skip
+
+
+def _balance(time, number, category, gross, **cells):
+    """A change of the balance, as the dashboard reports it."""
+    return {
+        "balance_transaction_id": f"txn_{number}", "created_utc": time.replace("T", " "), "currency": "eur",
+        "gross": gross, "reporting_category": category, "source_id": f"x_{number}", "customer_id": "cus_1",
+        "customer_email": "Ada@example.com", "charge_id": "ch_1", "payment_metadata[order_id]": "1001",
+        **cells,
+    }  # fmt: skip
+
+
+def _qualtrics_json(time, number, score, **fields):
+    values = {
+        "endDate": time + "Z", "status": 0, "QID1": score, "recipientEmail": "Ada@example.com",
+        "QID1_NPS_GROUP": 3 if score > 8 else 1, **fields,
+    }  # fmt: skip
+    return {"responseId": f"R_{number}", "values": values, "labels": {"status": "IP Address"}}
+
+
+def _surveymonkey_api(time, number, score, **fields):
+    answer = {"id": "11", "heading": LIKELY, "answers": [{"choice_id": "9", "simple_text": str(score)}]}
+    return {
+        "id": str(number), "response_status": "completed", "date_modified": time + "+00:00",
+        "metadata": {"contact": {"email": {"value": "Ada@example.com"}}}, "custom_variables": fields,
+        "pages": [{"id": "1", "questions": [answer]}],
+    }  # fmt: skip
+
+
+def _typeform_csv(time, number, score, **fields):
+    return {
+        "#": f"l{number}", LIKELY: score, "email": "Ada@example.com", "order_id": "", "user_id": "",
+        "Start Date (UTC)": "2025-03-29 08:00:00", "Submit Date (UTC)": time.replace("T", " "),
+        "Network ID": "n", **fields,
+    }  # fmt: skip
+
+
+def _delighted_labels(time, number, score, **fields):
+    return {
+        "ID": number, "Email": "Ada@example.com", "Survey Type": "NPS", "Score": score,
+        "Created At": time.replace("T", " ") + " UTC", "Customer ID": fields.get("customer_id", ""),
+        "Order ID": fields.get("order_id", ""),
+    }  # fmt: skip
+
+
+def _tickets_of_interface(*several):
+    return [
+        {
+            "timestamp": time, "event": event, "user_id": "u1", "anonymous_id": None, "actor": actor,
+            "channel": "email", "ticket_id": number, "source_kind": "support",
+        }
+        for time, event, actor, number in several
+    ]  # fmt: skip
+
+
+def _payments(*several):
+    return [
+        {
+            "timestamp": time, "event": event, "anonymous_id": "email:ada@example.com", "value": value,
+            "currency": "EUR", "order_id": order, "actor": actor, "source_kind": "order",
+        }
+        for time, event, value, order, actor in several
+    ]  # fmt: skip
+
+
+_OF_STORY = next(case for case in CASES if case.name == "salesforce_history")
+_OF_SHOP = next(case for case in CASES if case.name == "shopify")
+CASES += [
+    replace(
+        _OF_STORY,
+        name="salesforce_history of Data Loader",
+        rows=[_shouted(row) for row in _OF_STORY.rows],
+        beside={name: [_shouted(row) for row in rows] for name, rows in _OF_STORY.beside.items()},
+        time="CREATEDDATE",
+    ),
+    Case(
+        "zendesk, agents' interface",
+        loaders.zendesk,
+        "tickets.csv",
+        [_viewed(SEEN, 1), _viewed(LOGIN, 2, **{"Solved at": BOUGHT.replace("T", " ")})],
+        _tickets_of_interface(
+            (SEEN, "ticket_created", "customer", "1"),
+            (LOGIN, "ticket_created", "customer", "2"),
+            (BOUGHT, "ticket_solved", "company", "2"),
+        ),
+        time="Created at",
+        repeated=0,
+        unknown=None,  # what is said of a ticket stands with its beginning
+        beside={"users.csv": [{"id": "1", "external_id": "u1", "role": "end-user", "email": ""}]},
+    ),
+    replace(
+        _OF_SHOP,
+        name="shopify, bulk operation",
+        file="bulk.jsonl",
+        rows=[
+            _bulk(SEEN, 999),
+            _line(999),
+            _bulk(LOGIN, 1000),
+            _line(1000),
+            _bulk(SEEN, 999),
+            _bulk(BOUGHT, 1001),
+        ],
+        time="createdAt",
+    ),
+    Case(
+        "stripe, payments of the dashboard",
+        loaders.stripe,
+        "unified_payments.csv",
+        twice(
+            [
+                _paid(SEEN, 999, "Failed"),
+                _paid(
+                    LOGIN,
+                    1000,
+                    "Partial Refund",
+                    **{"Amount Refunded": "5.00", "Refunded date (UTC)": BOUGHT.replace("T", " ")},
+                ),
+                _paid(BOUGHT, 1001, "Paid"),
+            ]
+        ),
+        _payments(
+            (SEEN, "charge.failed", "49.9", "999", "customer"),
+            (LOGIN, "charge.succeeded", "49.9", "1000", "customer"),
+            (BOUGHT, "charge.refunded", "5", "1000", "company"),
+            (BOUGHT, "charge.succeeded", "49.9", "1001", "customer"),
+        ),
+        time="Created date (UTC)",
+    ),
+    Case(
+        "stripe, changes of the balance",
+        loaders.stripe,
+        "Itemized_balance_change.csv",
+        [
+            _balance(SEEN, 1, "charge", "49.90"),
+            _balance(LOGIN, 2, "payout", "-44.90", customer_id="", customer_email=""),
+            _balance(BOUGHT, 3, "refund", "-5.00"),
+        ],
+        _payments(
+            (SEEN, "charge.succeeded", "49.9", "1001", "customer"),
+            (BOUGHT, "charge.refunded", "5", "1001", "company"),
+        ),
+        time="created_utc",
+        repeated=0,
+    ),
+    Case(
+        "qualtrics, JSON",
+        loaders.qualtrics,
+        "answers.jsonl",
+        _asked(_qualtrics_json, "externalDataReference"),
+        _ANSWERED,
+        time="values.endDate",
+        unknown="values.a_new_column",
+    ),
+    Case(
+        "surveymonkey, API",
+        loaders.surveymonkey,
+        "responses.jsonl",
+        _asked(_surveymonkey_api, "customer_id"),
+        _ANSWERED,
+        time="date_modified",
+        unknown="custom_variables.a_new_column",
+    ),
+    Case(
+        "typeform, CSV",
+        loaders.typeform,
+        "responses.csv",
+        _asked(_typeform_csv, "user_id"),
+        _ANSWERED,
+        time="Submit Date (UTC)",
+    ),
+    Case(
+        "delighted, labels",
+        loaders.delighted,
+        "delighted.csv",
+        _asked(_delighted_labels, "customer_id"),
+        _ANSWERED,
+        time="Created At",
+        unknown=None,
     ),
 ]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from cjm_analytics.loaders.opened import as_object
+from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, invite
 from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.mapping import Sides
     from cjm_analytics.loaders.ratings import Scores
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["delighted"]
@@ -49,6 +50,26 @@ _GONE: Final = (
 )  # fmt: skip
 
 
+_LABELS: Final = {
+    one.replace("_", " "): one
+    for one in (
+        "id", "person", "person_id", "email", "survey_type", "score", "comment", "created_at", "updated_at",
+        "permalink", "tags", "notes", "delighted_source", "user_id", "customer_id", "order_id", "ticket_id",
+        "account_id", "last_sent_at", "last_responded_at",
+    )
+}  # fmt: skip
+"""Columns as a file with labels writes them, in small letters."""
+
+
+def _tidied(rows: Rows) -> Rows:
+    """A table with labels (`Survey Type`, `Created At`) under the names of the API."""
+    if not {"Score", "Created At", "Last Sent At"} & set(rows.names()):
+        return rows
+    return respelt(
+        rows, lambda name: _LABELS.get(name.lower().replace("_", " "), name), lambda _, cells: cells
+    )
+
+
 def _responses(
     rows: list[dict[str, Any]], sides: Sides, *, asked: Asked
 ) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -58,7 +79,7 @@ def _responses(
         known = as_object(row.get("person_properties"))
         fields = known if isinstance(known, dict) else {}
         person = row["person"] if isinstance(row.get("person"), dict) else people.get(_person(row) or "", {})
-        kind = str(row.get("survey_type") or "nps")
+        kind = str(row.get("survey_type") or "nps").lower()
         scale = asked.scales.get(kind) or _SCALES.get(kind) or Scale(kind)
         response = Response(
             vendor="delighted",
@@ -68,7 +89,7 @@ def _responses(
             values={**{name: row[name] for name in row if name not in _GONE}, **fields},
             email=filled_member(person, "email") or filled_member(row, "email"),
             comment=row.get("comment"),
-            channel=_CHANNELS.get(_way(fields)),
+            channel=_CHANNELS.get(_way({**row, **fields})),
             someone=f"delighted:{_person(row)}" if _person(row) else None,
         )
         for one in response.events([(kind, scale, row.get("score"))], asked):
@@ -90,7 +111,7 @@ def _people(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Who was asked: each who answered a survey that was sent, and each who has not answered the last one."""
     answered: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    kinds = {str(one.get("survey_type") or "nps") for one in sides.get("responses", {}).values()}
+    kinds = {str(one.get("survey_type") or "nps").lower() for one in sides.get("responses", {}).values()}
     for one in sides.get("responses", {}).values():
         fields = as_object(one.get("person_properties"))
         if _way(fields if isinstance(fields, dict) else {}) in _SENT:
@@ -106,7 +127,7 @@ def _people(
         who: dict[str, Any] = {"email": row.get("email"), "someone": f"delighted:{person}", "user": user}
         made = False
         for one in given:
-            kind = str(one.get("survey_type") or "nps")
+            kind = str(one.get("survey_type") or "nps").lower()
             name = (asked.scales.get(kind) or _SCALES.get(kind) or Scale(kind)).instrument
             for event in invite(str(one.get("id")), one.get("created_at"), [name], inferred=True, **who):
                 made = True
@@ -139,6 +160,7 @@ def _vendor(asked: Asked, tz: str, written: CsvFormat) -> Vendor:
         written=written,
         asked=(asked,),
         required=("responses",),
+        tidied=_tidied,
         parts={
             "people": Part(
                 told_by=("last_sent_at", "last_responded_at"),
@@ -177,7 +199,8 @@ def delighted(
 
     **Where it comes from.** *The API*: `survey_responses.json` and, for addresses and response rates,
     `people.json`, each as JSON array or JSON lines, in one folder; or tables of a warehouse copy
-    (`survey_response`, `people`), also as CSV or a workbook.
+    (`survey_response`, `people`), also as CSV or a workbook, with names or labels (`Survey Type`) for
+    columns.
 
     **What becomes what.** A response is a `survey_response` at `created_at` (`updated_at` is `received_at`),
     with its type as `instrument` and its `score` between the ends of its scale: `nps` and `enps` 0…10,

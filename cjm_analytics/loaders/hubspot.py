@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,7 @@ from cjm_analytics.loaders.mapping import (
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.people import USER, People
 from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
-from cjm_analytics.loaders.states import changes, closings, happened, snake, staged, versions
+from cjm_analytics.loaders.states import changes, closings, happened, snake, sound, staged, versions
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.unfolded import inside
 from cjm_analytics.loaders.values import one_text, plain, texts
@@ -61,6 +62,9 @@ _DEVICES: Final = {"computer": "desktop", "mobile": "mobile", "tablet": "tablet"
 _SCALES: Final = {"nps": (0.0, 10.0), "ces": (1.0, 7.0)}
 _BY_CUSTOMER: Final = ("OPEN", "CLICK", "FORWARD", "PRINT", "SPAMREPORT", "STATUSCHANGE", "UNSUBSCRIBED")
 _STAGE: Final = "lifecyclestage"
+_ENDS: Final = re.compile(r"closed[ _-]*(won|lost)\b", re.IGNORECASE)
+"""Stages that end a deal, by their id or as the user interface writes them: `Closed Won (Sales Pipeline)`."""
+
 _CALLED_OFF: Final = ("CANCELED", "RESCHEDULED", "NO_SHOW")
 
 
@@ -86,7 +90,14 @@ def _tidied(rows: Rows, user_id: str | None) -> Rows:
             objects = [_opened(one) for one in objects_of(rows)]
             opened = ObjectRows(rows.file, objects, rows.numbers, None, rows.broken)
         rows = opened
-    return respelt(rows, name, lambda _, cells: cells)
+    return respelt(rows, name, _first_listed)
+
+
+def _first_listed(name: str, cells: pa.Array) -> pa.Array:
+    """Of the several contacts or companies that a file of the user interface lists, the first."""
+    if name not in {"_contact", "_company"} or not pa.types.is_string(cells.type):
+        return cells
+    return pc.replace_substring_regex(cells, r"\s*;.*$", "")
 
 
 def _opened_columns(rows: ColumnRows) -> Rows | None:
@@ -177,7 +188,8 @@ def _won(stage: str | None, row: Mapping[str, Any], sides: Sides) -> str | None:
         return "won" if _yes(known.get("closed_won")) else "lost" if _yes(known.get("is_closed")) else None
     if stage is not None and stage == row.get("dealstage") and "hs_is_closed_won" in row:
         return "won" if _yes(row["hs_is_closed_won"]) else "lost" if _yes(row.get("hs_is_closed")) else None
-    return {"closedwon": "won", "closedlost": "lost"}.get((stage or "").lower())
+    named = _ENDS.match(stage or "")
+    return named[1].lower() if named else None
 
 
 def _is_closed(stage: str, sides: Sides) -> bool:
@@ -219,6 +231,8 @@ def _deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict
         yield place, happened("deal_created", row | {"_time": _born(row)}, of=deal)
         history = [row | {"_time": one.get("timestamp"), "_value": one.get("value")}
                    for one in _histories(row, "dealstage")]  # fmt: skip
+        history, unread = sound(history, "_time")
+        yield from ((place, said) for _, said in unread)
         found = changes(history, "_deal", time="_time", value="_value")
         yield from (
             (place, said) for _, said in staged(
@@ -244,6 +258,9 @@ def _stages(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dic
         for row in rows
     ]  # fmt: skip
     known = sides.get("deal", {})
+    for name in ("dealstage", "hubspot_owner_id"):
+        rows, wrong = sound(rows, "_time", ("name", name))
+        yield from wrong
     found = list(changes(rows, "_deal", time="_time", value="value", field=("name", "dealstage")))
     for one in found:
         if one.before is None and one_text(one.row["_deal"]) not in known:
@@ -276,6 +293,8 @@ def _tickets(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, di
         yield place, happened("ticket_created", opened, of=ticket)
         history = [row | {"_time": one.get("timestamp"), "_value": one.get("value")}
                    for one in _histories(row, "hs_pipeline_stage")]  # fmt: skip
+        history, unread = sound(history, "_time")
+        yield from ((place, said) for _, said in unread)
         found = changes(history, "_ticket", time="_time", value="_value")
         yield from ((place, said) for _, said in _closed(found, sides))
         last = sides.get("ticket_property_history", {}).get(ticket, {}).get("value")
@@ -292,14 +311,17 @@ def _closed(found: Iterable[Any], sides: Sides) -> Iterator[tuple[int, dict[str,
 
 
 def _ticket_history(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    field = ("name", "hs_pipeline_stage")
     rows = [row | {"_ticket": row.get("ticket_id"), "_time": row.get("timestamp")} for row in rows]
-    yield from _closed(
-        changes(rows, "_ticket", time="_time", value="value", field=("name", "hs_pipeline_stage")), sides
-    )
+    rows, wrong = sound(rows, "_time", field)
+    yield from wrong
+    yield from _closed(changes(rows, "_ticket", time="_time", value="value", field=field), sides)
 
 
 def _lifecycle(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """How far a contact has come, as HubSpot or the staff judged."""
+    rows, wrong = sound(rows, "timestamp", ("name", _STAGE))
+    yield from wrong
     for one in changes(rows, "contact_id", time="timestamp", value="value", field=("name", _STAGE)):
         row = one.row | {"_stage": one.after, "_before": one.before}
         yield one.place, happened("lifecycle_changed", row, of=row["contact_id"], at=row.get("timestamp"))

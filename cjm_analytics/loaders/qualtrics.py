@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.loaders.opened import respelt
+from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, invite
-from cjm_analytics.loaders.rows import CsvFormat, filled_member
+from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.vendor import Part, Vendor
 
@@ -107,6 +107,8 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _tidied(rows: Rows, asked: Asked) -> Rows:
     """A block with the fixed columns as the loader calls them."""
+    if {"responseId", "values"} <= set(rows.names()):
+        return _of_json(rows)
     there = rows.names()
     is_copy = "recorded_date" in there and "survey_id" in there
     spelt = _COPIED if is_copy else _SPELT if {"ResponseId", "ResponseID"} & set(there) else {}
@@ -114,6 +116,15 @@ def _tidied(rows: Rows, asked: Asked) -> Rows:
     if "_recordId" in tidy.names() and not tidy.is_sparse and not is_copy:
         asked.check([name.removesuffix(_TEXT) for name in tidy.names()], rows.file)
     return tidy
+
+
+def _of_json(rows: Rows) -> Rows:
+    """Responses as the JSON export writes them: what was answered stands in an object of its own."""
+    objects = []
+    for one in objects_of(rows):
+        values = as_object(one.get("values"))
+        objects.append({"_recordId": one.get("responseId"), **(values if isinstance(values, dict) else {})})
+    return ObjectRows(rows.file, objects, rows.numbers, None, rows.broken)
 
 
 # What the rows stand for
@@ -315,7 +326,8 @@ def qualtrics(
 
     **Where it comes from.** *Data & Analysis → Export data*: CSV, TSV or a workbook, with its three header
     rows (names, questions, `{"ImportId": …, "timeZone": …}`) or the two of old exports (`V1`, …); a table
-    with one header row (`ResponseId`, `EndDate`, …), too. *A warehouse copy* (Fivetran and its like): the
+    with one header row (`ResponseId`, `EndDate`, …), too; or JSON (`{"responses": […]}`, JSON lines), in
+    which questions are called by their ids (`QID1`). *A warehouse copy* (Fivetran and its like): the
     tables `survey_response`, `question_response`, `question`, `survey_embedded_data` and, for response rates,
     `distribution_contact` with `distribution` and `directory_contact`, in one folder.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.states import changes, closings, day, happened, snake, staged
+from cjm_analytics.loaders.states import changes, closings, day, happened, snake, sound, staged
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -60,12 +60,17 @@ def _long_id(text: str | None) -> str | None:
 
 
 def _tidied(rows: Rows, user_id: str | None) -> Rows:
-    """Standard fields as a warehouse copy calls them (`CreatedDate` is `created_date`), ids in full."""
+    """Standard fields as a warehouse copy calls them (`CreatedDate` is `created_date`), ids in full.
+
+    Data Loader may write all names in capitals: `CREATEDDATE`.
+    """
 
     def name(written: str) -> str:
-        if written == user_id:
+        if user_id is not None and written in {user_id, user_id.upper()}:
             return USER
-        return snake(written) if written[:1].isupper() and "__" not in written else written
+        if "__" in written or not written[:1].isupper():
+            return written
+        return _shouted().get(written) or snake(written)
 
     def cells(column: str, values: pa.Array) -> pa.Array:
         if not (column == "id" or column.endswith("_id")) or not pa.types.is_string(values.type):
@@ -74,6 +79,14 @@ def _tidied(rows: Rows, user_id: str | None) -> Rows:
         return pa.array(map(_long_id, few.dictionary.to_pylist()), pa.string()).take(few.indices)
 
     return respelt(rows, name, cells)
+
+
+@cache
+def _shouted() -> dict[str, str]:
+    """Names in capitals, which hide where the words of a field begin → the field."""
+    parts = _SALESFORCE.parts.values()
+    known = {*_LATER, *_OF_HISTORIES}.union(*(one.reads | {*one.told_by} for one in parts))
+    return {one.replace("_", "").upper(): one for one in known if not one.startswith("_")}
 
 
 def _names(*words: str) -> tuple[str, ...]:
@@ -135,6 +148,8 @@ def _fields_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple
         if _field(row) == "created" and row["_deal"] not in _deals(sides):
             yield place, happened("opportunity_created", row, of=row["_deal"])
     yield from _given_away(rows)
+    rows, wrong = sound(rows, "_time", ("field", "stagename"))
+    yield from wrong
     found = changes(
         rows, "_deal", time="_time", value="new_value", before="old_value", field=("field", "stagename")
     )
@@ -152,6 +167,8 @@ def _versions_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tup
         else row | {"_deal": row.get("id"), "_time": row.get("_fivetran_start"), "_is_inferred": True}
         for row in rows
     ]
+    timed, wrong = sound(timed, "_time")
+    yield from wrong
     found = [
         one
         for one in changes(timed, "_deal", time="_time", value="stage_name")
@@ -175,6 +192,8 @@ def _fields_of_cases(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple
 
     yield from _given_away(rows)
     time = "created_date"
+    rows, wrong = sound(rows, time, ("field", "status"))
+    yield from wrong
     found = changes(
         rows, "case_id", time=time, value="new_value", before="old_value", field=("field", "status")
     )
@@ -256,6 +275,13 @@ _LATER: Final = (
     "converted_date", "converted_contact_id", "converted_account_id", "converted_opportunity_id",
 )  # fmt: skip
 """What an object became after it was made: an event of its beginning does not know it."""
+
+_OF_HISTORIES: Final = (
+    "id", "opportunity_id", "case_id", "field", "old_value", "new_value", "created_date", "created_by_id",
+    "stage_name", "is_primary", "currency_iso_code", "supplied_email", "case_number", "account_id",
+    "contact_id", "owner_id", "master_record_id", "last_modified_date", "email", "last_name", "first_name",
+)  # fmt: skip
+"""Fields that functions look at, beside those that a mapping names."""
 
 _CHANGED: Final[dict[str, Where]] = {"event": "_event", "timestamp": "_time", "event_id": "_id"}
 _MADE: Final = ("_deal", "_is_inferred", "_stage", "_before")

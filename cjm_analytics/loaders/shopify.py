@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
 
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.mapping import (
@@ -20,8 +21,9 @@ from cjm_analytics.loaders.mapping import (
     whenever,
     without_pattern,
 )
-from cjm_analytics.loaders.opened import as_object
-from cjm_analytics.loaders.rows import CsvFormat
+from cjm_analytics.loaders.opened import as_object, objects_of
+from cjm_analytics.loaders.rows import CsvFormat, ObjectRows
+from cjm_analytics.loaders.states import snake
 from cjm_analytics.loaders.unfolded import Unfold
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Sides, Where
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["shopify"]
@@ -43,8 +46,8 @@ _CLIENTS: Final = ("segment-clientid", "segment_client_id", "google-clientid", "
 
 _PAYING: Final = ("sale", "capture")
 _WHO: Final = (
-    "_key", "_number", "_user", "_email", "_customer", "_cart", "_checkout", "_client", "_test", "_source",
-    "_currency",
+    "_key", "_number", "_user", "_email", "_phone", "_customer", "_cart", "_checkout", "_client", "_test",
+    "_source", "_currency",
 )  # fmt: skip
 
 
@@ -81,6 +84,46 @@ def _repaid(transactions: object, lines: object) -> str | None:
     return f"{sum(known):.4f}" if known else None
 
 
+# One spelling
+
+
+def _tidied(rows: Rows) -> Rows:
+    """Rows of the GraphQL API under the names that the REST API gives to their members."""
+    if not {"createdAt", "__parentId", "displayFinancialStatus"} & set(rows.names()):
+        return rows
+    objects = [_of_graph(one) for one in objects_of(rows)]
+    return ObjectRows(rows.file, objects, rows.numbers, None, rows.broken)
+
+
+def _of_graph(one: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of the GraphQL API as the REST API writes it: names, ids, amounts, states, lists."""
+    made: dict[str, Any] = {}
+    for name, value in one.items():
+        if name.endswith("Set") and isinstance(value, dict) and isinstance(value.get("shopMoney"), dict):
+            made[snake(name.removesuffix("Set"))] = value["shopMoney"].get("amount")
+            made.setdefault("currency", value["shopMoney"].get("currencyCode"))
+        elif name in _STATES:
+            made[_STATES[name]] = value.lower() if isinstance(value, str) else value
+        elif name == "customAttributes":
+            made["note_attributes"] = [{"name": said.get("key"), **said} for said in _objects(value)]
+        elif name in {_VISITS, "__parentId"}:
+            made[name] = value
+        else:
+            made[snake(name)] = _inside_graph(value)
+    return made
+
+
+def _inside_graph(value: object) -> object:
+    """A member of an object of the GraphQL API; of lists the items, however they are wrapped."""
+    if isinstance(value, dict):
+        if isinstance(value.get("nodes"), list):
+            return _inside_graph(value["nodes"])
+        if isinstance(value.get("edges"), list):
+            return _inside_graph([one.get("node") for one in _objects(value["edges"])])
+        return _of_graph(value)
+    return [_inside_graph(one) for one in value] if isinstance(value, list) else value
+
+
 # What the rows stand for
 
 
@@ -105,6 +148,7 @@ def _who(number: str, user: str | None) -> dict[str, Where]:
         "_key": _bare("id"),
         "_number": _bare(first(number, "name", "id")),
         "_email": first("email", "contact_email", "customer.email"),
+        "_phone": first("phone", "customer.phone"),
         "_customer": joined("=shopify", _bare(first("customer.id", "customer_id"))),
         "_cart": "cart_token",
         "_checkout": first("checkout_token", "token"),
@@ -133,6 +177,12 @@ _ON_THE_WAY: Final = _event(
 )
 """What a parcel service reports: `fulfillment_in_transit`, `fulfillment_delivered`."""
 
+_STATES: Final = {
+    "displayFinancialStatus": "financial_status", "displayFulfillmentStatus": "fulfillment_status",
+    "kind": "kind", "status": "status", "cancelReason": "cancel_reason",
+}  # fmt: skip
+"""Members of the GraphQL API whose values are in capitals."""
+
 _MARKS: Final = ("source", "medium", "campaign", "term", "content")
 _VISIT: Final = {
     **_event("=customer_visit", "occurred_at", "id"),
@@ -147,7 +197,8 @@ def _order(number: str, user: str | None) -> tuple[Unfold, ...]:
     who = _who(number, user)
     key = first(who["_key"], who["_number"])
     said = {name: where for name, where in who.items() if name != "_key"}  # one row tells what others look up
-    placed = _event("=order_placed", first("processed_at", "created_at"), key, "total_price")
+    name = whenever(unless(filled("__parentId")), "=order_placed")  # lines of an order are none
+    placed = _event(name, first("processed_at", "created_at"), key, "total_price")
     return (
         Unfold(without=(*_NESTED, _VISITS, *(name for name, *_ in _MOMENTS)), columns={**who, **placed}),
         Unfold(
@@ -242,12 +293,23 @@ def _own(name: str) -> Saying:
     return first(name, looked_up("order_rows", "order_id", name))
 
 
+def _landed(mark: str) -> Saying:
+    """A mark of the campaign in the address at which the buyer came into the shop."""
+    return each(lambda page: _in_query(page, mark), "landing_site")
+
+
+def _in_query(page: object, name: str) -> str | None:
+    asked = str(page).partition("?")[2].partition("#")[0] if page is not None else ""
+    return dict(parse_qsl(asked)).get(name) if name in asked else None
+
+
 _CUSTOMER: Final = _own("_customer")
 _EMAIL: Final = first(
     _own("_email"),
     looked_up("customers", each(lambda one: one and one.removeprefix("shopify:"), _CUSTOMER), "email"),
 )
 _ADDRESS: Final = address(_EMAIL)
+_PHONE: Final = joined("=phone", _own("_phone"))
 _CART: Final = _own("_cart")
 _CHECKOUT: Final = _own("_checkout")
 _CLIENT: Final = _own("_client")
@@ -260,7 +322,7 @@ _EVENTS: Final = Events(
         "event_id": "_id",
         "user_id": _USER,
         "anonymous_id": whenever(
-            unless(filled(_EMAIL)), first(_CUSTOMER, _CLIENT, _CART, _CHECKOUT)
+            unless(filled(_EMAIL)), first(_CUSTOMER, _PHONE, _CLIENT, _CART, _CHECKOUT)
         ).keeping(),
         "email": _EMAIL,
         "order_id": first(_own("_number"), _bare("order_id")),
@@ -270,9 +332,9 @@ _EVENTS: Final = Events(
         "channel": told(_own("_source"), _CHANNELS),
         "is_test": _own("_test"),
         "url": "landing_page",
-        "path": path("landing_page"),
+        "path": first(path("landing_page"), path("landing_site")),
         "referrer": first("referrer_url", "referring_site"),
-        **{f"utm_{mark}": f"utm_{mark}" for mark in _MARKS},
+        **{f"utm_{mark}": first(f"utm_{mark}", _landed(f"utm_{mark}")) for mark in _MARKS},
     },
     aside=(
         *_WHO, *(f"utm_parameters_{mark}" for mark in _MARKS),
@@ -282,9 +344,10 @@ _EVENTS: Final = Events(
     ),
 )  # fmt: skip
 _LINKS: Final = ((_CUSTOMER, _USER), (_CLIENT, _USER), (_CART, _USER), (_CHECKOUT, _USER))
-_SOMEONE: Final = first(_ADDRESS, _CUSTOMER)
+_SOMEONE: Final = first(_ADDRESS, _CUSTOMER, _PHONE)
 _ALIASES: Final = (
-    (_CUSTOMER, _ADDRESS), (_CLIENT, _SOMEONE), (_CART, _SOMEONE), (_CHECKOUT, _SOMEONE),
+    (_CUSTOMER, _ADDRESS), (_PHONE, first(_ADDRESS, _CUSTOMER)), (_CLIENT, _SOMEONE), (_CART, _SOMEONE),
+    (_CHECKOUT, _SOMEONE),
 )  # fmt: skip
 _SAID: Final[dict[str, Any]] = {"events": (_EVENTS,), "links": _LINKS, "aliases": _ALIASES, "time": "_at"}
 
@@ -300,6 +363,7 @@ def _vendor(number: str, user: str | None, written: CsvFormat, decimal: str) -> 
         decimal=decimal,
         asked=(number, user),
         may_be_nameless=True,
+        tidied=_tidied,
         parts={
             "orders_export": Part(
                 told_by=("Name", "Financial Status", "Created at"),
@@ -376,7 +440,9 @@ def shopify(
 
     **Where it comes from.** *The admin*: *Orders → Export*, a CSV file with one row per line item
     (`orders_export.csv`; saved as a workbook, too). *The API*: `orders.json` and `checkouts.json` of the REST
-    Admin API, as answers, JSON arrays or JSON lines. *A warehouse copy* (Fivetran and its like): the tables
+    Admin API, as answers, JSON arrays or JSON lines; orders of the GraphQL API (`createdAt`,
+    `totalPriceSet`, `displayFinancialStatus`, …), such as the JSON lines of a bulk operation, whose lines of
+    items (`__parentId`) are counted as excluded. *A warehouse copy* (Fivetran and its like): the tables
     `order`, `transaction`, `fulfillment`, `fulfillment_event`, `refund`, `abandoned_checkout`, `customer` and
     `customer_visit` in one folder; other tables in it are counted as excluded.
 
@@ -389,9 +455,9 @@ def shopify(
     page, referrer and `utm_*`. In the admin's file the rows of one `Name` are one order; its items stand in
     `line_items`.
 
-    **Who.** The address (`email:<address>`), else `shopify:<customer>`, else the device that a tracking
-    script noted with the cart, else the cart's token, is `anonymous_id`; with `user_id=` the shop's own id is
-    `user_id`. Customer, device, `cart_token` and `checkout_token` are linked to it, so that what came before
+    **Who.** The address (`email:<address>`), else `shopify:<customer>`, else the telephone
+    (`phone:<number>`, as of a sale in a store), else the device that a tracking script noted with the cart,
+    else the cart's token, is `anonymous_id`; with `user_id=` the shop's own id is `user_id`. Customer, device, `cart_token` and `checkout_token` are linked to it, so that what came before
     the order finds its customer.
 
     **Traps.** Test orders are kept with `is_test`, which the journey model leaves out. Imported orders have a

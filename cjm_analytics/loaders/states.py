@@ -27,6 +27,7 @@ __all__ = [
     "in_order",
     "instants",
     "snake",
+    "sound",
     "staged",
     "versions",
 ]
@@ -92,6 +93,33 @@ def changes(
             if after != last:
                 yield Change(place, row, last, after)
             last = after
+
+
+def sound(
+    rows: Sequence[dict[str, Any]], time: str, field: tuple[str, str] | None = None
+) -> tuple[list[dict[str, Any]], list[tuple[int, dict[str, Any]]]]:
+    """The rows of a history whose time can be read, the others empty; and the others, as rejects.
+
+    A change of which nobody knows when it was stands in no order with the others. `field` says which rows
+    tell of the field in question, as for `changes`; the rest is left as it is.
+
+    Examples
+    --------
+    >>> sound([{"at": "2026-01-03"}, {"at": "soon"}], "at")
+    ([{'at': '2026-01-03'}, {}], [(1, {'_wrong': "the time of a change is none: 'soon'"})])
+    """
+    told = [
+        place
+        for place, row in enumerate(rows)
+        if row and (field is None or str(row.get(field[0])).lower() == field[1])
+    ]
+    found = instants(rows[place].get(time) for place in told)
+    wrong = [place for place, at in zip(told, found, strict=True) if at is None]
+    kept = list(rows)
+    for place in wrong:
+        kept[place] = {}
+    said = "the time of a change is none: {!r}"
+    return kept, [(place, {"_wrong": said.format(rows[place].get(time))}) for place in wrong]
 
 
 def day(cell: object, clock: str = "") -> str | None:

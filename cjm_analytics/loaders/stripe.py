@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -21,6 +22,7 @@ from cjm_analytics.loaders.mapping import (
     unless,
     whenever,
 )
+from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.rows import CsvFormat
 from cjm_analytics.loaders.unfolded import Unfold
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Where
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["stripe"]
@@ -71,7 +74,7 @@ _AMOUNTS: Final[dict[str, Where]] = {
     "invoice": first("amount_paid", "amount_due", "total"),
 }
 _RENEWED: Final = "subscription_cycle"
-_HELD: Final = ("_key", "_user", "_email", "_customer", "_order")
+_HELD: Final = ("_key", "_user", "_email", "_customer", "_number", "_order")
 
 
 def _id_of(name: str) -> Saying:
@@ -108,6 +111,43 @@ def _actor(kind: object, reason: object, ended_by: object) -> str:
     return "company" if is_companys else "customer"
 
 
+# One spelling
+
+_LABELS: Final = {
+    "Created date (UTC)": "_created", "Created (UTC)": "_created", "Amount": "_amount",
+    "Amount Refunded": "amount_refunded", "Refunded date (UTC)": "_refunded_at", "Currency": "currency",
+    "Status": "_status", "Customer ID": "customer_id", "Customer Email": "email", "Mode": "_mode",
+    "Invoice ID": "invoice_id", "PaymentIntent ID": "payment_intent_id", "Decline Reason": "failure_code",
+    "Description": "description", "reporting_category": "_category", "created_utc": "_created",
+    "gross": "_amount", "source_id": "id",
+}  # fmt: skip
+"""What the files of the dashboard call the members of a payment."""
+
+_METADATA: Final = re.compile(r"(?:payment_)?metadata\[(.+)\]|(.+) \(metadata\)")
+
+
+def _tidied(rows: Rows) -> Rows:
+    """Payments and changes of the balance, as the dashboard exports them, under the names of the API."""
+    there = set(rows.names())
+    if not there & {"Created date (UTC)", "Created (UTC)", "reporting_category"}:
+        return rows
+
+    def name(written: str) -> str:
+        own = _METADATA.fullmatch(written)
+        return f"metadata.{own[1] or own[2]}" if own else _LABELS.get(written, written)
+
+    return respelt(rows, name, lambda _, cells: cells)
+
+
+_GOT: Final = ("paid", "refunded", "partial", "partially", "disputed", "succeeded", "captured")
+
+
+def _payment(status: object) -> str | None:
+    """What became of a payment, as the dashboard says; of one that is under way nothing."""
+    word = str(status).lower().partition(" ")[0]
+    return "charge.succeeded" if word in _GOT else "charge.failed" if word in {"failed", "blocked"} else None
+
+
 # What the rows stand for
 
 
@@ -140,11 +180,10 @@ def _told(user: str | None) -> dict[str, Where]:
         "_of": customer,
         "_customer": joined("=stripe", customer),
         "_charge": chosen("_what", {"charge": "id"}, _id_of("charge")),
-        # What all that is told of one purchase has in common: the shop's number of the order; else, where a
-        # subscription begins, that; else the payment.
+        # What all that is told of one purchase has in common: the shop's number of the order, which a refund
+        # takes from its charge; else, where a subscription begins, that; else the payment.
+        "_number": first("metadata.order_id", "metadata.order_number"),
         "_order": first(
-            "metadata.order_id",
-            "metadata.order_number",
             whenever(begins, chosen("_what", {"subscription": "id"}, _id_of("subscription"))),
             chosen("_what", {"payment_intent": "id"}, _id_of("payment_intent")),
             chosen("_what", {"invoice": "id"}),
@@ -190,6 +229,36 @@ def _envelope(user: str | None) -> Unfold:
         within="data.object",
         columns=_told(user),
     )
+
+
+_CHANGES: Final = {
+    "charge": "=charge.succeeded", "refund": "=charge.refunded", "dispute": "=charge.dispute.created",
+}  # fmt: skip
+"""Changes of the balance that are dealings with a customer; fees and payouts are none."""
+
+
+def _of_dashboard(user: str | None) -> dict[str, tuple[Unfold, ...]]:
+    """Rows of the dashboard's files, whose amounts are in major units."""
+    told = _told(user) | {
+        "_value": each(lambda one: one and str(one).lstrip("-"), "_amount"),
+        "_live": each(lambda one: None if one is None else str(one).lower() != "test", "_mode"),
+    }
+    given = told | {"_value": "amount_refunded"}
+    charge: dict[str, Where] = {"_what": "=charge"}
+    return {
+        "payments": (
+            Unfold(around={**charge, "_kind": each(_payment, "_status"), "_at": "_created"}, columns=told),
+            Unfold(
+                where=filled("_refunded_at"),
+                around={**charge, "_kind": "=charge.refunded", "_at": "_refunded_at"},
+                columns=given,
+            ),
+        ),
+        "balance": (
+            Unfold(around={"_kind": chosen("_category", _CHANGES), "_what": "_category", "_at": "_created"},
+                   columns=told),
+        ),
+    }  # fmt: skip
 
 
 _FAILED: Final = first("last_payment_error.code", "last_payment_error_code", "last_payment_error_type")
@@ -277,6 +346,8 @@ _TOLD_BY: Final = {
     "refund": ("charge_id", "reason", "receipt_number"),
     "dispute": ("charge_id", "is_charge_refundable"),
     "customer": ("delinquent", "created"),
+    "payments": ("_created", "_status", "_amount"),
+    "balance": ("balance_transaction_id", "_category", "_created"),
 }
 _NAMES: Final = {"subscription": ("subscription_history",), "checkout.session": ("checkout_session",)}
 
@@ -284,11 +355,11 @@ _NAMES: Final = {"subscription": ("subscription_history",), "checkout.session": 
 # Where the canonical columns stand
 
 
-def _own(name: str) -> Saying:
+def _own(name: str, *, of_customer: bool = True) -> Saying:
     """What a row says, else the charge to which it belongs, else the customer."""
-    of_charge = (looked_up(side, "_charge", name) for side in ("charge", "objects", "event"))
-    of_customer = (looked_up(side, "_of", name) for side in ("customer", "objects", "event"))
-    return first(name, *of_charge, *of_customer)
+    keys = ("_charge", "_of") if of_customer else ("_charge",)
+    sides = {"_charge": ("charge", "objects", "event"), "_of": ("customer", "objects", "event")}
+    return first(name, *(looked_up(side, key, name) for key in keys for side in sides[key]))
 
 
 _EMAIL: Final = _own("_email")
@@ -304,7 +375,7 @@ _EVENTS: Final = Events(
         "user_id": _USER,
         "anonymous_id": whenever(unless(filled(_EMAIL)), _CUSTOMER).keeping(),
         "email": _EMAIL,
-        "order_id": _own("_order"),
+        "order_id": first(_own("_number", of_customer=False), _own("_order", of_customer=False)),
         "value": "_value",
         "currency": "_currency",
         "actor": "_actor",
@@ -313,8 +384,9 @@ _EVENTS: Final = Events(
     also={"billing_reason": "billing_reason"},
     inferred=first("_is_inferred"),
     aside=(
-        "_key", "_of", "_customer", "_charge", "_live", "_livemode", "_is_inferred", "_kind", "_what",
-        "_before", "_event_id", "amount", "amount_total", "currency", "created",
+        "_key", "_of", "_customer", "_charge", "_number", "_live", "_livemode", "_is_inferred", "_kind",
+        "_what", "_before", "_event_id", "amount", "amount_total", "currency", "created",
+        "_amount", "_created", "_refunded_at", "_status", "_mode", "_category",
         "livemode", "object", "pending_webhooks", "api_version", "request", "client_secret",
         "email", "customer_email", "receipt_email", "client_reference_id",
     ),
@@ -331,6 +403,7 @@ _SAID: Final[dict[str, Any]] = {
 
 def _vendor(user: str | None, written: CsvFormat) -> Vendor:
     objects = _objects(user)
+    several = objects | _of_dashboard(user)
     return Vendor(
         name="stripe",
         title="Stripe",
@@ -338,11 +411,12 @@ def _vendor(user: str | None, written: CsvFormat) -> Vendor:
         written=written,
         asked=(user,),
         may_be_nameless=True,
+        tidied=_tidied,
         parts={
             "objects": Part(told_by=("object", "livemode", "id"), unfolds=_of_all(objects), **_SAID),
             **{
                 name: Part(told_by=_TOLD_BY[name], names=_NAMES.get(name, ()), unfolds=made, **_SAID)
-                for name, made in objects.items()
+                for name, made in several.items()
             },
         },
     )
@@ -366,7 +440,8 @@ def stripe(
     several kinds in one file, too.
     *A warehouse copy* (Fivetran and its like): the tables `charge`, `payment_intent`, `invoice`,
     `subscription` or `subscription_history`, `checkout_session`, `refund`, `dispute` and `customer` in one
-    folder.
+    folder. *The dashboard*: the CSV files of *Payments → Export* and of the itemized report of changes of the
+    balance, with times in UTC.
 
     **What becomes what.** Events keep their type (`checkout.session.completed`, `charge.refunded`, …) and the
     time `created`; those of no customer's dealings (payouts, prices) are counted as excluded, and so are
@@ -374,16 +449,17 @@ def stripe(
     of: `charge.succeeded` or `charge.failed`, `invoice.paid`, `customer.subscription.created` and `….deleted`
     (at `ended_at`), `refund.created`, `charge.dispute.created`; where a state has no time of its own, that of
     the object, marked as inferred. `value` is in major units, of a refund what was paid back this time.
-    `order_id` is `metadata.order_id`; else, where a subscription begins, the subscription; else the
-    payment intent: so all that tells of one purchase agrees in it. `billing_reason` is a column of its own,
+    `order_id` is `metadata.order_id`, of a refund or a dispute that of its charge; else, where a subscription
+    begins, the subscription; else the payment intent: so all that tells of one purchase agrees in it. `billing_reason` is a column of its own,
     for rules. The rest of the object stands in `properties`, such as `cancellation_details`.
 
     **Who.** `client_reference_id`, `metadata.user_id` or `metadata.customer_id`, or the member that
     `user_id=` names, is `user_id`; without one the address, else `stripe:cus_…`, is `anonymous_id`. A row
     without any takes them from its charge or customer, if those are in the export.
 
-    **Traps.** Amounts are in minor units, and currencies have none, two or three decimal places. Rows
-    with `livemode` false are tests (`is_test`, which the journey model leaves out). Webhooks repeat and come
+    **Traps.** The dashboard's file of payments tells of refunds only with the column *Refunded date (UTC)*;
+    of payments under way it tells nothing yet. Amounts of the API are in minor units, and currencies have
+    none, two or three decimal places. Rows with `livemode` false are tests (`is_test`, which the journey model leaves out). Webhooks repeat and come
     in any order: `id` tells them apart, `created` orders them. Several types tell of one purchase: choose one
     as the goal (`checkout.session.completed` in the standard model, or `charge.succeeded` without Checkout).
     Renewals (`billing_reason` `subscription_cycle`) are the company's acts and no purchases. `charge.failed`,

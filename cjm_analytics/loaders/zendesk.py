@@ -10,13 +10,14 @@ from cjm_analytics.loaders.mapping import (
     Saying,
     column,
     each,
+    filled,
     first,
     joined,
     key_text,
     unless,
     whenever,
 )
-from cjm_analytics.loaders.opened import as_object
+from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.people import People
 from cjm_analytics.loaders.states import changes, closings, in_order, instants
 from cjm_analytics.loaders.times import Clock
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Sides, Where
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["zendesk"]
@@ -49,8 +51,28 @@ _OPEN: Final = {"new", "open", "pending", "hold", "on-hold"}
 _DONE: Final = {"solved", "closed"}
 _GOOD: Final = {"good", "good_with_comment"}
 _BAD: Final = {"bad", "bad_with_comment"}
+_LABELS: Final = {
+    "Id": "id", "ID": "id", "Ticket ID": "id", "Requester id": "requester_id", "Requester ID": "requester_id",
+    "Requester external id": "_external", "Requester email": "_address", "Organization": "organization",
+    "Subject": "subject", "Tags": "tags", "Status": "status", "Priority": "priority", "Via": "via",
+    "Ticket type": "type", "Created at": "created_at", "Requested": "created_at", "Updated at": "updated_at",
+    "Updated": "updated_at", "Solved at": "_solved_at", "Satisfaction Score": "_rated",
+    "Satisfaction": "_rated",
+}  # fmt: skip
+"""What the files of the agents' interface call the fields of a ticket."""
+
 _UNKNOWN: Final = "is not in the export: its requester is unknown"
 _Row: TypeAlias = dict[str, Any]
+
+
+# One spelling
+
+
+def _tidied(rows: Rows) -> Rows:
+    """Tickets of a file of the agents' interface under the names that the API gives to their fields."""
+    if not {"Requester id", "Requester ID", "Requester", "Requester email"} & set(rows.names()):
+        return rows
+    return respelt(rows, lambda name: _LABELS.get(name, name), lambda _, cells: cells)
 
 
 # What must be known of tickets and users
@@ -100,6 +122,8 @@ def _about(ticket: Mapping[str, Any], number: str) -> _Row:
         "_requester": key_text(ticket.get("requester_id")),
         "_account": key_text(ticket.get("organization_id")),
         "_channel": _via(ticket)[0],
+        "_external": ticket.get("_external"),
+        "_address": ticket.get("_address"),
     }
 
 
@@ -115,7 +139,7 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     gone = _gone(sides)
     begun = [_of(row, "created_at", "created") for row in rows]
     times = instants(begun)
-    newest = _newest(rows, times)
+    newest, history = _newest(rows, times), sides.get("ticket_field_history", {})
     rated = {key_text(row.get("ticket_id")) for row in sides.get("satisfaction_ratings", {}).values()}
     for place, row in enumerate(rows):
         number = key_text(row.get("id"))
@@ -125,8 +149,11 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
             about = _about(row, number)
             made = {"_event": "ticket_created", "_id": f"ticket:{number}", "_time": begun[place]}
             yield place, row | about | made | {"_actor": _opener(row, sides)}
-            inline = _object(row.get("satisfaction_rating"))
+            inline = _object(row.get("satisfaction_rating")) or {"score": row.get("_rated")}
             score = _score(inline)
+            if row.get("_solved_at") and number not in history:
+                solved = {"_event": "ticket_solved", "_id": f"ticket_solved:{number}", "_actor": "company"}
+                yield place, about | solved | {"_time": row["_solved_at"]}
             if number not in rated and times[place] and score in {*_GOOD, *_BAD, "offered"}:
                 when = _of(row, "updated_at", "created_at")
                 for said in _survey(inline, about, score, (when, when), is_inferred=True):
@@ -401,8 +428,12 @@ def _messages(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
 # Who it was
 
 _PEOPLE: Final = People("zendesk", "users", "external_id")
+_USER: Final = first(_PEOPLE.user("_requester"), "_external")
+_MAIL: Final = joined("=email", "_address")
+_NUMBER: Final = _PEOPLE.number("_requester")
 _WHO: Final[dict[str, Where]] = {
-    **_PEOPLE.columns("_requester"),
+    "user_id": _USER,
+    "anonymous_id": whenever(unless(filled(_USER)), first(_NUMBER, _MAIL)),
     "account_id": "_account",
     "event": "_event",
     "timestamp": "_time",
@@ -415,6 +446,7 @@ _ASIDE: Final = (
     "via", "via_channel", "satisfaction_rating", "url", "ticket_id", "generated_timestamp",
     "merged_ticket_ids", "public", "author_id", "user_id", "plain_body", "html_body", "type", "event_type",
     "previous_value", "score", "_requester", "_is_survey", "_is_inferred", "_score", "_low", "_high",
+    "_external", "_address", "_solved_at", "_rated", "Requester", "Submitter", "Summation column",
 )  # fmt: skip
 """Fields with a place of their own, or that tell the ticket's end and not its beginning."""
 
@@ -455,10 +487,14 @@ _ZENDESK: Final = Vendor(
     title="Zendesk",
     kind="support",
     required=("tickets",),
+    tidied=_tidied,
     parts={
         "tickets": Part(
             names=("ticket",), told_by=("requester_id", "subject"), key="id", newest="updated_at",
             together=_tickets, events=(_TALK, _RATED),
+            links=((_NUMBER, "_external"), (_MAIL, "_external")),
+            aliases=((whenever(unless(filled("_external")), _NUMBER), _MAIL),),
+            time="_time",
         ),
         "ticket_comments": Part(
             names=("ticket_comment", "comment", "comments"), told_by=("ticket_id", "public", "body"),
@@ -488,8 +524,8 @@ _ZENDESK: Final = Vendor(
         "ticket_tags": Part(names=("ticket_tag",), told_by=("ticket_id", "tag"), key=_MERGED),
         "users": Part(
             names=("user",), told_by=("email", "role"), key="id", newest="updated_at",
-            missed="its customers are known only by the ids of Zendesk, and nobody can be recognised in "
-            "other sources. Export the table users, too.",
+            missed="its customers are known only by what the tickets say of them, mostly ids of Zendesk, by "
+            "which nobody can be recognised in other sources. Export the table users, too.",
             links=((_person(_PEOPLE.number("id")), "external_id"),
                    (_person(joined("=email", "email")), "external_id")),
             aliases=tuple((_person(number), email) for number, email in _PEOPLE.aliases("id")),
@@ -518,7 +554,9 @@ def zendesk(
     `satisfaction_ratings`, `survey_responses`, `ticket_chat` and `ticket_chat_event`, `ticket_tags`, also in
     the singular, with a number (`tickets_0002.json`), with `zendesk_` before or `_data` behind. `tickets`
     must be there; without `users`, nobody can be recognised in other sources, and a warning says so. The
-    rows of other tables (organisations, metrics) are counted as excluded.
+    rows of other tables (organisations, metrics) are counted as excluded. *The agents' interface*: a CSV file
+    of tickets with labels for columns (`Requester id`, `Created at`, `Solved at`, `Satisfaction Score`, …),
+    which must have the requester's id or address; say `tz=`, the account's zone.
 
     **What becomes what.**
 
