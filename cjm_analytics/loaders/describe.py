@@ -175,7 +175,7 @@ def describe(source: object, **known: object) -> Description:
     if plain is not None and (best is None or _says_more(plain, best)):
         return plain
     assert best is not None  # noqa: S101 - else there is a table
-    others = tuple(one.name for one in found[1:] if one.rank[:3] == best.rank[:3])
+    others = tuple(one.name for one in found[1:] if one.rank[:4] == best.rank[:4])
     return Description(shown, best.name, best.options, best.questions, others, _filled(best.batch))
 
 
@@ -201,12 +201,13 @@ class _Reading:
     is_named: bool
 
     @property
-    def rank(self) -> tuple[float, bool, int, str]:
+    def rank(self) -> tuple[bool, float, bool, int, str]:
         read = max(self.batch.n_read, 1)
         usable = 1 - self.batch.rejects.num_rows / read
         columns = sum(filled > 0 for _, _, filled, _ in _filled(self.batch))
         # Of equals the last by name: nothing tells them apart, and both are said.
-        return round(usable, 3), self.is_named, columns, self.name
+        is_one = bool(self.batch.events.num_rows or self.questions)  # and not only people
+        return is_one, round(usable, 3), self.is_named, columns, self.name
 
 
 def _vendors(source: object, known: Mapping[str, object]) -> Iterator[_Reading]:
@@ -251,7 +252,11 @@ def _tried(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stream = loader(source, **asked)
-            batch = next(filter(_is_something, itertools.islice(stream.read(frozenset()), _BLOCKS)), nothing)
+            batch = nothing
+            for one in filter(_is_something, itertools.islice(stream.read(frozenset()), _BLOCKS)):
+                batch = one if one.events.num_rows or batch is nothing else batch
+                if one.events.num_rows:
+                    break
     except UnknownNameError as fault:
         missing = next((one for one in needed if f"{one}=" in str(fault)), None)
         said = () if missing is None else (str(fault).replace(f" named {_UNSAID!r}", " is told", 1),)
@@ -291,7 +296,7 @@ def _filled(batch: Batch) -> tuple[tuple[str, str | None, float, str], ...]:
 def _says_more(plain: Description, vendor: _Reading) -> bool:
     """Whether a mapping that tells the customer finds as much as a vendor's loader does."""
     mapped = {becomes for becomes, *_ in plain._found} - {"properties", *_OWN}  # noqa: SLF001
-    return plain.options.get("customer") != _UNSAID and len(mapped) >= vendor.rank[2]
+    return plain.options.get("customer") != _UNSAID and len(mapped) >= vendor.rank[3]
 
 
 # Any other table

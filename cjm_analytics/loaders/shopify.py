@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl
 
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.mapping import (
@@ -299,8 +299,8 @@ def _landed(mark: str) -> Saying:
 
 
 def _in_query(page: object, name: str) -> str | None:
-    asked = str(page).partition("?")[2].partition("#")[0] if page is not None else ""
-    return dict(parse_qsl(asked)).get(name) if name in asked else None
+    found = re.search(rf"[?&]{name}=([^&#]+)", str(page)) if page is not None else None
+    return found[1] if found else None
 
 
 _CUSTOMER: Final = _own("_customer")
@@ -455,10 +455,10 @@ def shopify(
     page, referrer and `utm_*`. In the admin's file the rows of one `Name` are one order; its items stand in
     `line_items`.
 
-    **Who.** The address (`email:<address>`), else `shopify:<customer>`, else the telephone
-    (`phone:<number>`, as of a sale in a store), else the device that a tracking script noted with the cart,
-    else the cart's token, is `anonymous_id`; with `user_id=` the shop's own id is `user_id`. Customer, device, `cart_token` and `checkout_token` are linked to it, so that what came before
-    the order finds its customer.
+    **Who.** The address (`email:<address>`), else `shopify:<customer>`, else the telephone (`phone:<number>`,
+    as of a sale in a store), else the device that a tracking script noted with the cart, else the cart's
+    token, is `anonymous_id`; with `user_id=` the shop's own id is `user_id`. Customer, device, `cart_token`
+    and `checkout_token` are linked to it, so that what came before the order finds its customer.
 
     **Traps.** Test orders are kept with `is_test`, which the journey model leaves out. Imported orders have a
     `processed_at` far before their `created_at`. The admin's file tells neither when money was paid back nor

@@ -450,8 +450,9 @@ def stripe(
     (at `ended_at`), `refund.created`, `charge.dispute.created`; where a state has no time of its own, that of
     the object, marked as inferred. `value` is in major units, of a refund what was paid back this time.
     `order_id` is `metadata.order_id`, of a refund or a dispute that of its charge; else, where a subscription
-    begins, the subscription; else the payment intent: so all that tells of one purchase agrees in it. `billing_reason` is a column of its own,
-    for rules. The rest of the object stands in `properties`, such as `cancellation_details`.
+    begins, the subscription; else the payment intent: so all that tells of one purchase agrees in it.
+    `billing_reason` is a column of its own, for rules. The rest of the object stands in `properties`, such as
+    `cancellation_details`.
 
     **Who.** `client_reference_id`, `metadata.user_id` or `metadata.customer_id`, or the member that
     `user_id=` names, is `user_id`; without one the address, else `stripe:cus_…`, is `anonymous_id`. A row
@@ -459,12 +460,13 @@ def stripe(
 
     **Traps.** The dashboard's file of payments tells of refunds only with the column *Refunded date (UTC)*;
     of payments under way it tells nothing yet. Amounts of the API are in minor units, and currencies have
-    none, two or three decimal places. Rows with `livemode` false are tests (`is_test`, which the journey model leaves out). Webhooks repeat and come
-    in any order: `id` tells them apart, `created` orders them. Several types tell of one purchase: choose one
-    as the goal (`checkout.session.completed` in the standard model, or `charge.succeeded` without Checkout).
-    Renewals (`billing_reason` `subscription_cycle`) are the company's acts and no purchases. `charge.failed`,
-    `payment_intent.payment_failed` and `invoice.payment_failed` are signs of friction. What the machine
-    reports of itself, or once more (`refund.created` beside `charge.refunded`), has the actor `system`.
+    none, two or three decimal places. Rows with `livemode` false are tests (`is_test`, which the journey
+    model leaves out). Webhooks repeat and come in any order: `id` tells them apart, `created` orders them.
+    Several types tell of one purchase: choose one as the goal (`checkout.session.completed` in the standard
+    model, or `charge.succeeded` without Checkout). Renewals (`billing_reason` `subscription_cycle`) are the
+    company's acts and no purchases. `charge.failed`, `payment_intent.payment_failed` and
+    `invoice.payment_failed` are signs of friction. What the machine reports of itself, or once more
+    (`refund.created` beside `charge.refunded`), has the actor `system`.
 
     Parameters
     ----------
