@@ -33,7 +33,7 @@ _CELLS = 2**25
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """A chain over states that are the last symbols of a way, with counts by group.
+    """A chain over states that are the last symbols of a way, with counts by lot.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class Chain:
     source, target : int64, n_steps
         States, by source; the target is `n_states` for the goal, `n_states` + 1 for nothing.
     begin, end : int64, n_steps
-        Where the counts of each step are: one for each group in which it was taken.
-    counts, group : int64
+        Where the counts of each step are: one for each lot in which it was taken.
+    counts, lot : int64
     """
 
     states: NDArray[np.int32]
@@ -52,11 +52,11 @@ class Chain:
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
     counts: NDArray[np.int64]
-    group: NDArray[np.int64]
+    lot: NDArray[np.int64]
 
     @classmethod
     def of(cls, steps: NDArray[np.int32], counts: NDArray[np.int64], *, n_symbols: int, order: int) -> Chain:
-        """A chain from steps: last symbols, next symbol (`n_symbols`: goal, + 1: nothing), group; sorted."""
+        """A chain from steps: last symbols, next symbol (`n_symbols`: goal, + 1: nothing), lot; sorted."""
         from cjm_analytics.kernels import chains
 
         another = np.ones(len(steps), np.bool_)
@@ -96,11 +96,11 @@ class Chain:
         return straight
 
     def straight(self, weights: NDArray[np.float64]) -> float:
-        """How many ways lead to the goal without a touch; `weights` says how often each group counts."""
+        """How many ways lead to the goal without a touch; `weights` says how often each lot counts."""
         from cjm_analytics.kernels import chains
 
         some = self._is_straight
-        taken = chains.weighed(self.begin[some], self.end[some], self.counts, self.group, weights)
+        taken = chains.weighed(self.begin[some], self.end[some], self.counts, self.lot, weights)
         return float(taken.sum())
 
     def removal_effects(
@@ -112,7 +112,7 @@ class Chain:
     ) -> NDArray[np.float64]:
         """The part of the probability to reach the goal that is lost without each symbol, per row of weights.
 
-        A row says how often each group counts: the first is the counts themselves, the others are draws. Ways
+        A row says how often each lot counts: the first is the counts themselves, the others are draws. Ways
         without a touch are left aside. With `paid`, last symbols and the value of the conversions behind
         them, it is the part of the value that is lost; then there is one row of weights.
         """
@@ -141,22 +141,30 @@ class Chain:
         blocks = [self._columns(symbols[at : at + _WIDTH]) for at in range(0, len(symbols), _WIDTH)]
         left = list(pool.map(lambda block: counted.left_by_sweeps(block, None, _OFF), blocks))
 
-        def drawn(row: NDArray[np.float64]) -> NDArray[np.float64]:
-            steps = self._steps(row)
-            found = [
-                steps.left_by_sweeps(block, begin, _OFF_DRAWN)[-1]
-                for block, begin in zip(blocks, left, strict=True)
-            ]
-            return steps.lost(np.concatenate(found))
-
         own = counted.lost(np.concatenate([one[-1] for one in left]))
+        if len(weights) == 1:
+            return own[None]
+        short = _Shortened.of(self, symbols)
+
+        def drawn(row: NDArray[np.float64]) -> NDArray[np.float64]:
+            found = short.lost(self._taken(row), left, _OFF_DRAWN)
+            if found is None:
+                steps = self._steps(row)
+                found = steps.lost(
+                    np.concatenate(
+                        [
+                            steps.left_by_sweeps(block, begin, _OFF_DRAWN)[-1]
+                            for block, begin in zip(blocks, left, strict=True)
+                        ]
+                    )
+                )
+            return found
+
         return np.vstack([own, *pool.map(drawn, weights[1:])])
 
     def _columns(self, symbols: NDArray[np.int64]) -> NDArray[np.int32]:
         """Per state which of the symbols it holds (−1: another)."""
-        place = np.full(max(int(self.states.max(initial=0)), int(symbols.max())) + 2, -1, np.int32)
-        place[symbols] = np.arange(len(symbols), dtype=np.int32)
-        columns: NDArray[np.int32] = place[self.states]
+        columns: NDArray[np.int32] = _places(symbols, int(self.states.max(initial=0)))[self.states]
         return columns
 
     def _states_of(self, ends: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -165,12 +173,17 @@ class Chain:
         place: NDArray[np.int64] = number[len(self.states) :]  # the states are all different, and come first
         return place
 
-    def _steps(self, weights: NDArray[np.float64]) -> _Steps:
+    def _taken(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How often each step is taken by ways with a touch."""
         from cjm_analytics.kernels import chains
 
-        n = len(self.states)
-        taken = chains.weighed(self.begin, self.end, self.counts, self.group, weights)
+        taken = chains.weighed(self.begin, self.end, self.counts, self.lot, weights)
         taken[self._is_straight] = 0.0
+        return taken
+
+    def _steps(self, weights: NDArray[np.float64]) -> _Steps:
+        n = len(self.states)
+        taken = self._taken(weights)
         leaving = np.bincount(self.source, taken, n).astype(np.float64)
         ends = self.target == n
         to_goal = np.bincount(self.source[ends], taken[ends], n).astype(np.float64)
@@ -213,11 +226,7 @@ class _Steps(NamedTuple):
 
     def lost(self, left: NDArray[np.float64]) -> NDArray[np.float64]:
         """The part of the probability to reach the goal that is lost if so much is left."""
-        reached = self.to_goal.sum()
-        if reached <= 0:
-            return np.zeros(len(left))
-        lost: NDArray[np.float64] = np.clip(1 - left * self.ways / reached, 0.0, 1.0)
-        return lost
+        return _lost(left, self.ways, float(self.to_goal.sum()))
 
     def lost_in_full(self, blocked: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
         """What is lost with some states blocked.
@@ -250,12 +259,11 @@ class _Steps(NamedTuple):
 
         n, width = len(self.leaving), int(columns.max()) + 1
         left = np.zeros((n, width)) if begin is None else begin.copy()
-        # No sum of so many numbers is more exact than this.
-        least = 4 * float(np.finfo(np.float64).eps) * self.leaving.sum()
-        enough = max(off * self.ways, least)
+        nothing_over = np.zeros(len(self.target) + 1, np.int64)
         done = chains.swept(
-            self.begin, self.target, self.taken, self.to_goal, self.leaving, columns, left, enough, _SWEEPS
-        )
+            self.begin, self.target, nothing_over, np.zeros(0, np.int32), self.taken, self.to_goal,
+            self.leaving, columns, left, _enough(off, self.leaving), _SWEEPS,
+        )  # fmt: skip
         if not done:
             for column in range(width):
                 kept = (columns != column).all(axis=1) & (self.leaving > 0)
@@ -273,6 +281,112 @@ class _Steps(NamedTuple):
         moves = sparse.coo_array((self.taken, (self.source, self.target)), shape=(n, n))
         matrix = sparse.csr_array(sparse.diags_array(self.leaving) - moves)[kept][:, kept]
         return float(np.atleast_1d(spsolve(matrix.tocsc(), self.to_goal[kept]))[-1])
+
+
+class _Shortened(NamedTuple):
+    """A chain without the states that one step only leaves, for its draws: most states of a high order.
+
+    Attributes
+    ----------
+    kept : int64
+        The states that stay, the start last.
+    step, source : int64
+        All steps that leave them: which of the chain, and from which state.
+    at_once, reaching : int64
+        Of these, those that lead to the goal and pass no state; and all steps of the chain to the goal.
+    begin, target, onward : int64
+        The other steps by source: from where on, to which state (the number of states: the goal), and which
+        step of the chain.
+    over_begin : int64
+    blocks : list of two int32 arrays
+        For so many symbols at once: the columns of the symbols that each state holds, and of those that each
+        onward step passes.
+    """
+
+    kept: NDArray[np.int64]
+    step: NDArray[np.int64]
+    source: NDArray[np.int64]
+    at_once: NDArray[np.int64]
+    reaching: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    target: NDArray[np.int64]
+    onward: NDArray[np.int64]
+    over_begin: NDArray[np.int64]
+    blocks: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
+
+    @classmethod
+    def of(cls, chain: Chain, symbols: NDArray[np.int64]) -> _Shortened:
+        """What stays of a chain, to remove these symbols."""
+        from cjm_analytics.kernels import chains
+
+        n = len(chain.states)
+        begin = np.searchsorted(chain.source, np.arange(n + 1)).astype(np.int64)
+        last = np.ascontiguousarray(chain.states[:, -1])
+        kept, step, ends, over_begin, over = chains.shortened(
+            begin, chain.target, last, chain.states.shape[1]
+        )
+        number = np.full(n + 1, -1, np.int64)
+        number[kept] = np.arange(len(kept))
+        number[n] = len(kept)
+        source = number[chain.source[step]]
+        at_once = (ends == n) & (over_begin[1:] == over_begin[:-1])
+        onward = (ends <= n) & ~at_once
+        most = int(max(chain.states.max(initial=0), over.max(initial=0)))
+        places = [_places(symbols[at : at + _WIDTH], most) for at in range(0, len(symbols), _WIDTH)]
+        return cls(
+            kept,
+            step,
+            source,
+            np.flatnonzero(at_once),
+            np.flatnonzero(chain.target == n),
+            np.searchsorted(source[onward], np.arange(len(kept) + 1)).astype(np.int64),
+            number[ends[onward]],
+            step[onward],
+            # The steps that are left out pass nothing, so that the others pass what they passed.
+            np.append(over_begin[:-1][onward], over_begin[-1]),
+            [(place[chain.states[kept]], place[over]) for place in places],
+        )
+
+    def lost(
+        self, every: NDArray[np.float64], begin: Sequence[NDArray[np.float64]], off: float
+    ) -> NDArray[np.float64] | None:
+        """What is lost without each symbol if every step is taken so often; None if sweeps get nowhere."""
+        from cjm_analytics.kernels import chains
+
+        n = len(self.kept)
+        taken = every[self.step]
+        leaving = np.bincount(self.source, taken, n).astype(np.float64)
+        to_goal = np.bincount(self.source[self.at_once], taken[self.at_once], n).astype(np.float64)
+        found = []
+        for (columns, over), first in zip(self.blocks, begin, strict=True):
+            left = np.vstack([first[self.kept], np.ones((1, first.shape[1]))])
+            if not chains.swept(
+                self.begin, self.target, self.over_begin, over, every[self.onward], to_goal, leaving,
+                columns, left, _enough(off, leaving), _SWEEPS,
+            ):  # fmt: skip
+                return None
+            found.append(left[n - 1])
+        return _lost(np.concatenate(found), float(leaving[-1]), float(every[self.reaching].sum()))
+
+
+def _enough(off: float, leaving: NDArray[np.float64]) -> float:
+    """How little a sweep may change; no sum of so many numbers is more exact than the least of this."""
+    return max(off * float(leaving[-1]), 4 * float(np.finfo(np.float64).eps) * float(leaving.sum()))
+
+
+def _lost(left: NDArray[np.float64], ways: float, reached: float) -> NDArray[np.float64]:
+    """The part of the probability to reach the goal that is lost if so much is left."""
+    if reached <= 0:
+        return np.zeros(len(left))
+    lost: NDArray[np.float64] = np.clip(1 - left * ways / reached, 0.0, 1.0)
+    return lost
+
+
+def _places(symbols: NDArray[np.int64], most: int) -> NDArray[np.int32]:
+    """Where each number up to `most` stands among the symbols (−1: nowhere, also for −1 itself)."""
+    place = np.full(max(most, int(symbols.max())) + 2, -1, np.int32)
+    place[symbols] = np.arange(len(symbols), dtype=np.int32)
+    return place
 
 
 def _different(rows: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

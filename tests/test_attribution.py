@@ -463,9 +463,15 @@ def lost_by_equations(steps, order, symbol, weights):
     return 1 - left[kept[:start].sum()] / whole
 
 
-@pytest.mark.parametrize(("order", "length"), [(1, 5), (2, 60), (3, 5), (4, 5)])
+@pytest.mark.parametrize(
+    ("order", "length", "n_ways"),
+    [(1, 5, 120), (2, 60, 120), (3, 5, 120), (4, 5, 120), (3, 70, 12), (4, 150, 6), (4, 40, 30)],
+)
 @pytest.mark.parametrize("dense", [0, 4_000])
-def test_removal_effects_of_draws_equal_an_independent_linear_solution(order, length, dense, monkeypatch):
+def test_removal_effects_of_draws_equal_an_independent_linear_solution(
+    order, length, n_ways, dense, monkeypatch
+):
+    """Few long ways have stretches of many states that one step only leaves."""
     monkeypatch.setattr("cjm_analytics.removal._DENSE", dense)
     monkeypatch.setattr("cjm_analytics.removal._WIDTH", 3)  # several blocks of symbols
     monkeypatch.setattr("cjm_analytics.removal._CELLS", 1)  # a round for each
@@ -473,7 +479,7 @@ def test_removal_effects_of_draws_equal_an_independent_linear_solution(order, le
     n, n_groups = 8, 5
     liked = rng.dirichlet(np.full(n, 0.5), n)
     ways = []
-    for _ in range(120):
+    for _ in range(n_ways):
         names = [int(rng.integers(n))]
         while rng.random() > 1 / length:
             names.append(int(rng.choice(n, p=liked[names[-1]])))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Named
@@ -30,6 +31,7 @@ from cjm_analytics.durations import microseconds
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NEVER, NONE
+from cjm_analytics.lots import Lots
 from cjm_analytics.removal import Chain
 
 if TYPE_CHECKING:
@@ -49,9 +51,6 @@ _SIMPLE: Final = ("first", "last", "last_non_direct", "linear", "position", "tim
 
 MODELS: Final = (*_SIMPLE[:-1], "markov", "shapley")
 _TRANSFORMS: Final = ("none", "exposure", "unique")
-_GROUPS: Final = 64
-"""Customers are divided into so many groups by their ids; the bootstrap draws groups."""
-
 _UNIT: Final = 2.0**32
 _VALUE_UNIT: Final = 2.0**8
 _MONEY: Final = 10_000
@@ -149,11 +148,11 @@ def attribution(  # noqa: PLR0913 - all but the first are named
     cost : mapping or DataFrame, optional
         What was spent, by name; of a DataFrame, the columns that `by` names and `cost`.
     bootstrap : int
-        Resamples for the intervals; 0: none. Customers are divided into 64 groups by a hash of their ids, and
-        groups are drawn, so that a customer's journeys stay together. Percentile intervals of the shares, of
-        the draws in which anybody converts; missing where the conversions are all in one group.
-        Each draw solves the Markov chain again: with `order=4` and some thirty names, 200 draws can take a
-        quarter of a minute; fewer are quicker.
+        Resamples for the intervals; 0: none. Customers that have a way are drawn, with all their ways; of
+        more than 512, lots of customers, by a hash of their ids. Percentile intervals of the shares, of the
+        draws in which anybody converts; missing where one customer (or lot) has all the conversions.
+        Each draw solves the Markov chain again: with `order=4` and some thirty names, 200 draws can take
+        some seconds; fewer are quicker.
     seed : int
         Of the draws.
     confidence : float, optional
@@ -333,41 +332,48 @@ class AttributionAnalysis:
             self.transform,
         )
         converts = row >= 0
-        group = self._groups(partition)[partition.journey("customer")[journey]]
+        customers, owner = np.unique(partition.journey("customer")[journey], return_inverse=True)
+        lots, lot_of_customer = Lots.of(partition.customer_ids.take(pa.array(customers)))
+        lot = lot_of_customer[owner.ravel()]
         chosen = np.flatnonzero(converts)
+        chosen = chosen[np.argsort(lot[chosen], kind="stable")]
         worth = self._values(partition, row[chosen])
         simple = [_SIMPLE.index(name) for name in self.models if name != "markov"]
         n = len(names)
-        credit = kernels.given(
-            symbols, times, bounds, chosen, worth, group[chosen], np.array(simple, np.int64), _GROUPS, n,
+        credited, credit = kernels.given(
+            symbols, times, bounds, chosen, worth, lot[chosen], np.array(simple, np.int64), n,
             direct, self.position, float(self.half_life), _UNIT, _VALUE_UNIT,
         )  # fmt: skip
+        by_symbol = rows.in_order(credited)
         touches = np.bincount(symbols, minlength=n + 1)
         touches[n] = np.sum(bounds[chosen] == bounds[chosen + 1])
-        totals = np.zeros((_GROUPS, 4), np.int64)
-        totals[:, 0] = np.bincount(group[chosen], minlength=_GROUPS)
-        np.add.at(totals[:, 1], group[chosen], worth)
-        totals[:, 2] = np.bincount(group[~converts], minlength=_GROUPS)
+        sums = np.zeros((len(lots), 4), np.int64)
+        sums[:, 0] = np.bincount(lot[chosen], minlength=len(lots))
+        np.add.at(sums[:, 1], lot[chosen], worth)
+        sums[:, 2] = np.bincount(lot[~converts], minlength=len(lots))
         if self.value is not None:
             known = partition.table([self.value]).column(0).is_valid().to_numpy()
-            totals[:, 3] = np.bincount(group[chosen], known[row[chosen]], _GROUPS)
+            sums[:, 3] = np.bincount(lot[chosen], known[row[chosen]], len(lots))
         steps, counts = np.zeros((0, self.order + 2), np.int32), np.zeros((0, 1), np.int64)
-        ends, sums = np.zeros((0, self.order), np.int32), np.zeros(0, np.int64)
+        ends, paid = np.zeros((0, self.order), np.int32), np.zeros(0, np.int64)
         if "markov" in self.models:
-            every = kernels.steps_of_ways(symbols, bounds, converts, group, self.order, n)
+            every = kernels.steps_of_ways(symbols, bounds, converts, lot, self.order, n)
             first, taken = rows.tally(every, np.zeros(len(every), np.int32), np.zeros(1, np.bool_))
             by_step = rows.in_order(every[first])
             steps, counts = every[first][by_step], taken[by_step, :1]
             if self.value is not None:
                 # Each way has one step more than touches: its last one leads to its end.
-                ends, sums = _summed(every[bounds[chosen + 1] + chosen, : self.order], worth)
+                last = every[bounds[chosen + 1] + chosen, : self.order]
+                in_turn = rows.in_order(last)
+                ends, paid = rows.summed(last[in_turn], worth[in_turn])
         found: list[tuple[int, str]] = []
         if self.currency is not None:
-            paid = row[chosen][worth != 0]
-            found = currencies(partition, self.currency, paid, np.zeros(len(paid), np.int64))
+            at = row[chosen][worth != 0]
+            found = currencies(partition, self.currency, at, np.zeros(len(at), np.int64))
         return AttributionPartial(
-            names, credit, touches, totals, steps, counts[:, 0], ends, sums, tuple(name for _, name in found)
-        )
+            names, lots, credited[by_symbol], credit[by_symbol], touches, sums, steps, counts[:, 0], ends,
+            paid, tuple(name for _, name in found),
+        )  # fmt: skip
 
     def _goals(self, partition: Partition) -> NDArray[np.bool_]:
         """Which events are a goal."""
@@ -382,17 +388,10 @@ class AttributionAnalysis:
             return np.zeros(len(rows), np.int64)
         return amounts(partition, self.value)[rows]
 
-    def _groups(self, partition: Partition) -> NDArray[np.int64]:
-        """The group of each customer: from the id, so that it depends on nothing else."""
-        ids = partition.customer_ids.to_numpy(zero_copy_only=False).astype(object)
-        hashes = pd.util.hash_array(ids, categorize=False)
-        groups: NDArray[np.int64] = (hashes % np.uint64(_GROUPS)).astype(np.int64)
-        return groups
-
     def finalize(self, partial: AttributionPartial) -> Attribution:
         """Shares of every model, their intervals, and what they cost."""
         used = self._used(partial)
-        weights = self.weights()
+        weights = partial.lots.weights(self.bootstrap, self.seed)
         names = [*(partial.names[code] for code in used[used < len(partial.names)]),
                  *([NONE] if len(partial.names) in used else [])]  # fmt: skip
         conversions = weights @ partial.totals[:, 0]
@@ -410,11 +409,9 @@ class AttributionAnalysis:
                 shares, worth, effect = self._markov(partial, used, weights)
                 values = worth * total_value
             else:
-                credit = partial.credit[:, simple.index(model)][:, used]
-                given = np.tensordot(weights, credit[:, :, 0], axes=1)
-                shares = _shares(given)
-                worth = credit[:, :, 1].sum(axis=0).astype(float)
-                values = _shares(worth[None])[0] * total_value
+                given, worth = partial.given(simple.index(model), weights)
+                shares = _shares(given[:, used])
+                values = _shares(worth[None, used])[0] * total_value
             low, high = self._interval(shares, partial.totals[:, 0])
             frames.append(
                 pd.DataFrame(
@@ -451,13 +448,6 @@ class AttributionAnalysis:
         """The symbols that occur in ways, "(none)" where a way to the goal has no touch; by name."""
         return np.flatnonzero(partial.touches)
 
-    def weights(self) -> NDArray[np.float64]:
-        """How often each group of customers counts: once in the first row, then as often as it was drawn."""
-        rng = np.random.default_rng(self.seed)
-        draws = rng.multinomial(_GROUPS, np.full(_GROUPS, 1 / _GROUPS), size=self.bootstrap)
-        weights: NDArray[np.float64] = np.vstack([np.ones((1, _GROUPS)), draws])
-        return weights
-
     def _markov(
         self, partial: AttributionPartial, used: NDArray[np.int64], weights: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -470,7 +460,7 @@ class AttributionAnalysis:
         conversions = weights @ partial.totals[:, 0]
         rest = np.divide(blank, conversions, out=np.zeros(len(weights)), where=conversions > 0)
         shares = _shares(effects) * (1 - rest)[:, None]
-        worth = self._worth(partial, chain, touched, shares[0])
+        worth = self._worth(partial, chain, touched, shares=shares[0])
         if n in used:
             shares = np.column_stack([shares, rest])
             worth = np.append(worth, 1 - worth.sum())
@@ -482,6 +472,7 @@ class AttributionAnalysis:
         partial: AttributionPartial,
         chain: Chain,
         touched: NDArray[np.int64],
+        *,
         shares: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Shares of the value: by what is lost of it without each name."""
@@ -489,9 +480,8 @@ class AttributionAnalysis:
         total, after = float(partial.paid.sum()), float(partial.paid[by_touches].sum())
         if total <= 0 or after <= 0:
             return shares
-        lost = chain.removal_effects(
-            touched, np.ones((1, _GROUPS)), paid=(partial.ends[by_touches], partial.paid[by_touches])
-        )
+        once = np.ones((1, len(partial.lots)))
+        lost = chain.removal_effects(touched, once, paid=(partial.ends[by_touches], partial.paid[by_touches]))
         worth: NDArray[np.float64] = _shares(lost)[0] * (after / total)
         return worth
 
@@ -535,21 +525,6 @@ def _costs(cost: Mapping[str, float] | pd.DataFrame | None, by: str) -> Mapping[
     return {str(name): float(one) for name, one in spent.items()}
 
 
-def _summed(
-    rows: NDArray[np.int32], values: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The different rows in order, and what the values at each come to."""
-    from cjm_analytics.kernels.rows import in_order
-
-    order = in_order(rows)
-    rows, values = rows[order], values[order]
-    another = np.ones(len(rows), np.bool_)
-    another[1:] = (rows[1:] != rows[:-1]).any(axis=1)
-    first = np.flatnonzero(another)
-    sums = np.add.reduceat(values, first) if len(first) else np.zeros(0, np.int64)
-    return rows[first], sums
-
-
 def _shares(given: NDArray[Any]) -> NDArray[np.float64]:
     """Rows that sum to 1; of a row without anything, zeros."""
     total = given.sum(axis=1, keepdims=True).astype(float)
@@ -565,14 +540,18 @@ class AttributionPartial:
     ----------
     names : tuple of str
         Sorted; symbol i is names[i].
-    credit : int64, groups × models × (names + 1) × 2
-        Conversions and values that the models but `markov` give; the last symbol: no touch.
+    lots : Lots
+        What the bootstrap draws: of the customers that have a way.
+    credited : int32, m × 2
+        Symbol (names: no touch) and lot, sorted.
+    credit : int64, m × 2 · models
+        Conversions and value that each model but `markov` gives the symbol in the lot.
     touches : int64, names + 1
         Touches on ways by symbol; last, conversions without any.
-    totals : int64, groups × 4
+    totals : int64, lots × 4
         Conversions, their value in 1/10,000, ways to nothing, conversions whose value is known.
     steps : int32, n × (order + 2)
-        Last symbols (−1: none), next symbol (names: the goal, names + 1: nothing), group; sorted.
+        Last symbols (−1: none), next symbol (names: the goal, names + 1: nothing), lot; sorted.
     counts : int64, n
         How often each step was taken.
     ends : int32, m × order
@@ -584,6 +563,8 @@ class AttributionPartial:
     """
 
     names: tuple[str, ...]
+    lots: Lots
+    credited: NDArray[np.int32]
     credit: NDArray[np.int64]
     touches: NDArray[np.int64]
     totals: NDArray[np.int64]
@@ -593,35 +574,47 @@ class AttributionPartial:
     paid: NDArray[np.int64]
     currencies: tuple[str, ...]
 
+    def given(
+        self, model: int, weights: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Conversions that a model gives each symbol, for every row of weights of the lots; and value."""
+        from cjm_analytics.kernels.chains import weighed
+
+        symbol, lot = self.credited.T.astype(np.int64)
+        begin = np.searchsorted(symbol, np.arange(len(self.touches) + 1)).astype(np.int64)
+        conversions, value = (self.credit[:, 2 * model + one].copy() for one in (0, 1))
+        given = np.array([weighed(begin[:-1], begin[1:], conversions, lot, row) for row in weights])
+        return given, weighed(begin[:-1], begin[1:], value, lot, weights[0])
+
     def __add__(self, other: AttributionPartial) -> AttributionPartial:
-        from cjm_analytics.kernels.rows import merged
+        from cjm_analytics.kernels import rows
 
         names, here, there = aligned(self.names, other.names)
-        credit = np.zeros((*self.credit.shape[:2], len(names) + 1, 2), np.int64)
-        touches = np.zeros(len(names) + 1, np.int64)
-        steps, ends = [], []
-        for part, place in ((self, here), (other, there)):
-            into = np.append(place, len(names))
-            credit[:, :, into] += part.credit
-            touches[into] += part.touches
+        lots, lots_here, lots_there = self.lots.together(other.lots)
+        touches, totals = np.zeros(len(names) + 1, np.int64), np.zeros((len(lots), 4), np.int64)
+        parts = []
+        for part, place, lot in ((self, here, lots_here), (other, there, lots_there)):
+            touches[np.append(place, len(names))] += part.touches
+            np.add.at(totals, lot, part.totals)
             # −1 stays what it is; the two ends stand behind the names: rows keep their order.
             code = np.concatenate([place, [len(names), len(names) + 1, -1]]).astype(np.int32)
-            steps.append(np.column_stack([code[part.steps[:, :-1]], part.steps[:, -1:]]))
-            ends.append(code[part.ends])
-        rows, counts = merged(steps[0], self.counts[:, None], steps[1], other.counts[:, None])
-        last, paid = merged(ends[0], self.paid[:, None], ends[1], other.paid[:, None])
+            steps, credited = (
+                np.column_stack([code[one[:, :-1]], lot.astype(np.int32)[one[:, -1:]]])
+                for one in (part.steps, part.credited)
+            )
+            parts.append(
+                (
+                    rows.summed(steps, part.counts[:, None]),
+                    rows.summed(credited, part.credit),
+                    (code[part.ends], part.paid[:, None]),
+                )
+            )
+        taken, given, paid = (rows.merged(*one, *too) for one, too in zip(*parts, strict=True))
         found = tuple(sorted({*self.currencies, *other.currencies}))
         return AttributionPartial(
-            names,
-            credit,
-            touches,
-            self.totals + other.totals,
-            rows,
-            counts[:, 0].copy(),
-            last,
-            paid[:, 0].copy(),
-            found,
-        )
+            names, lots, *given, touches, totals, taken[0], taken[1][:, 0].copy(), paid[0],
+            paid[1][:, 0].copy(), found,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)

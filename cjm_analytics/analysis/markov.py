@@ -70,7 +70,7 @@ def markov(
     collapse : bool
         Direct repeats are one event: there are no steps from a name to itself.
     bootstrap : int
-        Resamples of customers (64 groups by a hash of the id) for the intervals; 0: none.
+        Resamples of customers (of more than 512: lots of them) for the intervals; 0: none.
     seed : int
     confidence : float, optional
         Coverage of the intervals; default: the model's, 0.95 without one.
@@ -162,7 +162,7 @@ class Markov(Shown):
     @property
     def journeys(self) -> int:
         """Ways looked at."""
-        return int(self._counts([1.0] * self._n_groups)[0].sum())
+        return int(self._counts(self._weights[0])[0].sum())
 
     def to_frame(self) -> pd.DataFrame:
         """One row per name; the columns are those of `markov`."""
@@ -329,26 +329,28 @@ class Markov(Shown):
         return Card(f"Markov chain of {self._analysis.by}s", facts, frame)
 
     @property
-    def _n_groups(self) -> int:
-        return len(self._partial.totals)
-
-    @property
     def _names(self) -> list[str]:
         return [START, *self._partial.names]
 
     @cached_property
     def _weights(self) -> NDArray[np.float64]:
-        return self._analysis.weights()
+        return self._partial.lots.weights(self._analysis.bootstrap, self._analysis.seed)
 
-    def _counts(self, weights: NDArray[np.float64] | list[float]) -> NDArray[np.float64]:
+    @cached_property
+    def _cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Steps by source and target in one number, by lot, and how often they were taken."""
+        steps, n_lots = self._partial.steps, max(len(self._partial.lots), 1)
+        n = len(self._partial.names)
+        cell = (steps[:, _ORDER - 1].astype(np.int64) + 1) * (n + 3) + steps[:, _ORDER] + 1
+        found, number = np.unique(cell * n_lots + steps[:, -1], return_inverse=True)
+        taken = np.bincount(number.ravel(), self._partial.counts, len(found)).astype(np.float64)
+        return *np.divmod(found, n_lots), taken
+
+    def _counts(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Steps from each name (the start first) to each name, the goal and the end."""
         n = len(self._partial.names)
-        steps, taken = (
-            self._partial.steps,
-            self._partial.counts * np.asarray(weights)[self._partial.steps[:, -1]],
-        )
-        cell = (steps[:, _ORDER - 1].astype(np.int64) + 1) * (n + 3) + steps[:, _ORDER] + 1
-        counts = np.bincount(cell, taken, (n + 1) * (n + 3)).astype(np.float64)
+        cell, lot, taken = self._cells
+        counts = np.bincount(cell, taken * weights[lot], (n + 1) * (n + 3)).astype(np.float64)
         return counts.reshape(n + 1, n + 3)
 
     def _raised(

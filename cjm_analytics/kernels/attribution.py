@@ -116,43 +116,56 @@ def given(
     bounds: NDArray[np.int64],
     chosen: NDArray[np.int64],
     value: NDArray[np.int64],
-    group: NDArray[np.int64],
+    lot: NDArray[np.int64],
     models: NDArray[np.int64],
-    n_groups: int,
     n_symbols: int,
     direct: int,
     ends: tuple[float, float, float],
     half_life: float,
     unit: float,
     value_unit: float,
-) -> NDArray[np.int64]:
-    """What the models give each symbol: conversions in 1 / `unit`, values in 1 / `value_unit`, whole numbers.
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """What the models give each symbol in each lot: rows (symbol, lot), and for each model two whole numbers.
 
-    Asked are the ways `chosen`, which end with a conversion. Shape (groups, models,
-    symbols + 1, 2); the last symbol is that of a way without touches.
+    These are conversions in 1 / `unit` and values in 1 / `value_unit`. Asked are the ways `chosen`, which end
+    with a conversion, lot by lot. The symbol of a way without touches is `n_symbols`.
     """
-    found = np.zeros((n_groups, len(models), n_symbols + 1, 2), np.int64)
-    longest = 0
-    for way in range(len(bounds) - 1):
-        longest = max(longest, bounds[way + 1] - bounds[way])
-    weight = np.zeros(longest, np.float64)
+    place, lots = np.empty(n_symbols + 1, np.int64), np.full(n_symbols + 1, -1, np.int64)
+    n_rows, longest = 0, 0
     for number in range(len(chosen)):
         low, high = bounds[chosen[number]], bounds[chosen[number] + 1]
-        n = high - low
-        worth, mine = value[number], group[number]
-        if n == 0:
-            for model in range(len(models)):
-                found[mine, model, n_symbols, 0] += np.int64(unit)
-                found[mine, model, n_symbols, 1] += np.int64(worth * value_unit)
-            continue
-        for place in range(len(models)):
-            _weigh(weight, models[place], symbols, times, low, n, direct, ends, half_life)
-            for at in range(n):
-                if weight[at] > 0:
-                    code = symbols[low + at]
-                    found[mine, place, code, 0] += np.int64(np.round(weight[at] * unit))
-                    found[mine, place, code, 1] += np.int64(np.round(weight[at] * worth * value_unit))
-    return found
+        longest = max(longest, high - low)
+        for at in range(low, max(high, low + 1)):
+            code = symbols[at] if at < high else n_symbols
+            if lots[code] != lot[number]:
+                lots[code] = lot[number]
+                n_rows += 1
+    rows, found = np.empty((n_rows, 2), np.int32), np.zeros((n_rows, 2 * len(models)), np.int64)
+    weight = np.zeros(max(longest, 1), np.float64)
+    lots[:] = -1
+    n_rows = 0
+    for number in range(len(chosen)):
+        low, high = bounds[chosen[number]], bounds[chosen[number] + 1]
+        worth = value[number]
+        for at in range(low, max(high, low + 1)):
+            code = symbols[at] if at < high else n_symbols
+            if lots[code] != lot[number]:
+                lots[code] = lot[number]
+                place[code] = n_rows
+                rows[n_rows, 0], rows[n_rows, 1] = code, lot[number]
+                n_rows += 1
+        for model in range(len(models)):
+            if high == low:
+                weight[0] = 1.0
+            else:
+                _weigh(weight, models[model], symbols, times, low, high - low, direct, ends, half_life)
+            for at in range(low, max(high, low + 1)):
+                share = weight[at - low]
+                if share > 0:
+                    row = place[symbols[at] if at < high else n_symbols]
+                    found[row, 2 * model] += np.int64(np.round(share * unit))
+                    found[row, 2 * model + 1] += np.int64(np.round(share * worth * value_unit))
+    return rows, found
 
 
 @inner
@@ -216,11 +229,11 @@ def steps_of_ways(
     symbols: NDArray[np.int32],
     bounds: NDArray[np.int64],
     converts: NDArray[np.bool_],
-    group: NDArray[np.int64],
+    lot: NDArray[np.int64],
     order: int,
     n_symbols: int,
 ) -> NDArray[np.int32]:
-    """Every step of every way as a row: the last `order` symbols before it (−1: none), the next, the group.
+    """Every step of every way as a row: the last `order` symbols before it (−1: none), the next, the lot.
 
     The next is a symbol, `n_symbols` for the goal, `n_symbols` + 1 for none. A way without touches goes from
     nothing to its end.
@@ -239,6 +252,6 @@ def steps_of_ways(
                 rows[at, order] = symbols[place]
             else:
                 rows[at, order] = n_symbols if converts[way] else n_symbols + 1
-            rows[at, order + 1] = group[way]
+            rows[at, order + 1] = lot[way]
             at += 1
     return rows

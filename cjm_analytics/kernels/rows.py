@@ -16,7 +16,7 @@ from cjm_analytics.kernels.inner import inner
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["in_order", "longer", "merged", "tally"]
+__all__ = ["in_order", "longer", "merged", "summed", "tally"]
 
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _FACTOR = np.uint64(0xD6E8FEB86659FD93)
@@ -148,6 +148,16 @@ def _merged(
         b += before >= 0
         n += 1
     return n
+
+
+def summed(rows: NDArray[np.int32], counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Rows in order, with their counts: those that are the same as one."""
+    another = np.ones(len(rows), np.bool_)
+    another[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    if another.all():
+        return rows, counts
+    first = np.flatnonzero(another)
+    return rows[first], np.add.reduceat(counts, first, axis=0)
 
 
 def in_order(rows: NDArray[np.int32]) -> NDArray[np.int64]:
