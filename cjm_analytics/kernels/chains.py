@@ -88,11 +88,11 @@ def shortened(
         if begin[state + 1] - begin[state] != 1:
             depth[state] = 0
     for state in range(n):
-        at, number = np.int64(state), 0
+        number, at = 0, int(state)
         while at < n and depth[at] < 0:
             waiting[number] = at
             number += 1
-            at = target[begin[at]]
+            at = int(target[begin[at]])
         far = depth[at] if at < n else np.int64(0)
         while number:
             number -= 1
@@ -109,11 +109,11 @@ def shortened(
     written, n_over = 0, 0
     for state in kept:
         for step in range(begin[state], begin[state + 1]):
-            at, number = np.int64(target[step]), 0
+            number, at = 0, int(target[step])
             while at < n and depth[at] % _STRETCH != 0:
                 passed[number] = symbol[at]
                 number += 1
-                at = target[begin[at]]
+                at = int(target[begin[at]])
             held = order - 1 if at < n else 0
             for place in range(number - held if at <= n else 0):
                 again = False
