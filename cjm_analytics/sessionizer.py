@@ -109,11 +109,12 @@ def sessionize(
     its silence already lasts longer than `inactivity` (measured at the observation end of the sources with
     progressing touchpoints), else open.
 
-    The journey's goal is its first goal marker. A reversal takes back a goal of the latest journey, up to its
-    own, that has one left; a journey whose goals are all taken back is marked as reversed, and nothing else
-    changes. A customer's first journey is *truncated* if it starts within `inactivity` of the observation
-    start and its first progressing event lies in a later phase than the earliest phase seen anywhere: it
-    probably began before the data did. Without `inactivity` none is.
+    The journey's goal is its first goal marker. A reversal takes back the goal with its own key (`dedupe_on`:
+    a refund that of its order), once; without a key, or where no goal has it, one of the latest journey, up
+    to its own, that has one left. A journey whose goals are all taken back is marked as reversed, and nothing
+    else changes. A customer's first journey is *truncated* if it starts within `inactivity` of the
+    observation start and its first progressing event lies in a later phase than the earliest phase seen
+    anywhere: it probably began before the data did. Without `inactivity` none is.
 
     **Sessions** are runs of digital events (source kind clickstream or log, or none given) in a journey's
     customer, numbered from 0 per customer in order of their first event. A new one begins when the gap is
@@ -469,7 +470,7 @@ def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
             )
             fate[rows[_told_again(moments, marker)]] = MERGED
     log, customers = _kept(columns, fate, kind, time, offsets)
-    run = _run(log, meaning, plan)
+    run = _run(log, meaning, plan, columns)
     surveys = answers_in(log, meaning, plan.model)
     return _Draft(
         held=MemoryColumns.of(
@@ -519,6 +520,41 @@ def _told_again(moments: pd.DataFrame, marker: Marker) -> NDArray[np.bool_]:
     return again
 
 
+def _takes_back(log: Log, meaning: Meaning, model: JourneyModel, columns: Columns) -> NDArray[np.int64]:
+    """Per reversal, in order, the event that it takes back, as far as the two have the same key."""
+    from cjm_analytics.kernels.state_machine import LATEST, taken_back
+
+    bits = meaning.marker[log.kind]
+    bit = {marker.id: np.uint32(1 << place) for place, marker in enumerate(model.markers)}
+    undoing = [marker for marker in model.markers if marker.role == "reversal"]
+    reversals = np.flatnonzero(bits & sum((bit[one.id] for one in undoing), np.uint32(0)))
+    takes = np.full(len(reversals), LATEST, np.int64)
+    of = {marker.id: marker for marker in model.markers}
+    for marker in undoing if len(reversals) else ():
+        goal = of[marker.of or ""]
+        own = marker.dedupe_on or goal.dedupe_on
+        if own is None:
+            continue
+        names = (goal.dedupe_on or own, own)
+        found = [np.flatnonzero(bits & bit[one.id]) for one in (goal, marker)]
+        rows = np.concatenate(found)
+        keys = [
+            columns.read([name]).column(0).take(pa.array(mine if log.row is None else log.row[mine]))
+            for name, mine in zip(names, found, strict=True)
+        ]
+        code, _ = pd.factorize(np.concatenate([one.to_pandas().to_numpy(object) for one in keys]))
+        customer = np.searchsorted(log.offsets, rows, side="right")
+        group = customer * (int(code.max(initial=0)) + 1) + code
+        is_reversal = np.arange(len(rows)) >= len(found[0])
+        keyed = np.flatnonzero(code >= 0)
+        order = keyed[np.lexsort((is_reversal[keyed], rows[keyed], group[keyed]))]
+        partner = taken_back(group[order], ~is_reversal[order])
+        mine = is_reversal[order]
+        goal_rows = np.where(partner >= 0, rows[order[np.maximum(partner, 0)]], partner)[mine]
+        takes[np.searchsorted(reversals, rows[order[mine]])] = goal_rows
+    return takes
+
+
 def _kept(
     columns: Columns,
     fate: NDArray[np.int8],
@@ -550,11 +586,12 @@ def _kept(
     return log, customers
 
 
-def _run(log: Log, meaning: Meaning, plan: _Plan) -> Run:
+def _run(log: Log, meaning: Meaning, plan: _Plan, columns: Columns) -> Run:
     from cjm_analytics.kernels.state_machine import Run, run_journeys
 
-    if plan.machine is not None:
-        return run_journeys(log.offsets, log.time, log.kind, meaning.for_machine(), plan.machine)
+    if plan.machine is not None and plan.model is not None:
+        takes = _takes_back(log, meaning, plan.model, columns)
+        return run_journeys(log.offsets, log.time, log.kind, meaning.for_machine(), plan.machine, takes)
     n = len(log.offsets) - 1
     return Run(
         stage=np.full(len(log.time), -1, dtype=np.int16),

@@ -393,6 +393,20 @@ def test_a_purchase_after_the_refund_stands():
     assert not case([did(0, "purchase"), did(1, "refund_created"), did(2, "purchase")])["goal_reversed"]
 
 
+def test_a_refund_takes_back_the_purchase_of_its_order():
+    rows = [
+        did(0, "purchase", order_id="1"),
+        page(20 * DAY, "/blog/1"),
+        did(21 * DAY, "purchase", order_id="2"),
+        did(22 * DAY, "refund_created", order_id="1"),
+    ]
+    assert journeys_of_one(rows).cases()["goal_reversed"].tolist() == [True, False]
+    again = [*rows, did(30 * DAY, "refund_created", order_id="1")]  # the rest of the money: nothing is left
+    assert journeys_of_one(again).cases()["goal_reversed"].tolist() == [True, False]
+    other = [*rows, did(30 * DAY, "refund_created", order_id="7")]  # an order that nobody saw
+    assert journeys_of_one(other).cases()["goal_reversed"].tolist() == [True, True]
+
+
 def test_a_refund_in_the_next_cycle_marks_the_journey_of_the_purchase():
     rows = [did(0, "purchase"), page(20 * DAY, "/blog/1"), did(21 * DAY, "refund_created")]
     assert journeys_of_one(rows).cases()["goal_reversed"].tolist() == [True, False]

@@ -104,6 +104,7 @@ def slow_journeys(rows, model, observed_until):
     dropped = told_again(rows, model)
     journeys = []
     current = None
+    reached = []  # goals of the customer: key, journey, whether a reversal of that key took it back
     for place, event in enumerate(rows):
         now = event["time"]
         if place in dropped or (model.exclude is not None and fits(model.exclude, event, model)):
@@ -140,8 +141,17 @@ def slow_journeys(rows, model, observed_until):
             journey["goals"] += 1
             journey["reversed"] = False
             journey["goal"] = journey["goal"] if journey["goal"] is not None else now
+            reached.append([key_of(event, model), journey, False])
         if "reversal" in roles:
-            with_goals = [one for one in journeys if one["goals"]]
+            key = key_of(event, model)
+            same = [one for one in reached if key is not None and one[0] == key]
+            mine = [one for one in same if not one[2]]
+            if mine:
+                mine[-1][2] = True
+                of = [mine[-1][1]]
+            else:
+                of = [] if same else journeys
+            with_goals = [one for one in of if one["goals"]]
             if with_goals:
                 with_goals[-1]["goals"] -= 1
                 with_goals[-1]["reversed"] = with_goals[-1]["goals"] == 0
@@ -162,6 +172,11 @@ def slow_journeys(rows, model, observed_until):
     ):
         current.update(closed="inactive", closed_at=current["quiet_since"] + rules.inactivity)
     return journeys
+
+
+def key_of(event, model):
+    """The order of a goal or of a reversal, where the model has a key for one of the two."""
+    return event.get("order_id") if any(one.dedupe_on for one in model.markers) else None
 
 
 def named(event, model):
@@ -217,7 +232,9 @@ def random_model(rng):
         Marker("buy", compile_match({"event": some(list("gh"))}), role="goal",
                dedupe_on="order_id" if rng.random() < 0.7 else None, within=int(rng.integers(0, 15)) * MINUTE,
                prefer=tuple(some(["shop", "pay", "log", "order", "clickstream"], 0, 4))),
-        Marker("undo", compile_match({"event": ["u"]}), role="reversal", of="buy"),
+        Marker("undo", compile_match({"event": ["u"]}), role="reversal", of="buy",
+               dedupe_on="order_id" if rng.random() < 0.5 else None,
+               within=int(rng.integers(0, 15)) * MINUTE),
         Marker("note", compile_match({"event": some(list("abg"))})),
     )  # fmt: skip
     touchpoints = tuple(
@@ -260,7 +277,7 @@ def random_rows(rng, n_customers):
                 "customer_id": f"c{customer}", "timestamp": time, "event": event,
                 "source": (source := str(rng.choice(["shop", "pay", "log"]))),
                 "source_kind": "clickstream" if source == "log" else "order",
-                "order_id": str(rng.choice(["1", "2"])) if event in "gh" and rng.random() < 0.8 else None,
+                "order_id": str(rng.choice(["1", "2"])) if event in "ghu" and rng.random() < 0.8 else None,
                 "instrument": "nps" if event == "s" else None, "score": 5.0 if event == "s" else None,
             })  # fmt: skip
     return rows

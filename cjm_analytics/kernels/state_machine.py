@@ -24,6 +24,9 @@ SEEN, EQ, NE, GT, GE, LT, LE = range(7)
 
 OPEN, INACTIVE, NEW_CYCLE, LEFT = 0, 1, 2, 3
 
+LATEST, NOTHING = -1, -2
+"""What a reversal takes back, where it is no goal in a row that is known."""
+
 
 class Kinds(NamedTuple):
     """What the model says of each kind of event.
@@ -132,6 +135,7 @@ def run_journeys(
     kind: NDArray[np.int32],
     kinds: Kinds,
     machine: Machine,
+    takes: NDArray[np.int64],
 ) -> Run:
     """Journeys of customers; customer c is the rows `offsets[c]:offsets[c + 1]`, in order.
 
@@ -139,13 +143,14 @@ def run_journeys(
     an event on a stage of `on_stage` after a gap of `min_gap` starts a new one; the stage follows from the
     state before the event; then its markers change the state; progressing touchpoints move the furthest phase
     and stage; an end closes. A survey answer starts no new cycle, and belongs to a journey that is closed
-    already if that is not too long ago.
+    already if that is not too long ago. `takes` has an entry for each event with a marker of
+    `machine.reversals`, in order: the row of the goal that it takes back, `LATEST` or `NOTHING`.
     """
     stage = np.empty(len(time), np.int16)
     journeys = np.empty(len(time), _JOURNEY)
     state = State(*np.zeros((2, machine.n_markers), np.int64), *np.zeros((3, len(machine.marker)), np.int64))
     stack = np.empty(len(time), np.int64)
-    n = _run_journeys(offsets, time, kind, kinds, machine, state, stage, journeys, stack)
+    n = _run_journeys(offsets, time, kind, kinds, machine, takes, state, stage, journeys, stack)
     return Run(stage, *(np.ascontiguousarray(journeys[name][:n]) for name in Run._fields[1:]))
 
 
@@ -156,6 +161,7 @@ def _run_journeys(
     kind: NDArray[np.int32],
     kinds: Kinds,
     machine: Machine,
+    takes: NDArray[np.int64],
     state: State,
     stage: NDArray[np.int16],
     journeys: NDArray[np.void],
@@ -175,6 +181,7 @@ def _run_journeys(
     goals, reversals = np.uint32(machine.goals), np.uint32(machine.reversals)
 
     j = -1
+    n_taken = 0
     for customer in range(len(offsets) - 1):
         is_open = False
         number = 0
@@ -217,7 +224,10 @@ def _run_journeys(
 
             bits = markers[what]
             if bits:
-                height = _mark(bits, goals, reversals, now, j, state, journeys, stack, height)
+                height = _mark(bits, goals, now, j, state, journeys, stack, height)
+                if bits & reversals:
+                    height = _take_back(takes[n_taken], j, journeys, stack, height)
+                    n_taken += 1
 
             if rule >= 0 and progress[rule] and at >= 0:
                 phase = stage_phase[at]
@@ -260,7 +270,6 @@ def _begin(
 def _mark(
     bits: np.uint32,
     goals: np.uint32,
-    reversals: np.uint32,
     now: np.int64,
     j: int,
     state: State,
@@ -280,12 +289,29 @@ def _mark(
             height += 1
         journeys[j].n_goals += 1
         journeys[j].reversed = False
-    if bits & reversals and height > 0:
-        of = stack[height - 1]
-        journeys[of].n_goals -= 1
-        if journeys[of].n_goals == 0:
-            journeys[of].reversed = True
-            height -= 1
+    return height
+
+
+@inner
+def _take_back(
+    goal: np.int64, j: int, journeys: NDArray[np.void], stack: NDArray[np.int64], height: int
+) -> int:
+    """Take back a goal: that in a row, or one of the latest journey that has any left."""
+    at = height - 1
+    if goal >= 0:
+        while at >= 0 and journeys[stack[at]].start > goal:
+            at -= 1
+        if at >= 0 and stack[at] < j and journeys[stack[at] + 1].start <= goal:
+            at = -1  # the journey of that goal has none left
+    if at < 0 or goal == NOTHING:
+        return height
+    of = stack[at]
+    journeys[of].n_goals -= 1
+    if journeys[of].n_goals == 0:
+        journeys[of].reversed = True
+        height -= 1
+        for place in range(at, height):
+            stack[place] = stack[place + 1]
     return height
 
 
@@ -402,3 +428,30 @@ def surplus(
         else:
             drop[row] = True
     return drop
+
+
+@njit(nogil=True, cache=True)
+def taken_back(group: NDArray[np.int64], is_goal: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Which row each reversal takes back: the latest goal of its group that was not, yet.
+
+    Rows come sorted by group, then in their order. `LATEST` where the group has no goal before, `NOTHING`
+    where all are taken back; goals have `LATEST`, too.
+    """
+    takes = np.full(len(group), LATEST, np.int64)
+    left = np.empty(len(group), np.int64)
+    height = 0
+    any_goal = False
+    for row in range(len(group)):
+        if row == 0 or group[row] != group[row - 1]:
+            height = 0
+            any_goal = False
+        if is_goal[row]:
+            left[height] = row
+            height += 1
+            any_goal = True
+        elif height > 0:
+            height -= 1
+            takes[row] = left[height]
+        elif any_goal:
+            takes[row] = NOTHING
+    return takes
