@@ -99,16 +99,14 @@ def shortened(
             far += 1
             depth[waiting[number]] = far
     kept = np.flatnonzero(depth % _STRETCH == 0)
-    n_steps = 0
-    for state in kept:
-        n_steps += begin[state + 1] - begin[state]
+    n_steps = int((begin[kept + 1] - begin[kept]).sum())
     step_of, ends = np.empty(n_steps, np.int64), np.empty(n_steps, np.int64)
     over_begin = np.zeros(n_steps + 1, np.int64)
     over = np.empty(n_steps, np.int32)
     passed = np.empty(_STRETCH, np.int32)
     written, n_over = 0, 0
-    for state in kept:
-        for step in range(begin[state], begin[state + 1]):
+    for one in kept:
+        for step in range(begin[one], begin[one + 1]):
             number, at = 0, int(target[step])
             while at < n and depth[at] % _STRETCH != 0:
                 passed[number] = symbol[at]
