@@ -13,7 +13,7 @@ from cjm_analytics.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["EXACT_LIMIT", "RELATIVE_ERROR", "Durations", "bucket_ends"]
+__all__ = ["EXACT_LIMIT", "RELATIVE_ERROR", "Durations", "bucket_ends", "in_rising_order"]
 
 EXACT_LIMIT = 2**22
 """So many different (group, value) pairs are kept as they are; beyond, all go into buckets."""
@@ -208,8 +208,7 @@ def _tally(
 
         packed = group << bits
         packed |= value
-        packed.sort()
-        kept, often = counted(packed)
+        kept, often = counted(in_rising_order(packed))
         return kept >> bits, kept & ((1 << bits) - 1), often
     order = np.lexsort((value, group)) if bits is None else np.argsort((group << bits) | value, kind="stable")
     group, value = group[order], value[order]
@@ -219,6 +218,21 @@ def _tally(
     else:
         tally = np.add.reduceat(count[order], starts) if len(starts) else count
     return group[starts], value[starts], tally
+
+
+_FEW = 2**12
+"""Up to so many numbers a sort that compares them is as quick."""
+
+
+def in_rising_order(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers from 0 on, sorted; what they lay in may be used for it."""
+    if len(numbers) <= _FEW:
+        numbers.sort()
+        return numbers
+    from cjm_analytics.kernels.tallies import ranked
+
+    found: NDArray[np.int64] = ranked(numbers, int(numbers.max()).bit_length())
+    return found
 
 
 def _run_starts(changes: NDArray[np.bool_], n: int) -> NDArray[np.int64]:

@@ -194,11 +194,9 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
 def _steps(journeys: Journeys, engine: Engine) -> tuple[list[str], str]:
     """The funnel's steps, chosen from the data; or why there are none."""
     from cjm_analytics.analysis.contacts import ContactsAnalysis
-    from cjm_analytics.analysis.dropoff import DropOffAnalysis
     from cjm_analytics.engine import run
 
-    horizons = DropOffAnalysis.plan(journeys, of="stage").horizons
-    contacts: Contacts = run(ContactsAnalysis.plan(journeys, horizons=horizons), journeys, engine)
+    contacts: Contacts = run(ContactsAnalysis.plan(journeys), journeys, engine)
     found = contacts.touchpoints()
     goals = found[found["goal"] > 0]
     if not len(goals):

@@ -18,6 +18,7 @@ from cjm_analytics.analysis.journey_map import JourneyMapAnalysis, journey_map
 from cjm_analytics.charts.journey_map import journey_map as chart
 from cjm_analytics.charts.text import LINE, plain, text_width, wrapped
 from cjm_analytics.engine import run
+from cjm_analytics.statistics import cumulative_incidence, life_table
 from logs import journeys_of, random_rows
 
 DAY = 24 * 60
@@ -153,6 +154,49 @@ def test_a_journey_that_comes_back_to_a_stage_is_not_timed_there():
     assert frame.loc["order", "median_time"] == pd.Timedelta("3 days")
 
 
+def slow_times(journeys, stage, until, horizon):
+    """Within which time half and nine in ten have gone on: those in reach of the horizon, one by one."""
+    road = list(journeys.codebook.stages)
+    progress = dict(zip(journeys.codebook.touchpoints, journeys.codebook.progress, strict=True))
+    lasting, kinds = [], []
+    for _, rows in journeys.to_frame().groupby(["customer_id", "journey"]):
+        steps = [
+            (row.timestamp, road.index(row.stage))
+            for row in rows.itertuples()
+            if not pd.isna(row.stage) and progress[row.touchpoint]
+        ]
+        mine = [at for at, (_, place) in enumerate(steps) if place == road.index(stage)]
+        if not mine or any(place > road.index(stage) for _, place in steps[: mine[0]]):
+            continue
+        start = steps[mine[0]][0]
+        later = [time for time, place in steps[mine[0] :] if place > road.index(stage)]
+        end = min([*later[:1], until])
+        if start <= until:
+            lasting.append((end - start) // pd.Timedelta("1us"))
+            kinds.append(int(bool(later) and later[0] == end))
+    table = life_table(lasting, kinds, n_causes=1)
+    incidence, _ = cumulative_incidence(table)
+    within = table.time <= horizon // pd.Timedelta("1us")
+    most = max(incidence[within], default=0)
+    return [
+        pd.Timedelta(table.time[incidence >= share * most][0], unit="us") if most else pd.NaT
+        for share in (0.5, 0.9)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_times_equal_a_plain_loop_over_all_journeys(seed):
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, n_customers=9, n_events=120, alphabet=[*ROAD, "other"])
+    journeys = mapped(rows, n_partitions=int(rng.integers(1, 4)))
+    frame = journey_map(journeys).to_frame(suppress=False).set_index("stage")
+    until = pd.Timestamp(journeys.observed_until(), unit="us", tz="UTC")
+    for stage in journeys.codebook.stages:
+        expected = slow_times(journeys, stage, until, pd.Timedelta("30 days"))
+        found = frame.loc[stage, ["median_time", "p90_time"]].tolist()
+        assert [str(time) for time in found] == [str(time) for time in expected]
+
+
 def slow_counts(journeys):
     """Per stage: journeys, customers, journeys with progress, and events and journeys per touchpoint."""
     frame = journeys.to_frame()
@@ -179,7 +223,7 @@ def test_counts_equal_a_plain_loop_over_all_events(seed):
     rng = np.random.default_rng(seed)
     rows = random_rows(rng, n_customers=9, n_events=120, alphabet=[*ROAD, "other"])
     journeys = mapped(rows, n_partitions=int(rng.integers(1, 4)))
-    contacts = run(ContactsAnalysis.plan(journeys, horizons=(DAY,) * 6), journeys, None)
+    contacts = run(ContactsAnalysis.plan(journeys), journeys, None)
     stages, touchpoints = slow_counts(journeys)
     found = contacts.stages().set_index("stage")[["journeys", "customers", "on_road"]]
     for stage, numbers in found.iterrows():
@@ -309,7 +353,7 @@ def test_no_event_at_all_gives_a_picture_of_empty_stages():
 def test_the_parts_share_one_pass():
     journeys = mapped(STORY, answers=ANSWERS)
     parts = JourneyMapAnalysis.plan(journeys).parts
-    assert list(parts) == ["stage", "phase", "contacts", "scores"]
+    assert list(parts) == ["stage", "phase", "contacts", "onward", "scores"]
 
 
 # ── the picture ──────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.quantiles import Durations
+from cjm_analytics.quantiles import Durations, in_rising_order
 
 values = st.lists(st.integers(0, 10**13) | st.integers(0, 5), max_size=30)
 
@@ -91,3 +91,21 @@ def test_a_quantile_beyond_one_is_an_error():
 def test_a_bag_can_be_pickled():
     bag = Durations.of([1, 2, 2])
     assert state(pickle.loads(pickle.dumps(bag))) == state(bag)  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize("most", [0, 1, 2**11 - 1, 2**11, 2**40, np.iinfo(np.int64).max])
+@pytest.mark.parametrize("n", [0, 1, 5_000, 20_000])
+def test_many_numbers_are_put_in_the_same_order_as_few(n, most):
+    numbers = np.random.default_rng(n).integers(0, most, n, endpoint=True)
+    expected = np.sort(numbers)
+    np.testing.assert_array_equal(in_rising_order(numbers), expected)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_bags_of_many_durations_add_as_if_they_were_one(seed):
+    rng = np.random.default_rng(seed)
+    n, most = int(rng.integers(5_000, 9_000)), int(rng.choice([50, 10**4, 10**12]))
+    values, groups = rng.integers(0, most, n), rng.integers(0, 3, n)
+    cut = int(rng.integers(0, n))
+    parts = [Durations.of(values[part], group=groups[part]) for part in (slice(cut), slice(cut, None))]
+    assert state(parts[0] + parts[1]) == state(Durations.of(values, group=groups))

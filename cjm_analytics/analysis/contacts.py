@@ -1,4 +1,4 @@
-"""Which stages are touched, by whom and by which contacts, and how long until the next: lanes of the map."""
+"""Which stages are touched, by whom and by which contacts: lanes of the map."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from cjm_analytics.analysis.sequences import frozen, union
 from cjm_analytics.errors import InputError
 from cjm_analytics.events.identity import ANONYMOUS
 from cjm_analytics.journeys import CLOSED, NEVER
-from cjm_analytics.quantiles import Durations
-from cjm_analytics.statistics import cumulative_incidence, life_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,34 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Contacts", "ContactsAnalysis", "ContactsPartial"]
 
-_OPEN, _WENT_ON, _LEFT = range(3)
-
-_EXACT_TIMES = 2**20
-"""Up to so many different times in the stages, quantiles are exact; beyond, 0.5 % off at most."""
-
 
 @dataclass(frozen=True)
 class ContactsAnalysis:
-    """The codebook, and until when journeys were observed.
+    """The codebook, and what is a goal.
 
     Attributes
     ----------
     codebook : Codebook
-    horizons : tuple of int
-        Microseconds, per stage: within which time a journey must go on.
-    observed_until : int
-        Microseconds UTC.
     goals : tuple of str
         The markers that are a goal.
     """
 
     codebook: Codebook
-    horizons: tuple[int, ...]
-    observed_until: int
     goals: tuple[str, ...]
 
     @classmethod
-    def plan(cls, journeys: Journeys, *, horizons: tuple[int, ...]) -> ContactsAnalysis:
+    def plan(cls, journeys: Journeys) -> ContactsAnalysis:
         """Check that there are stages to be touched."""
         codebook, model = journeys.codebook, journeys.model
         if not codebook.stages:
@@ -64,10 +51,10 @@ class ContactsAnalysis:
             if model
             else codebook.markers
         )
-        return cls(codebook, horizons, journeys.observed_until(), goals)
+        return cls(codebook, goals)
 
     def map(self, partition: Partition) -> ContactsPartial:
-        """Count stages and contacts, and collect times, in one partition."""
+        """Count stages and contacts in one partition."""
         from cjm_analytics.kernels.contacts import count_contacts, occurring
 
         n_stages, n_channels = len(self.codebook.stages), len(self.codebook.channels)
@@ -104,7 +91,6 @@ class ContactsAnalysis:
             at_goal=found.at_goal,
             unassigned=_sparse(outside),
             furthest=np.bincount(furthest[furthest >= 0], minlength=n_stages).astype(np.int64),
-            times=self._times(partition, stage, progress),
             totals=np.array(
                 [
                     partition.n_customers,
@@ -120,26 +106,6 @@ class ContactsAnalysis:
             first=int(time.min()),
             last=int(time.max()),
         )
-
-    def _times(
-        self, partition: Partition, stage: NDArray[np.int16], progress: NDArray[np.bool_]
-    ) -> Durations:
-        """How long visits of stages lasted, grouped by stage and by how they ended."""
-        from cjm_analytics.kernels.contacts import stage_times
-
-        n_stages, time = len(self.codebook.stages), partition.event("time")
-        touchpoint = frozen(partition.event("touchpoint"))
-        visit, entered, left = stage_times(partition.offsets, stage, touchpoint, progress, n_stages)
-        journey, where = np.divmod(visit, n_stages)
-        start = time[entered]
-        explicit = partition.journey("closed")[journey] >= CLOSED.index("new cycle")
-        closed_at = partition.journey("closed_at")[journey]
-        went_on_at = np.where(left >= 0, time[left], NEVER)
-        left_at = np.where(explicit, np.maximum(closed_at, start), NEVER)
-        end = np.minimum(np.minimum(went_on_at, left_at), self.observed_until)
-        cause = np.where(went_on_at == end, _WENT_ON, np.where(left_at == end, _LEFT, _OPEN))
-        kept = (end >= start) & ~partition.journey("truncated").astype(bool)[journey]
-        return Durations.of((end - start)[kept], group=(where * 3 + cause)[kept], limit=_EXACT_TIMES)
 
     def finalize(self, partial: ContactsPartial) -> Contacts:
         """Name what was counted."""
@@ -174,8 +140,6 @@ class ContactsPartial:
         Events that are in no stage.
     furthest : int64, n_stages
         Journeys whose furthest stage it is; those that began before the data did are left out.
-    times : Durations
-        In groups stage · 3 + how the visit ended.
     totals : int64, 7
         Customers, journeys, events, journeys with the goal, open journeys, customers with a known user id,
         journeys that began before the data did.
@@ -190,7 +154,6 @@ class ContactsPartial:
     at_goal: NDArray[np.int64]
     unassigned: dict[int, int] = field(default_factory=dict)
     furthest: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    times: Durations = field(default_factory=lambda: Durations.empty(limit=_EXACT_TIMES))
     totals: NDArray[np.int64] = field(default_factory=lambda: np.zeros(7, np.int64))
     first: int = NEVER
     last: int = -NEVER
@@ -220,7 +183,6 @@ class ContactsPartial:
             at_goal=self._aligned(self.at_goal, both, 0) + other._aligned(other.at_goal, both, 0),
             unassigned=unassigned,
             furthest=self.furthest + other.furthest,
-            times=self.times + other.times,
             totals=self.totals + other.totals,
             first=min(self.first, other.first),
             last=max(self.last, other.last),
@@ -294,11 +256,9 @@ class Contacts:
         """One row per stage, in the order of the road.
 
         Columns: `stage, phase, journeys, customers, share` (of all journeys), `on_road` (journeys with a
-        progressing contact in it), `reached` (in it or a later one), `median_time, p90_time` (within which
-        half and nine in ten of those who go on within the horizon have done so).
+        progressing contact in it), `reached` (in it or a later one).
         """
         codebook, partial = self._analysis.codebook, self._partial
-        times = [self._time(number) for number in range(len(codebook.stages))]
         return pd.DataFrame(
             {
                 "stage": codebook.stages,
@@ -308,24 +268,8 @@ class Contacts:
                 "share": partial.of_stage[:, 0] / (self.journeys or math.nan),
                 "on_road": partial.of_stage[:, 2],
                 "reached": partial.furthest[::-1].cumsum()[::-1],
-                "median_time": pd.to_timedelta([half for half, _ in times], unit="us"),
-                "p90_time": pd.to_timedelta([most for _, most in times], unit="us"),
             }
         )
-
-    def _time(self, stage: int) -> tuple[float, float]:
-        """The times by which half and nine in ten have gone on, of those who go on within the horizon."""
-        points = [self._partial.times.points(stage * 3 + cause) for cause in (_OPEN, _WENT_ON, _LEFT)]
-        lasting = np.concatenate([values for values, _ in points])
-        causes = np.repeat([_OPEN, _WENT_ON, _LEFT], [len(values) for values, _ in points])
-        counts = np.concatenate([often for _, often in points])
-        table = life_table(lasting, causes, counts, n_causes=2)
-        incidence, _ = cumulative_incidence(table)
-        in_time = incidence[table.time <= self._analysis.horizons[stage]]
-        if not len(in_time) or in_time[-1] <= 0:
-            return math.nan, math.nan
-        at = np.searchsorted(in_time, in_time[-1] * np.array([0.5, 0.9]))
-        return float(table.time[at[0]]), float(table.time[at[1]])
 
     def touchpoints(self) -> pd.DataFrame:
         """One row per stage and touchpoint, in each stage the one with most events first.

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.sequences import frozen
-from cjm_analytics.analysis.waits import KINDS, added, tallied
+from cjm_analytics.analysis.waits import CONTINUED, KINDS, added, tallied
 from cjm_analytics.durations import DAY, microseconds, readable
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError, check_several
@@ -27,6 +27,7 @@ from cjm_analytics.statistics import (
     aalen_johansen,
     benjamini_hochberg,
     compared,
+    cumulative_incidence,
     difference_interval,
     life_table,
     log_log,
@@ -35,7 +36,7 @@ from cjm_analytics.statistics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import plotly.graph_objects as go
     from numpy.typing import NDArray
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from cjm_analytics.durations import Duration
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Journeys, Partition
+    from cjm_analytics.kernels.road import Outcomes, Reached
     from cjm_analytics.model import JourneyModel
 
 __all__ = ["DEFAULT_HORIZON", "DropOff", "DropOffAnalysis", "drop_off"]
@@ -206,31 +208,44 @@ class DropOffAnalysis:
 
     def map(self, partition: Partition) -> DropOffPartial:
         """Count, for every group and place, who entered and what became of them."""
+        return self.count(partition, self.reached(partition))
+
+    def reached(self, partition: Partition) -> Reached:
+        """When each journey came to each place or past it; never if it began before the data did."""
         from cjm_analytics.kernels.road import first_reached
 
+        found: Reached = first_reached(
+            partition.offsets,
+            frozen(partition.event("time")),
+            frozen(partition.event(self.of).astype(np.int16, copy=False)),
+            frozen(partition.event("touchpoint")),
+            np.array(self.progress, dtype=bool),
+            len(self.places),
+            NEVER,
+        )
+        found.row[:, partition.journey("truncated").astype(bool)] = -1
+        return found
+
+    def count(self, partition: Partition, reached: Reached) -> DropOffPartial:
+        """The same as `map`, where it is known when each place was `reached`."""
         if not partition.n_journeys:
             return DropOffPartial()
-        progress = np.array(self.progress, dtype=bool)
-        touchpoint = frozen(partition.event("touchpoint"))
-        place = frozen(partition.event(self.of).astype(np.int16, copy=False))
-        reached = first_reached(partition.offsets, place, touchpoint, progress, len(self.places))
-        truncated = partition.journey("truncated").astype(bool)
-        reached[:, truncated] = -1
-        group, names = self._groups(partition) if self.by else (np.zeros(0, dtype=np.int64), [])
+        group, names = self._groups(partition) if self.by else (np.zeros(0, dtype=np.int64), [()])
         cells: dict[tuple[tuple[str, ...], int], Cell] = {}
-        for one in self.asked:
-            if not (reached[one] >= 0).any():
+        outcomes = self._asker(partition, reached)
+        for place in self.asked:
+            journeys = np.flatnonzero(reached.row[place] >= 0)
+            if not len(journeys):
                 continue
-            entries = self._entries(partition, reached, one)
             if not self.by:
-                cells[(), one] = Cell.of(entries, slice(None))
+                cells[(), place] = Cell.of(outcomes(place, journeys))
                 continue
-            of_group = group[entries.row]
+            of_group = group[reached.row[place][journeys]]
             order = np.argsort(of_group, kind="stable")
             found, starts = np.unique(of_group[order], return_index=True)
-            for code, mine in zip(found, np.split(order, starts[1:]), strict=True):
-                cells[names[code], one] = Cell.of(entries, mine)
-        return DropOffPartial(cells, int(truncated.sum()))
+            for code, mine in zip(found, np.split(journeys[order], starts[1:]), strict=True):
+                cells[names[code], place] = Cell.of(outcomes(place, mine))
+        return DropOffPartial(cells, int(partition.journey("truncated").sum()))
 
     def _groups(self, partition: Partition) -> tuple[NDArray[np.int64], list[tuple[str, ...]]]:
         """Per event the number of its group, and the names of the groups."""
@@ -244,30 +259,40 @@ class DropOffAnalysis:
             names = [(*names[pair // len(shown)], shown[pair % len(shown)]) for pair in pairs.tolist()]
         return group, names
 
-    def _entries(self, partition: Partition, reached: NDArray[np.int64], place: int) -> Entries:
-        """Who entered a place, and what became of them."""
+    def _asker(self, partition: Partition, reached: Reached) -> Callable[[int, NDArray[np.int64]], Outcomes]:
+        """What became of some journeys that reached a place, to be asked by place and journeys."""
         from cjm_analytics.kernels.road import outcomes
 
         closed = partition.journey("closed")
+        renews = closed == CLOSED.index("new cycle")
         explicit = closed >= CLOSED.index("new cycle")
         left_at = np.where(explicit, partition.journey("closed_at"), NEVER)
-        found = outcomes(
-            partition.offsets,
-            frozen(partition.event("time")),
-            frozen(partition.event("touchpoint")),
-            reached[place],
-            reached[min(place + 1, len(reached) - 1)],
-            frozen(partition.journey("goal")),
-            left_at,
-            closed == CLOSED.index("new cycle"),
-            frozen(partition.journey("customer")),
-            len(self.touchpoints),
-            place == self.goal,
-            self.horizons[place],
-            self.observed_until,
-            NEVER,
-        )
-        return Entries(*found)
+        time, touchpoint = frozen(partition.event("time")), frozen(partition.event("touchpoint"))
+        goal, customer = np.array(partition.journey("goal")), frozen(partition.journey("customer"))
+
+        rows = [*reached.row, np.full(partition.n_journeys, -1)]
+        times = [*reached.time, np.full(partition.n_journeys, NEVER)]
+
+        def ask(place: int, journeys: NDArray[np.int64]) -> Outcomes:
+            found: Outcomes = outcomes(
+                journeys,
+                (rows[place], times[place]),
+                (rows[place + 1], goal if place == self.goal else times[place + 1]),
+                left_at,
+                renews,
+                customer,
+                partition.offsets,
+                time,
+                touchpoint,
+                len(self.touchpoints),
+                KINDS,
+                self.horizons[place],
+                self.observed_until,
+                NEVER,
+            )
+            return found
+
+        return ask
 
     def finalize(self, partial: DropOffPartial) -> DropOff:
         """Estimate the drop-off of every group and place."""
@@ -304,6 +329,22 @@ class DropOffAnalysis:
             error = float(limits[1] - limits[0]) / (2 * z_value(self.rules.confidence))
         low, high = (float(np.squeeze(limit)) for limit in limits)
         return _estimate(share, low, high, error, cell.entered), at_risk, median
+
+    def going_on(self, place: int, cell: Cell) -> tuple[float, float]:
+        """The times by which half and nine in ten have gone on, of those who go on within the horizon.
+
+        In microseconds, NaN where nobody goes on. Who passed the place is not asked.
+        """
+        counts = cell.counts - np.where(cell.times == CONTINUED, cell.passed, 0)
+        some = counts > 0
+        times, counts = cell.times[some], counts[some]
+        table = life_table(times // KINDS, times % KINDS, counts, n_causes=2)
+        incidence, _ = cumulative_incidence(table)
+        in_time = incidence[table.time <= self.horizons[place]]
+        if not len(in_time) or in_time[-1] <= 0:
+            return math.nan, math.nan
+        at = np.searchsorted(in_time, in_time[-1] * np.array([0.5, 0.9]))
+        return float(table.time[at[0]]), float(table.time[at[1]])
 
     def _row(self, place: int, cell: Cell) -> dict[str, Any]:
         found, at_risk, dwell = self.estimate(place, cell)
@@ -406,20 +447,6 @@ def _modelled_places(model: JourneyModel, goals: set[str], names: Sequence[str],
     return {names.index(stage) for stage in stages if stage in names}
 
 
-class Entries(NamedTuple):
-    """Journeys that entered one place: the row at which they did, and what became of them."""
-
-    row: NDArray[np.int64]
-    continued: NDArray[np.bool_]
-    dropped: NDArray[np.bool_]
-    followed: NDArray[np.bool_]
-    duration: NDArray[np.int64]
-    kind: NDArray[np.int64]
-    last: NDArray[np.int64]
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
-
-
 @dataclass(frozen=True, eq=False)
 class Cell:
     """Who entered one place in one group, what became of them, and when.
@@ -439,6 +466,9 @@ class Cell:
         order in which cells are added does not matter.
     resolution : int
         Microseconds to which durations are rounded down.
+    passed : int
+        Those who entered, while they were observed, by the very event with which they reached the next
+        place: they were never in this one.
     """
 
     entered: int = 0
@@ -451,23 +481,25 @@ class Cell:
     resolution: int = 1
     before: Counter[int] = field(default_factory=Counter)
     after: Counter[int] = field(default_factory=Counter)
+    passed: int = 0
 
     @classmethod
-    def of(cls, entries: Entries, mine: NDArray[np.int64] | slice) -> Cell:
-        """Some of those who entered a place."""
-        duration, kind = entries.duration[mine], entries.kind[mine]
-        times, counts, resolution = tallied(duration * KINDS + kind)
+    def of(cls, found: Outcomes) -> Cell:
+        """Those who entered a place, in one partition."""
+        entered, continued, dropped, followed, passed = found.counts.tolist()
+        times, counts, resolution = tallied(found.waits, found.at_once)
         return cls(
-            len(duration),
-            int(entries.continued[mine].sum()),
-            int(entries.dropped[mine].sum()),
-            int(entries.followed[mine].sum()),
-            _often(entries.last[mine]),
+            entered,
+            continued,
+            dropped,
+            followed,
+            _often(found.last),
             times,
             counts,
             resolution,
-            _often(entries.before[mine]),
-            _often(entries.after[mine]),
+            _often(found.before),
+            _often(found.after),
+            passed,
         )
 
     def __add__(self, other: Cell) -> Cell:
@@ -485,6 +517,7 @@ class Cell:
             resolution,
             self.before + other.before,
             self.after + other.after,
+            self.passed + other.passed,
         )
 
     def table(self) -> LifeTable:
@@ -492,11 +525,10 @@ class Cell:
         return life_table(self.times // KINDS, self.times % KINDS, self.counts, n_causes=2)
 
 
-def _often(codes: NDArray[np.int64]) -> Counter[int]:
-    """How often each code is there; −1 is none."""
-    often = np.bincount(codes + 1)[1:]
-    there = np.flatnonzero(often)
-    return Counter(dict(zip(there.tolist(), often[there].tolist(), strict=True)))
+def _often(counts: NDArray[np.int64]) -> Counter[int]:
+    """How often each code is there, of those that are."""
+    there = np.flatnonzero(counts)
+    return Counter(dict(zip(there.tolist(), counts[there].tolist(), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

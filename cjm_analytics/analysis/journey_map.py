@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,13 @@ import pandas as pd
 
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.contacts import Contacts, ContactsAnalysis
-from cjm_analytics.analysis.dropoff import DropOff, DropOffAnalysis
+from cjm_analytics.analysis.dropoff import Cell, DropOff, DropOffAnalysis
 from cjm_analytics.charts.theme import NBSP, percent
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError
+from cjm_analytics.journeys import NEVER
 from cjm_analytics.model import ReportRules
+from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.engine import Analysis, Engine
     from cjm_analytics.journeys import Codebook, Journeys, Partition
+    from cjm_analytics.kernels.road import Reached
     from cjm_analytics.model import JourneyModel
 
 __all__ = ["JourneyMap", "JourneyMapAnalysis", "journey_map"]
@@ -51,7 +54,8 @@ def journey_map(
     - **Time** from the first progressing contact in a stage to the next one in a later stage: the times by
       which half and nine in ten of those who go on within the horizon have done so. Open journeys are
       censored, explicit ends compete (Aalen–Johansen). A journey that was in a later stage before is not
-      asked.
+      asked. Times are whole microseconds; where a stage has more than 2²⁰ different ones, they are rounded
+      down to seconds (if need be minutes, hours or days), as in `cjm.drop_off`.
     - **Experience**: the answers that rate the stage, as `cjm.satisfaction` gives them; for the curve the
       score is put from its instrument's range (NPS −1…+1, CSAT share 0…1, other scales from worst to best)
       to −1…+1. Relational answers rate no stage: they stand beside the curve.
@@ -98,8 +102,10 @@ class JourneyMapAnalysis:
 
     Attributes
     ----------
+    stages : DropOffAnalysis
     parts : mapping of str to Analysis
-        `stage` and `phase` (drop-off), `contacts`, and `scores` where there are answers.
+        `stage` and `phase` (drop-off), `contacts`, `onward` (when journeys go on from the goal's stage) where
+        the road goes on there, and `scores` where there are answers.
     codebook : Codebook
     goals : tuple of str
         The markers that are a goal.
@@ -110,6 +116,7 @@ class JourneyMapAnalysis:
         Share of the events that were left out as a robot's or a test's, if known.
     """
 
+    stages: DropOffAnalysis
     parts: Mapping[str, Analysis[Any, Any]]
     codebook: Codebook
     goals: tuple[str, ...]
@@ -127,12 +134,15 @@ class JourneyMapAnalysis:
                 "a model: cjm.JourneyModel.standard() to start with, or your own: cjm.JourneyModel.read(…)."
             )
         stages = DropOffAnalysis.plan(journeys, of="stage")
-        contacts = ContactsAnalysis.plan(journeys, horizons=stages.horizons)
+        contacts = ContactsAnalysis.plan(journeys)
         parts: dict[str, Analysis[Any, Any]] = {
             "stage": stages,
             "phase": DropOffAnalysis.plan(journeys, of="phase"),
             "contacts": contacts,
         }
+        if 0 <= stages.goal < len(stages.places) - 1:
+            # From the goal's stage journeys go on, too: the drop-off does not ask when, but the map does.
+            parts["onward"] = replace(stages, goal=-1, asked=(stages.goal,))
         if codebook.instruments:
             from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
 
@@ -145,11 +155,24 @@ class JourneyMapAnalysis:
             "sources": ", ".join(sources),
             "created": _moment(created, journeys.timezone),
         }
-        return cls(parts, codebook, contacts.goals, journeys.model, facts, _bots(journeys))
+        return cls(stages, parts, codebook, contacts.goals, journeys.model, facts, _bots(journeys))
 
     def map(self, partition: Partition) -> JourneyMapPartial:
-        """Ask one partition all questions."""
-        return JourneyMapPartial(tuple(part.map(partition) for part in self.parts.values()))
+        """Ask one partition all questions; when each stage was reached is worked out once."""
+        road = self._road
+        reached = self.stages.reached(partition)
+        known = {"stage": reached, "onward": reached, "phase": _by_phase(reached, self.codebook)}
+        return JourneyMapPartial(
+            tuple(
+                road[name].count(partition, known[name]) if name in road else part.map(partition)
+                for name, part in self.parts.items()
+            )
+        )
+
+    @property
+    def _road(self) -> dict[str, DropOffAnalysis]:
+        """The parts that follow journeys along the road."""
+        return {name: part for name, part in self.parts.items() if isinstance(part, DropOffAnalysis)}
 
     def finalize(self, partial: JourneyMapPartial) -> JourneyMap:
         """Answer all questions."""
@@ -157,7 +180,13 @@ class JourneyMapAnalysis:
             name: part.finalize(one)
             for (name, part), one in zip(self.parts.items(), partial.parts, strict=True)
         }
-        return JourneyMap(self, answers)
+        cells = {
+            place: cell
+            for name, one in zip(self.parts, partial.parts, strict=True)
+            if name in self._road and name != "phase"
+            for (_, place), cell in one.cells.items()
+        }
+        return JourneyMap(self, answers, cells)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +197,16 @@ class JourneyMapPartial:
 
     def __add__(self, other: JourneyMapPartial) -> JourneyMapPartial:
         return JourneyMapPartial(tuple(one + two for one, two in zip(self.parts, other.parts, strict=True)))
+
+
+def _by_phase(reached: Reached, codebook: Codebook) -> Reached:
+    """When each journey came to each phase: to its first stage, or past that."""
+    n_phases, first = len(codebook.phases), np.searchsorted(codebook.stage_phase, range(len(codebook.phases)))
+    some = first < len(codebook.stages)
+    row = np.full((n_phases, reached.row.shape[1]), -1)
+    time = np.full_like(row, NEVER)
+    row[some], time[some] = reached.row[first[some]], reached.time[first[some]]
+    return type(reached)(row, time)
 
 
 def _moment(created: str | dt.datetime | None, timezone: str) -> str:
@@ -211,6 +250,8 @@ class JourneyMap(Shown):
 
     _analysis: JourneyMapAnalysis
     _parts: Mapping[str, Any]
+    _on_road: Mapping[int, Cell]
+    """Per stage who came to it or past it, and how long until the next one."""
 
     @property
     def customers(self) -> int:
@@ -367,6 +408,7 @@ class JourneyMap(Shown):
     def _stages(self, *, suppress: bool) -> pd.DataFrame:
         contacts, rules = self._contacts.stages(), self._rules
         titles = self._analysis.model.stage_titles if self._analysis.model else {}
+        contacts[["median_time", "p90_time"]] = self._times
         frame = _with_drop_off(contacts, self._parts["stage"], "stage", rules)
         frame.insert(2, "title", [titles.get(stage) or _spoken(stage) for stage in frame["stage"]])
         frame["reliability"] = [_grade(customers, rules) for customers in frame["customers"]]
@@ -376,6 +418,18 @@ class JourneyMap(Shown):
                 frame[name] = _blank(frame[name], hidden)
             _suppress_drop_off(frame)
         return frame[[name for name in _STAGE_COLUMNS if name in frame]]
+
+    @cached_property
+    def _times(self) -> pd.DataFrame:
+        """Within which time half and nine in ten of those who go on from a stage have done so."""
+        asked = self._analysis.stages
+        times = [
+            asked.going_on(place, self._on_road.get(place, Cell())) for place in range(len(asked.places))
+        ]
+        names = ("median_time", "p90_time")
+        return pd.DataFrame(
+            {name: pd.to_timedelta([time[at] for time in times], unit="us") for at, name in enumerate(names)}
+        )
 
     def _phases(self, *, suppress: bool) -> pd.DataFrame:
         stages = self._contacts.stages()

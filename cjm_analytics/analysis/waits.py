@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.durations import DAY, HOUR, MINUTE, SECOND
+from cjm_analytics.quantiles import in_rising_order
 from cjm_analytics.statistics import LifeTable, life_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["KINDS", "Waits", "added", "tallied"]
+__all__ = ["CONTINUED", "KINDS", "Waits", "added", "tallied"]
 
 KINDS = 4
 """A duration and its kind make one number: duration · 4 + kind. Kind 0 is censored."""
+
+CONTINUED = 1
+"""The kind of those who went on; behind a duration of 0 this is also its number."""
 
 _RESOLUTIONS = (1, SECOND, MINUTE, HOUR, DAY)
 _MOST_TIMES = 2**20
@@ -26,16 +30,22 @@ _Tally = tuple["NDArray[np.int64]", "NDArray[np.int64]", int]
 """Distinct numbers duration · 4 + kind, rising; how often each occurs; the resolution of the durations."""
 
 
-def tallied(times: NDArray[np.int64]) -> _Tally:
+def tallied(times: NDArray[np.int64], least: NDArray[np.int64] | None = None) -> _Tally:
     """Distinct numbers duration · 4 + kind and how often they occur, as fine as the limit allows.
 
     Durations are whole microseconds; when there are more than 2²⁰ distinct numbers, they are rounded down to
     the first of second, minute, hour and day with which there are fewer. As these are multiples of each
-    other, the order in which tallies are added does not matter.
+    other, the order in which tallies are added does not matter. The numbers are sorted where they lie, none
+    is negative. What was counted before stands in `least`: how often each number from −4 on was there, all
+    below the others.
     """
     from cjm_analytics.kernels.tallies import counted
 
-    return _limited(*counted(np.sort(times)), 1)
+    keys, counts = counted(in_rising_order(times))
+    if least is not None:
+        there = np.flatnonzero(least)
+        keys, counts = np.concatenate([there - KINDS, keys]), np.concatenate([least[there], counts])
+    return _limited(keys, counts, 1)
 
 
 def added(one: _Tally, other: _Tally) -> _Tally:

@@ -1,4 +1,4 @@
-"""Who touched which stage, by which contact, and how long it took to get on."""
+"""Who touched which stage, by which contact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
-__all__ = ["Counts", "count_contacts", "occurring", "stage_times"]
+__all__ = ["Counts", "count_contacts", "occurring"]
 
 
 class Counts(NamedTuple):
@@ -80,54 +80,19 @@ def count_contacts(
             here = stage[row]
             if here < 0:
                 continue
-            if seen_journey[here] != journey:
-                seen_journey[here] = journey
-                of_stage[here, 0] += 1
-            if seen_customer[here] != customer[journey]:
-                seen_customer[here] = customer[journey]
-                of_stage[here, 1] += 1
-            contact = number[touchpoint[row]]
-            if progress[touchpoint[row]] and seen_progress[here] != journey:
-                seen_progress[here] = journey
-                of_stage[here, 2] += 1
+            # What was not seen before in this journey is counted without a branch: nobody can foresee it.
+            contact, counts = number[touchpoint[row]], progress[touchpoint[row]]
+            of_stage[here, 0] += seen_journey[here] != journey
+            seen_journey[here] = journey
+            of_stage[here, 1] += seen_customer[here] != customer[journey]
+            seen_customer[here] = customer[journey]
+            of_stage[here, 2] += counts & (seen_progress[here] != journey)
+            seen_progress[here] = journey if counts else seen_progress[here]
             of_contact[here, contact, 0] += seen_contact[here, contact] != journey
             seen_contact[here, contact] = journey
-            of_contact[here, contact, 1] += 1
             by_channel[here, contact, channel[row] + 1] += 1
             at_goal[contact] += (marker[row] & goal) != 0
+    for here in range(n_stages):
+        for contact in range(n_contacts):
+            of_contact[here, contact, 1] = by_channel[here, contact].sum()
     return Counts(of_stage, of_contact, by_channel, at_goal)
-
-
-@njit(nogil=True, cache=True)
-def stage_times(
-    offsets: NDArray[np.int64],
-    stage: NDArray[np.int16],
-    touchpoint: NDArray[Any],
-    progress: NDArray[np.bool_],
-    n_stages: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Visits of stages on the way forward: which (journey · n_stages + stage), row of entry, row of leaving.
-
-    A journey visits a stage at its first progressing event there, if it was in no later stage before; it
-    leaves at its next progressing event in a later stage (−1: never).
-    """
-    n_journeys = len(offsets) - 1
-    most = 0
-    for journey in range(n_journeys):
-        most += min(n_stages, offsets[journey + 1] - offsets[journey])
-    visit = np.empty(most, dtype=np.int64)
-    entered = np.empty(most, dtype=np.int64)
-    left = np.empty(most, dtype=np.int64)
-    n_visits = 0
-    for journey in range(n_journeys):
-        furthest = -1
-        for row in range(offsets[journey], offsets[journey + 1]):
-            if stage[row] > furthest and progress[touchpoint[row]]:
-                if furthest >= 0:
-                    left[n_visits - 1] = row
-                furthest = stage[row]
-                visit[n_visits] = journey * n_stages + furthest
-                entered[n_visits] = row
-                left[n_visits] = -1
-                n_visits += 1
-    return visit[:n_visits], entered[:n_visits], left[:n_visits]

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
 from cjm_analytics.kernels.inner import inner
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+__all__ = ["Outcomes", "Reached", "first_reached", "outcomes"]
 
-__all__ = ["first_reached", "outcomes"]
+
+class Reached(NamedTuple):
+    """When each journey (column) came to each place (row) or past it.
+
+    Attributes
+    ----------
+    row : int64, (n_places, n_journeys)
+        The first progressing event there; −1 without one.
+    time : int64, (n_places, n_journeys)
+        Its time; `never` without one.
+    """
+
+    row: NDArray[np.int64]
+    time: NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True)
 def first_reached(
     offsets: NDArray[np.int64],
+    time: NDArray[np.int64],
     place: NDArray[np.int16],
     touchpoint: NDArray[Any],
     progress: NDArray[np.bool_],
     n_places: int,
-) -> NDArray[np.int64]:
-    """Row of the first progressing event in place p or later, for each p and each journey; −1 without one.
+    never: int,
+) -> Reached:
+    """The first progressing event in place p or later, for each p and each journey.
 
     Places are numbered in the order of the road; −1 is nowhere. `progress` says which touchpoints progress.
     """
     n_journeys = len(offsets) - 1
-    reached = np.full((n_places, n_journeys), -1, dtype=np.int64)
+    rows = np.full((n_places, n_journeys), -1, dtype=np.int64)
+    times = np.full((n_places, n_journeys), never, dtype=np.int64)
     for journey in range(n_journeys):
         furthest = -1
         for row in range(offsets[journey], offsets[journey + 1]):
             if place[row] > furthest and progress[touchpoint[row]]:
                 for passed in range(furthest + 1, place[row] + 1):
-                    reached[passed, journey] = row
+                    rows[passed, journey] = row
+                    times[passed, journey] = time[row]
                 furthest = place[row]
-    return reached
+    return Reached(rows, times)
 
 
 CENSORED, CONTINUED, LEFT = 0, 1, 2
@@ -77,99 +94,110 @@ def around(
     return touchpoint[row - 1], after
 
 
+class Outcomes(NamedTuple):
+    """What became of journeys that entered a place.
+
+    Attributes
+    ----------
+    counts : int64, 5
+        Entered, continued, dropped, followed for the whole horizon, and passed: entered, while they were
+        observed, by the very event with which they reached the next place.
+    at_once : int64, 2 · kinds
+        Waits of no time, by kind, in the second half; before them those who entered after the observation
+        end and were never at risk (censored).
+    waits : int64
+        All other waits, duration · kinds + kind.
+    last, before : int64, n_touchpoints
+        At which touchpoint those who dropped were last seen before they went on after all, and when they
+        dropped.
+    after : int64, n_touchpoints + 3
+        What came first after that.
+    """
+
+    counts: NDArray[np.int64]
+    at_once: NDArray[np.int64]
+    waits: NDArray[np.int64]
+    last: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+
 @njit(nogil=True, cache=True)
 def outcomes(
-    offsets: NDArray[np.int64],
-    time: NDArray[np.int64],
-    touchpoint: NDArray[Any],
-    reached: NDArray[np.int64],
-    reached_next: NDArray[np.int64],
-    goal: NDArray[np.int64],
+    journeys: NDArray[np.int64],
+    entered: tuple[NDArray[np.int64], NDArray[np.int64]],
+    following: tuple[NDArray[np.int64], NDArray[np.int64]],
     left_at: NDArray[np.int64],
     renews: NDArray[np.bool_],
     customer: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    time: NDArray[np.int64],
+    touchpoint: NDArray[Any],
     n_touchpoints: int,
-    is_goal: bool,
+    kinds: int,
     horizon: int,
     observed_until: int,
     never: int,
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.bool_],
-    NDArray[np.bool_],
-    NDArray[np.bool_],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-    NDArray[np.int64],
-]:
-    """What became of each journey that reached a place (`reached`: the row, −1 if not).
+) -> Outcomes:
+    """What became of the journeys, each of which came to a place or past it.
 
-    It goes on at row `reached_next`, or at its goal if the place `is_goal`; `left_at` is an explicit end,
-    a new journey if it `renews`. What happened before it entered counts as at once. Returns, for those that
-    reached it: the row; whether it continued within the horizon; dropped; was followed for the whole horizon;
-    how long it was at risk and how that ended (no time, censored, if it entered after the observation end);
-    and for a dropped journey, −1 for the others: the touchpoint of its last event before it went on after
-    all, and the two that lie `around` its drop.
+    `entered` is row and time at which; `following` is the row at which it came to the next place or past that
+    (−1: never), and the time at which it went on: then, or at its goal. `left_at` is an explicit end, a new
+    journey if it `renews`. What happened before it entered counts as at once. Kinds of the end of a wait: 0
+    censored, 1 continued, 2 left.
     """
-    n = 0
-    for journey in range(len(reached)):
-        n += reached[journey] >= 0
-    rows = np.empty(n, dtype=np.int64)
-    continued = np.zeros(n, dtype=np.bool_)
-    dropped = np.zeros(n, dtype=np.bool_)
-    followed = np.zeros(n, dtype=np.bool_)
-    duration = np.full(n, -1, dtype=np.int64)
-    kind = np.full(n, CENSORED, dtype=np.int64)
-    last = np.full(n, -1, dtype=np.int64)
-    before = np.full(n, -1, dtype=np.int64)
-    after = np.full(n, -1, dtype=np.int64)
-    at = -1
-    for journey in range(len(reached)):
-        row = reached[journey]
-        if row < 0:
-            continue
-        at += 1
-        rows[at] = row
-        entered_at = time[row]
-        next_at = never
-        if is_goal:
-            next_at = goal[journey]
-        elif reached_next[journey] >= 0:
-            next_at = time[reached_next[journey]]
+    counts = np.zeros(5, dtype=np.int64)
+    at_once = np.zeros(2 * kinds, dtype=np.int64)
+    waits = np.empty(len(journeys), dtype=np.int64)
+    gone = np.empty(len(journeys), dtype=np.int64)
+    n_waits = n_continued = n_dropped = n_followed = n_passed = 0
+    # Nobody can foresee what becomes of a journey, so all is worked out for all, without a branch.
+    for journey in journeys:
+        entered_at, next_at = entered[1][journey], following[1][journey]
         to_next = never if next_at == never else max(next_at - entered_at, 0)
         to_end = never if left_at[journey] == never else max(left_at[journey] - entered_at, 0)
         seen = observed_until - entered_at
-        continued[at] = to_next <= horizon and to_next <= to_end
-        followed[at] = seen >= horizon
-        dropped[at] = not continued[at] and (followed[at] or to_end <= horizon)
+        continued = (to_next <= horizon) & (to_next <= to_end)
+        followed = seen >= horizon
+        dropped = (not continued) & (followed | (to_end <= horizon))
+        n_continued += continued
+        n_followed += followed
+        gone[n_dropped] = journey
+        n_dropped += dropped
         # The estimator stops at the observation end; who entered after it was never at risk.
-        if seen >= 0:
-            duration[at] = min(to_next, to_end, seen)
-            if to_next == duration[at]:
-                kind[at] = CONTINUED
-            elif to_end == duration[at]:
-                kind[at] = LEFT
-        if dropped[at]:
-            until = max(next_at, entered_at + 1)
-            final = offsets[journey + 1] - 1
-            while final > offsets[journey] and time[final] >= until:
-                final -= 1
-            last[at] = touchpoint[final]
-            next_journey_at = never
-            if journey + 1 < len(customer) and customer[journey + 1] == customer[journey]:
-                next_journey_at = time[offsets[journey + 1]]
-            before[at], after[at] = around(
-                time,
-                touchpoint,
-                n_touchpoints,
-                row,
-                offsets[journey + 1],
-                entered_at + min(horizon, to_end),
-                left_at[journey],
-                renews[journey],
-                next_journey_at,
-                never,
-            )
-    return rows, continued, dropped, followed, duration, kind, last, before, after
+        duration = max(min(to_next, to_end, seen), -1)
+        kind = (CONTINUED if to_next == duration else LEFT) if min(to_next, to_end) == duration else CENSORED
+        n_passed += (following[0][journey] == entered[0][journey]) & (seen >= 0)
+        waits[n_waits] = duration * kinds + kind
+        n_waits += duration > 0
+        at_once[(min(duration, 0) + 1) * kinds + kind] += duration <= 0
+    counts[:] = len(journeys), n_continued, n_dropped, n_followed, n_passed
+    last = np.zeros(n_touchpoints, dtype=np.int64)
+    before = np.zeros(n_touchpoints, dtype=np.int64)
+    after = np.zeros(n_touchpoints + 3, dtype=np.int64)
+    for journey in gone[:n_dropped]:
+        entered_at = entered[1][journey]
+        until = max(following[1][journey], entered_at + 1)
+        final = offsets[journey + 1] - 1
+        while final > offsets[journey] and time[final] >= until:
+            final -= 1
+        last[touchpoint[final]] += 1
+        next_journey_at = never
+        if journey + 1 < len(customer) and customer[journey + 1] == customer[journey]:
+            next_journey_at = time[offsets[journey + 1]]
+        to_end = never if left_at[journey] == never else max(left_at[journey] - entered_at, 0)
+        seen_at, came = around(
+            time,
+            touchpoint,
+            n_touchpoints,
+            entered[0][journey],
+            offsets[journey + 1],
+            entered_at + min(horizon, to_end),
+            left_at[journey],
+            renews[journey],
+            next_journey_at,
+            never,
+        )
+        before[seen_at] += 1
+        after[came] += 1
+    return Outcomes(counts, at_once, waits[:n_waits], last, before, after)
