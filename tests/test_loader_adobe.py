@@ -242,6 +242,19 @@ class TestHits:
         batch = read(adobe_analytics(feed(tmp_path, *rows)))
         assert batch.events["anonymous_id"].to_pylist() == ["27:99", "123", "123", "0:7"]
         assert batch.n_nameless == 1
+        assert batch.links.select(["alias", "user_id", "kind"]).to_pylist() == [
+            {"alias": "27:99", "user_id": "123", "kind": "alias"}
+        ]
+
+    def test_both_ids_of_a_device_are_one_customers(self, tmp_path):
+        rows = [
+            hit(1, mcvisid="123"),
+            hit(2, mcvisid="123", post_visid_high="0", post_visid_low="0", post_cust_visid="ann"),
+            hit(3, post_visid_high="5", post_visid_low="6"),
+        ]
+        events = ingest(adobe_analytics(feed(tmp_path, *rows)), now="2026-01-01", progress=False)
+        frame = events.to_frame(["anonymous_id", "customer_id"])
+        assert dict(frame.to_numpy().tolist()) == {"27:99": "ann", "123": "ann", "5:6": "anonymous:5:6"}
 
     def test_time_user_and_session(self, tmp_path):
         about = {

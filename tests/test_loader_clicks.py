@@ -1,14 +1,20 @@
-"""Traps of clickstream exports, each in a few rows: GA4, Amplitude, Mixpanel, Snowplow."""
+"""Traps of clickstream exports, each in a few rows: GA4, Amplitude, Mixpanel, Snowplow, access logs."""
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
+import zipfile
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from cjm_analytics import ingest, loaders
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.mapping import Side
+from cjm_analytics.loaders.snowplow import _FIELDS
 from test_loader_matrix import read, seen, text_of
 
 AT = 1743296399
@@ -170,10 +176,70 @@ class TestAmplitude:
         ]  # fmt: skip
         assert len(ingested(loaders.amplitude(tmp_path / "e.json"))) == 5
 
+    def test_the_time_of_a_session_is_its_name_on_a_device_and_minus_one_is_none(self, tmp_path):
+        rows = [
+            self.row(device_id="d1", session_id=1743296399000),
+            self.row(device_id="d2", session_id=1743296399000),
+            self.row(device_id="d2", session_id=-1),
+        ]
+        batch = read(loaders.amplitude(lines(tmp_path / "e.json", rows)))
+        assert batch.events["session_id"].to_pylist() == ["d1:1743296399000", "d2:1743296399000", None]
+
+    def test_what_was_anonymous_of_a_merged_user_is_the_others(self, tmp_path):
+        rows = [
+            self.row(device_id="d1", user_id="ann", amplitude_id=901),
+            self.row(device_id="d2", amplitude_id=902),
+            self.row(device_id="d3", amplitude_id=903),
+            self.row(device_id="d4", amplitude_id=904),
+        ]
+        merged = [
+            {"amplitude_id": 901, "merged_amplitude_id": 902, "merge_time": "2025-03-30 02:00:00.0"},
+            {"amplitude_id": 902, "merged_amplitude_id": 903, "merge_time": "2025-03-30 03:00:00.0"},
+        ]
+        lines(tmp_path / "187520_2025-03-30_0#0.json", rows)
+        lines(tmp_path / "-12345_2025-03-30_0.json", merged)
+        frame = ingested(loaders.amplitude(tmp_path)).to_frame(["customer_id", "anonymous_id"])
+        assert dict(zip(frame["anonymous_id"], frame["customer_id"], strict=True)) == {
+            "d1": "ann", "d2": "ann", "d3": "ann", "d4": "anonymous:amplitude:904",
+        }  # fmt: skip
+
+    def test_calls_that_set_properties_and_costs_are_no_contacts(self, tmp_path):
+        kinds = [{"event_type": "$identify"}, {"event_type": "$groupidentify"}, {"library": "google_ads"}, {}]
+        rows = [self.row(device_id="d1", user_id="ann", **one) for one in kinds]
+        batch = read(loaders.amplitude(lines(tmp_path / "e.json", [{**self.row(), **row} for row in rows])))
+        assert (batch.events.num_rows, batch.n_excluded) == (1, 3)
+
+    def test_the_zip_of_the_export_api(self, tmp_path):
+        packed = gzip.compress(text_of([self.row(device_id="d1")], "e.json").encode())
+        with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
+            for hour in (8, 9):
+                archive.writestr(f"187520/187520_2025-03-30_{hour}#0.json.gz", packed)
+        assert read(loaders.amplitude(tmp_path / "export.zip")).events.num_rows == 2
+
 
 class TestMixpanel:
     def row(self, event="search", **more):
         return {"event": event, "properties": {"time": AT, "distinct_id": "ann", "$insert_id": "i1", **more}}
+
+    @pytest.mark.parametrize(
+        ("ids", "told"),
+        [
+            ({"distinct_id": f"$device:{DEVICE}"}, (DEVICE, None)),
+            ({"distinct_id": f"$device:{DEVICE}", "$device_id": DEVICE}, (DEVICE, None)),
+            ({"distinct_id": "ann", "$user_id": "ann", "$device_id": "d1"}, ("d1", "ann")),
+            ({"distinct_id": "ann"}, (None, "ann")),
+            ({"distinct_id": DEVICE}, (DEVICE, None)),
+            ({"distinct_id": "d1", "$device_id": "d1"}, ("d1", None)),
+        ],
+    )
+    def test_whose_an_id_is(self, ids, told, tmp_path):
+        batch = read(loaders.mixpanel(lines(tmp_path / "e.jsonl", [self.row(**ids)])))
+        assert values(batch, "anonymous_id", "user_id") == [told]
+
+    @pytest.mark.parametrize("factor", [1, 1_000])
+    def test_times_in_seconds_or_in_milliseconds(self, factor, tmp_path):
+        batch = read(loaders.mixpanel(lines(tmp_path / "e.jsonl", [self.row(time=AT * factor)])))
+        assert values(batch, "timestamp") == [("2025-03-30T00:59:59",)]
 
     def test_of_copies_the_one_that_was_processed_last_stays(self, tmp_path):
         days = [
@@ -194,3 +260,279 @@ class TestMixpanel:
             path = lines(tmp_path / f"{place}.jsonl", [row])
             events = ingested(loaders.mixpanel(path), to=tmp_path / "store")
         assert events.to_frame()["customer_id"].tolist() == ["ann"]
+
+    @pytest.mark.parametrize(
+        ("call", "customer"),
+        [
+            ({"event": "$identify", "$identified_id": "ann", "$anon_id": DEVICE}, "ann"),
+            ({"event": "$create_alias", "alias": "ann", "distinct_id": DEVICE}, "ann"),
+            ({"event": "$create_alias", "alias": DEVICE, "distinct_id": "ann"}, "ann"),
+            ({"event": "$merge", "$distinct_ids": ["ann", DEVICE]}, "ann"),
+            ({"event": "$merge", "$distinct_ids": [f"$device:{DEVICE}", "ann"]}, "ann"),
+            ({"event": "search", "alias": "ann", "distinct_id": DEVICE}, f"anonymous:{DEVICE}"),
+        ],
+    )
+    def test_calls_of_the_original_merge_join_a_device_and_a_person(self, call, customer, tmp_path):
+        name = call.pop("event")
+        rows = [self.row(distinct_id=DEVICE), self.row("buy"), self.row(name, **{"$insert_id": "i2", **call})]
+        frame = ingested(loaders.mixpanel(lines(tmp_path / "e.jsonl", rows))).to_frame()
+        mine = frame[frame["anonymous_id"] == DEVICE]
+        assert set(mine["customer_id"]) == {customer}
+        assert set(frame["event"]) == {"search", "buy"}
+
+    def test_two_persons_and_two_devices_that_were_merged_are_one(self, tmp_path):
+        other = DEVICE.replace("b1", "b2")
+        rows = [
+            self.row(distinct_id="ann"),
+            self.row(distinct_id="anna"),
+            self.row(distinct_id=DEVICE),
+            self.row(distinct_id=other),
+            self.row("$merge", **{"$distinct_ids": ["ann", "anna"]}),
+            self.row("$merge", **{"$distinct_ids": [DEVICE, other]}),
+            self.row("$identify", **{"$identified_id": "ann", "$anon_id": DEVICE}),
+        ]
+        events = ingested(loaders.mixpanel(lines(tmp_path / "e.jsonl", rows)))
+        assert len(set(events.to_frame()["customer_id"])) == 1
+        assert len(events) == 4
+
+    def test_a_person_whose_id_reads_like_a_devices_is_a_person_once_identified(self, tmp_path):
+        person = DEVICE.replace("b1", "b9")
+        rows = [
+            self.row(distinct_id=DEVICE),
+            self.row(distinct_id=person),
+            self.row("$identify", **{"$identified_id": person, "$anon_id": DEVICE}),
+        ]
+        frame = ingested(loaders.mixpanel(lines(tmp_path / "e.jsonl", rows))).to_frame()
+        assert set(frame["customer_id"]) == {person}
+
+    @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+    def test_a_copy_in_a_warehouse(self, zone, tmp_path):
+        row = {
+            "name": "search", "time": "2025-03-01 10:00:00", "distinct_id": f"$device:{DEVICE}",
+            "insert_id": "i1", "mp_processing_time_ms": "1740826800500", "properties": '{"plan": "pro"}',
+            "current_url": "https://shop.example/lamp?x=1", "referrer": "https://blog.example",
+            "utm_source": "news", "mp_lib": "web", "distinct_id_before_identity": "",
+        }  # fmt: skip
+        pd.DataFrame([row, {**row, "mp_processing_time_ms": "406572"}]).to_csv(
+            tmp_path / "event.csv", index=False
+        )
+        source = loaders.mixpanel(tmp_path / "event.csv", project_tz=zone, keep=["plan"])
+        columns = ("anonymous_id", "event_id", "path", "utm_source", "channel", "plan", "timestamp")
+        hour = "10" if zone is None else "09"
+        said = (DEVICE, f"i1:$device:{DEVICE}", "/lamp?x=1", "news", "web", "pro", f"2025-03-01T{hour}:00:00")
+        batch = read(source)
+        assert values(batch, *columns) == [said, said]
+        assert [one and one.isoformat() for one in batch.events["received_at"].to_pylist()] == [
+            "2025-03-01T11:00:00.500000+00:00", None,
+        ]  # fmt: skip
+        assert loaders.describe(tmp_path / "event.csv").loader == "mixpanel"
+
+
+class TestSnowflake:
+    """Snowflake calls columns in capitals; the loaders know them all the same."""
+
+    TRACKS = {
+        "ID": "m1", "ANONYMOUS_ID": "a1", "USER_ID": "ann", "EVENT": "order_completed",
+        "EVENT_TEXT": "Order Completed", "TIMESTAMP": "2025-03-30 01:00:00", "ORDER_ID": "7",
+        "RECEIVED_AT": "2025-03-30 01:00:01", "CONTEXT_PAGE_PATH": "/thanks",
+    }  # fmt: skip
+
+    @pytest.mark.parametrize("end", ["csv", "parquet", "jsonl"])
+    def test_segments_tables(self, end, tmp_path):
+        frame, path = pd.DataFrame([self.TRACKS]), tmp_path / f"TRACKS.{end}"
+        if end == "csv":
+            frame.to_csv(path, index=False)
+        elif end == "parquet":
+            frame.to_parquet(path)
+        else:
+            lines(path, [self.TRACKS])
+        batch = read(loaders.segment(path))
+        columns = ("anonymous_id", "user_id", "event", "event_id", "order_id", "path")
+        assert values(batch, *columns) == [("a1", "ann", "Order Completed", "m1", "7", "/thanks")]
+        assert loaders.describe(path).loader == "segment"
+
+    def test_another_vendors_table(self, tmp_path):
+        row = {"EVENT_ID": "e1", "COLLECTOR_TSTAMP": "2025-03-30 01:00:00.5", "EVENT_NAME": "page_view",
+               "EVENT": "page_view", "DOMAIN_USERID": "d1", "PAGE_URL": "http://x.example/p?x=1"}  # fmt: skip
+        pd.DataFrame([row]).to_csv(tmp_path / "events.csv", index=False)
+        batch = read(loaders.snowplow(tmp_path / "events.csv"))
+        assert values(batch, "anonymous_id", "event", "path") == [("d1", "page_view", "/p?x=1")]
+
+    def test_names_in_one_spelling_only_are_left_alone(self, tmp_path):
+        path = lines(tmp_path / "TRACKS.jsonl", [{**self.TRACKS, "id": "m2"}])
+        with pytest.raises(InputError, match="no export of Segment"):
+            loaders.segment(path)
+
+
+class TestSnowplow:
+    def lines_of(self, n_fields):
+        told = {
+            "app_id": "shop", "platform": "web", "etl_tstamp": "2025-03-30 01:00:05.000", "event_id": "e1",
+            "collector_tstamp": "2025-03-30 01:00:02.500", "event": "page_view", "domain_userid": "d1",
+        }  # fmt: skip
+        return "\t".join(told.get(name, "") for name in _FIELDS[:n_fields]) + "\n"
+
+    def row(self, number, **more):
+        return {
+            "app_id": "shop", "platform": "web", "event": "page_view", "event_name": "page_view",
+            "event_id": f"e{number}", "collector_tstamp": "2025-03-30 01:00:02.500", "domain_userid": "d1",
+            "network_userid": "n1", "derived_tstamp": "2025-03-30 01:00:01.500", "event_fingerprint": "f1",
+            "domain_sessionid": "s1", "page_urlpath": "/p", "page_urlquery": "x=1", **more,
+        }  # fmt: skip
+
+    def both(self, folder, *rows):
+        """The same rows as the stream's lines and as a table of a warehouse."""
+        stream, table = folder / "events.tsv", folder / "events.csv"
+        stream.write_text("".join("\t".join(str(row.get(f, "")) for f in _FIELDS) + "\n" for row in rows))
+        pd.DataFrame(rows, columns=_FIELDS, dtype=str).to_csv(table, index=False)
+        return stream, table
+
+    def test_every_kind_of_event(self, tmp_path):
+        own = "iglu:com.snowplowanalytics.snowplow"
+        click = {"schema": f"{own}/link_click/jsonschema/1-0-1", "data": {"targetUrl": "u"}}
+        link = json.dumps({"schema": f"{own}/unstruct_event/jsonschema/1-0-0", "data": click})
+        rows = [
+            self.row(1),
+            self.row(2, event="page_ping", event_name="page_ping", pp_yoffset_max="300"),
+            self.row(3, event="struct", event_name="event", se_action="add_to_basket", se_value="12.5"),
+            self.row(4, event="unstruct", event_name="link_click", unstruct_event=link),
+            self.row(5, event="transaction", event_name="transaction", tr_orderid="O1", tr_total="99.5"),
+            self.row(
+                6, event="transaction_item", event_name="transaction_item", ti_orderid="O1", ti_price="9"
+            ),
+        ]
+        for path in self.both(tmp_path, *rows):
+            batch = read(loaders.snowplow(path, keep=["targetUrl"]))
+            assert values(batch, "event", "path", "order_id", "value", "targetUrl") == [
+                ("page_view", "/p?x=1", None, None, None), ("add_to_basket", "/p?x=1", None, "12.5000", None),
+                ("link_click", "/p?x=1", None, None, "u"), ("transaction", "/p?x=1", "O1", "99.5000", None),
+                ("transaction_item", "/p?x=1", "O1", None, None),
+            ]  # fmt: skip
+            assert batch.n_excluded == 1
+            assert read(loaders.snowplow(path, page_pings=True)).events.num_rows == 6
+
+    def test_whose_time_and_whose_id_counts(self, tmp_path):
+        nobody = "00000000-0000-0000-0000-000000000000"
+        own, ids = "iglu:com.snowplowanalytics.snowplow", {"userId": "dev7", "sessionId": "s7"}
+        device = {"schema": f"{own}/client_session/jsonschema/1-0-2", "data": ids}
+        mobile = json.dumps({"schema": f"{own}/contexts/jsonschema/1-0-0", "data": [device]})
+        rows = [
+            self.row(1, true_tstamp="2025-03-30 00:30:00.000"),
+            self.row(2, derived_tstamp=""),
+            self.row(3, platform="mob", domain_userid="", domain_sessionid="", contexts=mobile),
+            self.row(4, domain_userid=nobody),
+            self.row(5, domain_userid=nobody, network_userid=nobody, user_id="ann"),
+            self.row(6, domain_userid=nobody, network_userid="", user_id=nobody),
+        ]
+        for path in self.both(tmp_path, *rows):
+            batch = read(loaders.snowplow(path))
+            assert batch.n_nameless == batch.n_excluded == 1
+            events = batch.events.select(["anonymous_id", "user_id", "channel", "session_id"]).to_pylist()
+            assert [tuple(one.values()) for one in events] == [
+                ("d1", None, "web", "s1"), ("d1", None, "web", "s1"), ("dev7", None, "app", "s7"),
+                ("n1", None, "web", "s1"), (None, "ann", "web", "s1"),
+            ]  # fmt: skip
+            times = [one.isoformat()[11:23] for one in batch.events["timestamp"].to_pylist()[:3]]
+            assert times == ["00:30:00+00:", "01:00:02.500", "01:00:01.500"]
+
+    def test_what_was_delivered_twice_is_one_and_what_only_has_the_same_id_is_not(self, tmp_path):
+        rows = [
+            self.row(1, collector_tstamp="2025-03-30 01:00:09.000", page_urlpath="/late"),
+            self.row(1, collector_tstamp="2025-03-30 01:00:03.000", page_urlpath="/early"),
+            self.row(1, event_fingerprint="f2", page_urlpath="/other"),
+        ]
+        for path in self.both(tmp_path, *rows):
+            frame = ingested(loaders.snowplow(path)).to_frame()
+            assert sorted(frame["path"]) == ["/early?x=1", "/other?x=1"]
+
+    @pytest.mark.parametrize(
+        ("schema", "data"),
+        [
+            ("com.iab.snowplow/spiders_and_robots", {"spiderOrRobot": True}),
+            ("nl.basjes/yauaa_context", {"agentClass": "Robot Mobile"}),
+        ],
+    )
+    def test_enrichments_tell_robots(self, schema, data, tmp_path):
+        said = {"schema": "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0",
+                "data": [{"schema": f"iglu:{schema}/jsonschema/1-0-0", "data": data}]}  # fmt: skip
+        for path in self.both(tmp_path, self.row(1, derived_contexts=json.dumps(said)), self.row(2)):
+            assert values(read(loaders.snowplow(path)), "is_bot") == [("True",), ("False",)]
+
+    @pytest.mark.parametrize("version", ["1", "1_0_0"])
+    def test_entities_in_columns_of_their_own(self, version, tmp_path):
+        row = {
+            **self.row(1, event="unstruct", event_name="link_click"),
+            f"unstruct_event_com_snowplowanalytics_snowplow_link_click_{version}": {"target_url": "u"},
+            f"contexts_com_snowplowanalytics_snowplow_web_page_{version}": [{"id": "w1"}],
+        }
+        pd.DataFrame([row]).to_parquet(tmp_path / "events.parquet")
+        batch = read(
+            loaders.snowplow(tmp_path / "events.parquet", keep=["target_url", "contexts.web_page.id"])
+        )
+        assert values(batch, "event", "target_url", "contexts.web_page.id") == [("link_click", "u", "w1")]
+
+    def test_lines_with_other_fields_are_told(self, tmp_path):
+        path = tmp_path / "events.tsv"
+        path.write_text(self.lines_of(128))
+        with pytest.raises(InputError, match=r"128 fields between tabs .* an enriched event has 131"):
+            loaders.snowplow(path)
+
+    def test_files_without_an_ending_as_the_archive_has_them(self, tmp_path):
+        folder = tmp_path / "run=2025-03-30"
+        folder.mkdir()
+        (folder / "part-00000").write_text(self.lines_of(131))
+        with pytest.raises(InputError, match="say format='csv'"):
+            loaders.snowplow(folder)
+        assert values(read(loaders.snowplow(folder, format="csv")), "anonymous_id", "event") == [
+            ("d1", "page_view")
+        ]
+
+
+class TestAccessLog:
+    @pytest.mark.parametrize(
+        ("line", "host", "user", "path"),
+        [
+            ('1.2.3.4 - - [T] "GET /a?b=1 HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/a?b=1"),
+            ('1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 5', "1.2.3.4", None, "/a"),
+            ('2001:db8::1 - - [T] "GET /a HTTP/2" 200 5 "-" "M" "-" rt=1 ut="0"', "2001:db8::1", None, "/a"),
+            ('shop.example:443 1.2.3.4 - ann [T] "POST /a HTTP/1.1" 302 0 "-" "M"', "1.2.3.4", "ann", "/a"),
+            ('shop.example 1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 0 "-" "M"', "1.2.3.4", None, "/a"),
+            ('1.2.3.4, 10.0.0.1,10.0.0.2 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/a"),
+            ('1.2.3.4 - bob smith [T] "GET /a HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", "bob smith", "/a"),
+            ('1.2.3.4 - - [T] "GET http://x.example/a?b HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/a?b"),
+            ('1.2.3.4 - - [T] "GET http://shop.example HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/"),
+            (r'1.2.3.4 - - [T] "GET /a\"b\x22 HTTP/1.1" 200 - "-" "M\"N"', "1.2.3.4", None, '/a"b"'),
+        ],
+    )  # fmt: skip
+    def test_lines_as_servers_write_them(self, line, host, user, path, tmp_path):
+        log = tmp_path / "access.log"
+        log.write_text(line.replace("T", "10/Oct/2025:13:55:36 +0200", 1) + "\n")
+        batch = read(loaders.access_log(log, keep=["host"]))
+        assert values(batch, "host", "user_id", "path") == [(host, user, path)]
+
+    @pytest.mark.parametrize(
+        "line",
+        ['"\\x16\\x03" 400 226', '"-" 408 0', '"GET /a.png?v=1 HTTP/1.1" 200 5', '"HEAD /a HTTP/1.1" 200 5'],
+    )
+    def test_what_nobody_saw_is_excluded(self, line, tmp_path):
+        log = tmp_path / "access.log"
+        log.write_text(f'1.2.3.4 - - [10/Oct/2025:13:55:36 +0200] {line} "-" "M"\n')
+        batch = read(loaders.access_log(log))
+        assert (batch.n_excluded, batch.rejects.num_rows) == (1, 0)
+
+    def test_what_is_no_access_log_is_told(self, tmp_path):
+        log = tmp_path / "error.log"
+        log.write_text("2025/10/10 13:55:36 [error] 1#1: open() failed\n")
+        with pytest.raises(InputError, match=r"common or combined\. .* cjm\.loaders\.table"):
+            read(loaders.access_log(log))
+
+
+def test_what_cannot_be_read_is_older_than_what_can():
+    said = ["2025-03-02 10:00:00 UTC", "soon", None, "2025-03-01T10:00:00Z", "2025-03-02T09:00:00+01:00"]
+    rows = [{"id": "7", "at": at, "name": str(at)} for at in said]
+    for order in itertools.permutations(rows):
+        by_row, by_column = Side("at"), Side("at")
+        by_row.add_rows(pa.array(["7"] * len(order)), order)
+        held = {name: pa.array([row[name] for row in order], pa.string()) for name in ("at", "name")}
+        by_column.add_columns(pa.array(["7"] * len(order)), held)
+        assert by_row["7"]["name"] == by_column["7"]["name"] == said[0]

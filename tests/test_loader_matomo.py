@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from cjm_analytics import ingest
+from cjm_analytics.errors import InputError
 from cjm_analytics.loaders import matomo
 from test_loader_matrix import read, seen, text_of
 
@@ -129,6 +131,50 @@ class TestVisits:
             ("action", "/süß", "zoë", "2025-03-30T00:59:59"),
             ("outlink", None, "zoë", "2025-03-30T01:00:00"),
         ]
+
+    def test_xml_says_the_same_as_json(self, tmp_path):
+        def element(name, said):
+            if isinstance(said, list):
+                inside = "".join(element("row", one) for one in said)
+            elif isinstance(said, dict):
+                inside = "".join(element(one, value) for one, value in said.items())
+            else:
+                inside = escape("" if said is None else str(said))
+            return f"<{name}>{inside}</{name}>" if inside else f"<{name} />"
+
+        rows = [
+            visit(
+                {"type": "action", "url": "https://shop.example/süß?a=1&b=2", "timestamp": AT},
+                {"type": "ecommerceOrder", "orderId": "1", "revenue": "9.5", "timestamp": AT + 1,
+                 "itemDetails": [{"itemSKU": "l1"}, {"itemSKU": "l2"}]},
+                userId="zoë", referrerType="campaign", referrerName="spring", deviceType="Smartphone",
+            ),
+            visit(idVisit=8, userId=None),
+            visit({"type": "event", "eventAction": "play", "timestamp": AT + 2}, idVisit=9),
+        ]  # fmt: skip
+        (tmp_path / "visits.xml").write_text(
+            '<?xml version="1.0"?>' + element("result", rows), encoding="utf-8"
+        )
+        columns = ("event", "path", "user_id", "session_id", "timestamp", "order_id", "value", "utm_campaign",
+                   "device", "event_id", "received_at", "src_row")  # fmt: skip
+        xml, plain = read(matomo(tmp_path / "visits.xml")), read(matomo(visits(tmp_path, *rows)))
+        assert seen(xml, *columns) == seen(plain, *columns)
+        assert (xml.n_read, xml.n_excluded) == (plain.n_read, plain.n_excluded)
+        assert json.loads(xml.events["properties"][1].as_py())["itemDetails"] == [
+            {"itemSKU": "l1"}, {"itemSKU": "l2"},
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("<result><row><idVisit>7</idVi", "damaged or cut off"),
+            ('<result><error message="no access" /></result>', "holds no visits but error: no access"),
+        ],
+    )
+    def test_xml_that_is_no_visits_is_told(self, text, said, tmp_path):
+        (tmp_path / "visits.xml").write_text(text)
+        with pytest.raises(InputError, match=said):
+            read(matomo(tmp_path / "visits.xml"))
 
     def test_one_site_of_several(self, tmp_path):
         rows = [visit({"type": "action", "timestamp": AT}, idSite=site) for site in (1, 2)]

@@ -1032,3 +1032,12 @@ def test_ids_that_are_bytes_are_hexadecimal_digits(tmp_path):
         assert found["user_id"].to_pylist() == ["a1b2ff00", "ada"]
         assert found["anonymous_id"].to_pylist() == ["0001", "6162"]
         assert found["event_id"].to_pylist()[0] == str(number)
+
+
+def test_a_path_that_is_empty_comes_from_the_url_whatever_other_rows_say():
+    rows = {
+        "user_id": ["a", "b", "c"], "timestamp": ["2025-03-01T10:00:00Z"] * 3, "event": ["view"] * 3,
+        "url": ["https://shop.example/a?x=1#f", "https://shop.example/b", None], "path": [None, "/own", "/c"],
+    }  # fmt: skip
+    batch = next(loaders.table(rows).batches())
+    assert batch.events["path"].to_pylist() == ["/a?x=1", "/own", "/c"]

@@ -31,7 +31,8 @@ __all__ = ["access_log"]
 
 _QUOTED: Final = r'"((?:[^"\\]|\\.)*)"'
 _LINE: Final = (
-    r"^(?:(?P<vhost>\S+) )?(?P<host>\S+) (?P<ident>\S+) (?P<user>\S+) \[(?P<time>[^\]]+)\] "
+    r"^(?:(?P<vhost>[^\s,]+) )??(?P<host>[^\s,]+)(?:, ?[^\s,]+)* (?P<ident>\S+) "
+    r"(?P<user>-|[^-\s][^\[]*?|-[^\s\[]+) \[(?P<time>[^\]]+)\] "
     + _QUOTED.replace("((?:", "(?P<request>(?:", 1)
     + r" (?P<status>\d{3}) (?P<bytes>\d+|-)(?: "
     + _QUOTED.replace("((?:", "(?P<referer>(?:", 1)
@@ -68,6 +69,7 @@ _MONTHS: Final = {
 _DAY: Final = len("10/Oct/2025")
 _DATE: Final = len("2025-10-10")
 _ESCAPED: Final = re.compile(r'\\x([0-9A-Fa-f]{2})|\\(["\\])')
+_ORIGIN: Final = re.compile(r"^https?://[^/?#]*", re.IGNORECASE)
 _BLOCK: Final = 1 << 23
 _RAW: Final = 1_000
 
@@ -87,7 +89,8 @@ def access_log(
     **Where it comes from.** `access.log` and what logrotate makes of it (`access.log.1`, `….2.gz`): lines
     such as `203.0.113.5 - ann [10/Oct/2025:13:55:36 +0200] "GET /lamp HTTP/1.1" 200 5120 "referrer"
     "agent"`. The common format lacks the last two; a virtual host may stand before all. Quotes inside a field
-    are escaped (`\"`, `\x22`). For logs in JSON there is `loaders.table`.
+    are escaped (`\"`, `\x22`). Where proxies have put a list of addresses, the first is the visitor's; what
+    stands behind the agent is not read. For logs in JSON there is `loaders.table`.
 
     **What becomes what.** A GET is a `page_view`, a POST a `form_submit`; other methods, other statuses than
     `statuses` and static files (images, styles, scripts, fonts, feeds) are excluded. `path` is the target
@@ -170,7 +173,7 @@ def access_log(
             "user_id": "user",
             "anonymous_id": Saying(visitor, ("host", "agent", "time", "user")),
             "event_id": "_key",
-            "path": each(_readable, "target").lifting(),
+            "path": each(_target, "target").lifting(),
             "referrer": each(_readable, "referer").lifting(),
             "channel": "=web",
             "is_bot": bot("agent"),
@@ -197,6 +200,11 @@ def _readable(text: object) -> str | None:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], str(text))
 
 
+def _target(text: object) -> str | None:
+    """Path and query of a request; to a proxy the whole address is said."""
+    return None if text is None else _ORIGIN.sub("", _readable(text) or "") or "/"
+
+
 def _lines(file: InputFile) -> Iterator[ColumnRows]:
     """The lines of a log as columns; those that are none of a log are broken rows."""
     with file.open() as stream:
@@ -209,7 +217,10 @@ def _lines(file: InputFile) -> Iterator[ColumnRows]:
                 rows, n_lines = _parsed(file.shown, whole, number)
                 any_good = any_good or len(rows) > 0
                 if not any_good and number == 1:
-                    raise InputError(f"{file.shown!r} is no access log: no line of it reads like one.")
+                    raise InputError(
+                        f"{file.shown!r} is no access log: no line of it reads like one, common or "
+                        "combined. For logs in JSON and other tables there is cjm.loaders.table."
+                    )
                 number += n_lines
                 yield rows
             if not block:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.files import Location
-    from cjm_analytics.loaders.mapping import Where
+    from cjm_analytics.loaders.mapping import Saying
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
@@ -82,14 +82,15 @@ def adobe_analytics(
     `download`, `exit_link`. A page is the standard event in `post_event_list` that is farthest on the way to
     a purchase (`Purchase`, `Checkout`, `Cart Addition`, …, as `event.tsv` names them), and `page_view` if
     there is none; the columns `events` and `products` have all of the hit, by name. `anonymous_id` is
-    `post_visid_high:post_visid_low`, or `mcvisid` where these are missing, `user_id` the column that you name
-    (often an eVar). The time is `post_cust_hit_time_gmt` if it is set, else `hit_time_gmt`, in seconds.
-    `session_id` is visitor, visit number and start of the visit. `order_id` is `post_purchaseid`, and the
-    `value` of a purchase is the sum of the prices in `post_product_list`; `utm_campaign` is `post_campaign`,
-    `utm_medium` how the visit was referred. Empty columns are left out of `properties`, all others are in it;
-    numbers of browsers, countries, languages, systems and search engines are replaced by their names where
-    there is a lookup file. `device` and `is_bot` come from the user agent; Adobe applied the suite's own
-    rules for robots before. Where a feed has no `post_` column, the one without `post_` is read.
+    `post_visid_high:post_visid_low`, or `mcvisid` where these are missing (a hit that has both links
+    them: they are one device's), `user_id` the column that you name (often an eVar). The time is
+    `post_cust_hit_time_gmt` if it is set, else `hit_time_gmt`, in seconds. `session_id` is visitor, visit
+    number and start of the visit. `order_id` is `post_purchaseid`, and the `value` of a purchase is the sum
+    of the prices in `post_product_list`; `utm_campaign` is `post_campaign`, `utm_medium` how the visit was
+    referred. Empty columns are left out of `properties`, all others are in it; numbers of browsers,
+    countries, languages, systems and search engines are replaced by their names where there is a lookup file.
+    `device` and `is_bot` come from the user agent; Adobe applied the suite's own rules for robots before.
+    Where a feed has no `post_` column, the one without `post_` is read.
 
     **Traps.** Hits that Adobe does not count (`exclude_hit` above 0, `hit_source` 5, 7, 8, 9,
     `customer_perspective` 1) are excluded. An order with `duplicate_purchase` 1 is a `page_view` without
@@ -163,11 +164,19 @@ def adobe_analytics(
     events = _STANDARD | feed.codes("event")
     person = called.get(user_id) if user_id else None
     told = hashlib.sha256(repr((headers, events, codes)).encode()).hexdigest()
+    of = _Names(called)
     vendor = Vendor(
         name="adobe_analytics",
         title="Adobe Analytics",
         kind="clickstream",
-        parts={"hits": Part(told_by=("hit_time_gmt",), events=(_hits(_Names(called), events, person),))},
+        parts={
+            "hits": Part(
+                told_by=("hit_time_gmt",),
+                events=(_hits(of, events, person),),
+                aliases=((_visitor(of), of["mcvisid"]),),
+                time=of["hit_time_gmt"],
+            )
+        },
         written=written,
         asked=(called, person, told),
         reader=read,
@@ -186,6 +195,15 @@ class _Names:
         bare = name.removeprefix("post_")
         own = name if name in self._called or bare not in self._called else bare
         return self._called.get(own, own)
+
+
+def _visitor(of: _Names) -> Saying:
+    """The visitor by Adobe's older id, in two halves."""
+    return each(
+        lambda high, low: f"{high}:{low}" if {high or "0", low or "0"} != {"0"} else None,
+        of["post_visid_high"],
+        of["post_visid_low"],
+    )
 
 
 def _hits(of: _Names, names: Mapping[str, str], person: str | None) -> Events:
@@ -208,16 +226,9 @@ def _hits(of: _Names, names: Mapping[str, str], person: str | None) -> Events:
         is_bought = _PURCHASE in _numbers(listed) and str(is_repeated) != "1"
         return _revenue(products) if is_bought else None
 
+    visitor = first(_visitor(of), of["mcvisid"])
     page_event, link, listed = of["post_page_event"], of["post_page_event_var2"], of["post_event_list"]
     products, repeated, url = of["post_product_list"], of["duplicate_purchase"], of["post_page_url"]
-    visitor: Where = first(
-        each(
-            lambda high, low: f"{high}:{low}" if {high or "0", low or "0"} != {"0"} else None,
-            of["post_visid_high"],
-            of["post_visid_low"],
-        ),
-        of["mcvisid"],
-    )
     return Events(
         where=each(
             lambda excluded, source, view: str(excluded or "0") == "0"

@@ -296,7 +296,8 @@ def _filled(batch: Batch) -> tuple[tuple[str, str | None, float, str], ...]:
 def _says_more(plain: Description, vendor: _Reading) -> bool:
     """Whether a mapping that tells the customer finds as much as a vendor's loader does."""
     mapped = {becomes for becomes, *_ in plain._found} - {"properties", *_OWN}  # noqa: SLF001
-    return plain.options.get("customer") != _UNSAID and len(mapped) >= vendor.rank[3]
+    tells_whom = plain.options.get("customer") != _UNSAID and not mapped.isdisjoint({"user_id", "email"})
+    return tells_whom and len(mapped) >= vendor.rank[3]
 
 
 # Any other table

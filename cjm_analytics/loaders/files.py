@@ -330,7 +330,8 @@ def _usable(
     holder = "archive" if is_archive(place) else "folder"
     if not usable:
         there = _listed([Path(file.shown).name for file in every])
-        raise InputError(f"The {holder} {place!r} holds no CSV, JSON or Parquet file.{there}")
+        said = " If their names do not tell, say format='csv', 'json' or 'parquet'." if every else ""
+        raise InputError(f"The {holder} {place!r} holds no CSV, JSON or Parquet file.{there}{said}")
     kinds = sorted({one.format for one in usable})
     if len(kinds) > 1 and not mixed:
         raise InputError(

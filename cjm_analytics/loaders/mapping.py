@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -69,7 +70,7 @@ class Side(Mapping[str, Mapping[str, Any]]):
     """A side table, read whole: key → row. It is held as rows, or as a few columns that were asked for.
 
     Of several rows of one key the newest counts, by a column that tells (else the last); what only the others
-    say is kept.
+    say is kept. Where the column says nothing that can be read, the row is older than those where it does.
     """
 
     def __init__(self, newest: str | None = None) -> None:
@@ -94,7 +95,7 @@ class Side(Mapping[str, Mapping[str, Any]]):
                 continue
             older = self._rows.get(key, {})
             named = self._newest
-            is_late = not named or (one_text(older.get(named)) or "") <= (one_text(row.get(named)) or "")
+            is_late = not named or _newness(older.get(named)) <= _newness(row.get(named))
             self._rows[key] = older | row if is_late else row | older
 
     def add_columns(self, keys: pa.Array, columns: Mapping[str, pa.Array]) -> None:
@@ -120,7 +121,11 @@ class Side(Mapping[str, Mapping[str, Any]]):
         }
         order = np.arange(len(codes))
         if self._newest in several:
-            order = pc.sort_indices(pc.fill_null(texts(several[self._newest]), "")).to_numpy()
+            told = pc.dictionary_encode(pc.fill_null(texts(several[self._newest]), ""))
+            said = told.dictionary.to_pylist()
+            rank = np.empty(len(said), np.int64)
+            rank[sorted(range(len(said)), key=lambda one: _newness(said[one]))] = np.arange(len(said))
+            order = np.argsort(rank[told.indices.to_numpy()], kind="stable")
         keys, held = codes.dictionary, {}
         for name, cells in several.items():
             filled = order[cells.is_valid().to_numpy(zero_copy_only=False)[order]]
@@ -159,6 +164,20 @@ class Side(Mapping[str, Mapping[str, Any]]):
         return self._columns[told]
 
 
+def _newness(cell: object) -> tuple[float, str]:
+    """By what of two rows the newer is told: a time, a number, a truth, all else before these."""
+    text = (one_text(cell) or "").strip()
+    if text.lower() in _TRUTHS:
+        return _TRUTHS[text.lower()], text
+    if _PLAIN_NUMBER.fullmatch(text):
+        return float(text), text
+    try:
+        time = datetime.fromisoformat(text.removesuffix("UTC").strip())
+    except ValueError:
+        return -np.inf, text
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp(), text
+
+
 def _stacked(blocks: Sequence[tuple[pa.Array, Mapping[str, pa.Array]]], name: str) -> pa.Array:
     """A column of several blocks, as text where they do not agree in its type."""
     found = [one[name] if name in one else pa.nulls(len(keys), pa.string()) for keys, one in blocks]
@@ -170,6 +189,8 @@ def _stacked(blocks: Sequence[tuple[pa.Array, Mapping[str, pa.Array]]], name: st
 _NOTHING: Mapping[str, Any] = {}
 _ODD_KEY = r"^\s*$|^\s|\s$|\.0$"
 _UUID = re.compile(r"[0-9a-f]+(?:-[0-9a-f]+){4}", re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_TRUTHS = {"false": 0.0, "true": 1.0}
 _MOST = 1e13
 """Smaller amounts fit their column."""
 

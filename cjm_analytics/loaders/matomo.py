@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
+from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.files import find_files, is_location
 from cjm_analytics.loaders.mapping import (
     each,
     filled,
@@ -20,13 +25,14 @@ from cjm_analytics.loaders.mapping import (
     unless,
     whenever,
 )
-from cjm_analytics.loaders.rows import ColumnRows
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
 from cjm_analytics.loaders.values import hexadecimal, one_text
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from cjm_analytics.loaders.files import InputFile
     from cjm_analytics.loaders.mapping import Saying, Sides, Where
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
@@ -35,6 +41,7 @@ __all__ = ["matomo"]
 
 _FLAT: Final = re.compile(r"actionDetails\D*(\d+)\W*_?(\w+)")
 _SHOWN_ONLY: Final = re.compile(r".*(?:Icon|IconSVG|Pretty|Flag|iconSVG|icon)$")
+_VISITS_AT_ONCE: Final = 5_000
 _TIMES: Final = ("timestamp", "serverTimestamp")
 _ORDER: Final = "0"
 _ORDERS: Final = {_ORDER: "ecommerceOrder", "-1": "ecommerceAbandonedCart"}
@@ -142,6 +149,50 @@ _VISITS: Final = Events(
     aside=("_is_inferred", "type"),
     inferred=each(bool, "_is_inferred"),
 )
+
+
+def _of_xml(file: InputFile) -> Iterator[ObjectRows]:
+    """Visits that the reporting API wrote as XML, some at a time."""
+    held: list[dict[str, Any]] = []
+    n_rows = 0
+    with file.open() as stream:
+        inside: list[ET.Element] = []
+        try:
+            for event, element in ET.iterparse(stream, events=("start", "end")):  # noqa: S314 - as for other logs in XML
+                if event == "start":
+                    inside.append(element)
+                    continue
+                inside.pop()
+                if len(inside) != 1:
+                    continue
+                said = _said(element)
+                if not isinstance(said, dict):
+                    raise InputError(
+                        f"{file.shown!r} holds no visits but {element.tag}: {element.get('message', said)}."
+                    )
+                held.append(said)
+                inside[0].clear()
+                if len(held) == _VISITS_AT_ONCE:
+                    yield _numbered(file, held, n_rows)
+                    n_rows += len(held)
+                    held = []
+        except ET.ParseError as fault:
+            raise InputError(f"{file.shown!r} is damaged or cut off: {fault}.") from fault
+    yield _numbered(file, held, n_rows)
+
+
+def _numbered(file: InputFile, rows: list[dict[str, Any]], before: int) -> ObjectRows:
+    return ObjectRows(file.shown, rows, np.arange(before + 1, before + len(rows) + 1))
+
+
+def _said(element: ET.Element) -> object:
+    """An element as JSON would say it: `row`s are a list, other elements members, all else is text."""
+    inside = list(element)
+    if not inside:
+        return element.text
+    if all(one.tag == "row" for one in inside):
+        return [_said(one) for one in inside]
+    return {one.tag: _said(one) for one in inside}
 
 
 # Tables of the database
@@ -356,7 +407,7 @@ def matomo(
     """Read Matomo visits, or the tables of its database.
 
     **Where it comes from.** *The reporting API*: the answers of `Live.getLastVisitsDetails` as JSON, one
-    object per visit with its `actionDetails`, or as CSV, which spreads the actions over columns. *The
+    object per visit with its `actionDetails`, as XML, or as CSV, which spreads the actions over columns. *The
     database*: its tables `log_link_visit_action`, `log_action`, `log_visit`, and, if there are goals or a
     shop, `log_conversion`, `goal` and `site`, as Parquet, CSV or JSON lines under their names in one folder.
 
@@ -412,6 +463,10 @@ def matomo(
     [{'anonymous_id': 'a1b2c3d4e5f60718', 'event': 'action', 'path': '/lamp', 'session_id': '1:7'}]
     """
     vendor = _MATOMO
+    if is_location(source) and all(
+        ".xml" in PurePath(one.shown).suffixes for one in find_files(source, "json")
+    ):
+        vendor = replace(vendor, reader=_of_xml)
     if site is not None:
         wanted = each(
             lambda visited, stored: str(site) in {str(visited), str(stored)}, "visit.idSite", "idsite"

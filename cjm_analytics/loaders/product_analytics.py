@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,10 @@ import pyarrow.compute as pc
 from cjm_analytics.loaders.mapping import (
     Saying,
     bot,
+    column,
     each,
+    every,
+    filled,
     first,
     is_uuid,
     joined,
@@ -31,7 +35,7 @@ from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.mapping import Cells, Sides, Where
     from cjm_analytics.loaders.ratings import Scores
@@ -64,11 +68,53 @@ def _address(*wheres: Where) -> Saying:
     )
 
 
+# Ids that calls join
+
+_Pair: TypeAlias = "tuple[str | None, str | None, str | None]"
+"""Two ids and the kind of link between them, as in `schema.LINK_KINDS`."""
+
+
+def _sorted_pair(one: str | None, other: str | None) -> _Pair:
+    """Of two ids the device's first; of two persons the first was merged into the second."""
+    if not one or not other:
+        return None, None, None
+    if is_uuid(one) != is_uuid(other):
+        return (one, other, None) if is_uuid(one) else (other, one, None)
+    return one, other, "alias" if is_uuid(one) else "merge"
+
+
+def _half(
+    calls: Sequence[str],
+    joins: Callable[..., _Pair],
+    told_by: Sequence[Where],
+    place: int,
+    *,
+    kind: str | None = None,
+) -> Saying:
+    """One of the ids that calls join by a link of some kind; the first that tells is the call's name."""
+    sayings = [column(one) for one in told_by]
+
+    def read(cells: Cells) -> pa.Array:
+        names = texts(cells.of(sayings[0]))
+        at = np.flatnonzero(pc.is_in(names, value_set=pa.array(calls)))
+        found: list[str | None] = [None] * len(names)
+        if len(at):  # which is seldom
+            said = [cells.of(one).take(pa.array(at)).to_pylist() for one in sayings]
+            for row, one in zip(at.tolist(), zip(*said, strict=True), strict=True):
+                pair = joins(*one)
+                found[row] = pair[place] if pair[2] == kind else None
+        return pa.array(found, pa.string())
+
+    return Saying(read, tuple(dict.fromkeys(name for one in sayings for name in one.reads)))
+
+
 # Amplitude
 
 _AMPLITUDE_URL: Final = first(
     "event_properties.[Amplitude] Page URL", "event_properties.page_url", "event_properties.url"
 )
+_NO_CONTACTS: Final = ("$identify", "$groupidentify")
+_AMPLITUDE_ID: Final = joined("=amplitude", "amplitude_id")
 _NO_COST: Final = unless(each(lambda one: str(one).lower().endswith("_ads"), "library"))
 _AMPLITUDE: Final = Vendor(
     name="amplitude",
@@ -77,9 +123,7 @@ _AMPLITUDE: Final = Vendor(
     parts={
         "merged_ids": Part(
             told_by=("merged_amplitude_id", "amplitude_id"),
-            links=(
-                (joined("=amplitude", "merged_amplitude_id"), joined("=amplitude", "amplitude_id")),
-            ),
+            aliases=((joined("=amplitude", "merged_amplitude_id"), _AMPLITUDE_ID),),
             time="merge_time",
         ),
         "event_types": Part(told_by=("totals_delta", "name")),
@@ -88,7 +132,7 @@ _AMPLITUDE: Final = Vendor(
             names=("event",),
             events=(
                 Events(
-                    where=_NO_COST,
+                    where=every(_NO_COST, each(lambda one: one not in _NO_CONTACTS, "event_type")),
                     columns={
                         "event": "event_type",
                         "timestamp": first("event_time", "client_event_time"),
@@ -121,9 +165,10 @@ _AMPLITUDE: Final = Vendor(
                 ),
             ),
             links=(
-                (joined("=amplitude", "amplitude_id"), "user_id"),
+                (_AMPLITUDE_ID, "user_id"),
                 (_address("user_properties.email", "user_properties.$email"), "user_id"),
             ),
+            aliases=(("device_id", whenever(unless(filled("user_id")), _AMPLITUDE_ID)),),
             time="event_time",
         ),
     },
@@ -152,6 +197,9 @@ def amplitude(
     properties, which stand in `properties` by themselves; `user_properties`, place and device are kept
     beside them, and an address in them (`email`) is linked to the user id. Web, or app for iOS and Android,
     is the `channel`.
+
+    Of two users that Amplitude merged, what was anonymous of one becomes the other's. Calls that set
+    properties (`$identify`, `$groupidentify`) are no contacts and are excluded.
 
     **Traps.** Times have no zone in their text: they are UTC. The hours of the files are hours of upload: an
     event may stand days after its time. A `session_id` of −1 is no session. Daily costs of advertisements
@@ -221,14 +269,30 @@ _MIXPANEL_URL: Final = _found("$current_url")
 _MIXPANEL_NAME: Final = first("event", "name")
 
 
-def _merged(ids: object) -> tuple[str | None, str | None]:
-    """Of two ids that were merged, the device's and the person's."""
-    if not isinstance(ids, list) or len(ids) != 2:  # noqa: PLR2004 - a merge joins two
-        return None, None
-    alias, person = sorted(map(str, ids), key=lambda one: (not is_uuid(one.removeprefix(_ANONYMOUS)), one))
-    return alias.removeprefix(_ANONYMOUS), None if is_uuid(person) else person
+_DISTINCTS: Final = "properties.$distinct_ids"
 
 
+def _merged(event: object, alias: object, distinct: object, ids: object) -> _Pair:
+    """What a call of the original identity merge joins."""
+    said = as_object(ids) if event == "$merge" else [alias, distinct]
+    if not isinstance(said, list) or len(said) != 2:  # noqa: PLR2004 - a merge joins two
+        return None, None, None
+    one, other = (one_text(id_) for id_ in said)
+    return _sorted_pair(one and one.removeprefix(_ANONYMOUS), other and other.removeprefix(_ANONYMOUS))
+
+
+def _processed(milliseconds: object) -> object:
+    """When an event was processed; a number that is no time says nothing."""
+    text = one_text(milliseconds) or ""
+    return text if text.isdigit() and len(text) >= _SINCE_1973 else None
+
+
+_SINCE_1973: Final = 12
+"""Digits of milliseconds."""
+
+_MERGED: Final = partial(
+    _half, ("$create_alias", "$merge"), _merged, (_MIXPANEL_NAME, _found("alias"), _DISTINCT, _DISTINCTS)
+)
 _MIXPANEL_EVENTS: Final = Part(
     told_by=("event", "properties"),
     names=("event",),
@@ -238,7 +302,9 @@ _MIXPANEL_EVENTS: Final = Part(
             columns={
                 "event": _MIXPANEL_NAME.lifting("event", "name"),
                 "timestamp": first("properties.time", "time"),
-                "received_at": first("properties.mp_processing_time_ms", "properties.$mp_api_timestamp_ms"),
+                "received_at": each(
+                    _processed, _found("mp_processing_time_ms", "$mp_api_timestamp_ms")
+                ).lifting(),
                 "anonymous_id": _MIXPANEL_DEVICE.lifting("properties.$device_id", "device_id"),
                 "user_id": _MIXPANEL_USER.lifting("properties.$user_id", "properties.distinct_id"),
                 "event_id": joined(
@@ -248,11 +314,15 @@ _MIXPANEL_EVENTS: Final = Part(
                 "path": path(_MIXPANEL_URL),
                 "referrer": _found("$referrer"),
                 "channel": told(
-                    first("properties.mp_lib", "properties.$lib", "mp_lib", "properties.$os"),
+                    first(
+                        *(f"properties.{one}" for one in ("mp_lib", "$mp_lib", "$lib")),
+                        "mp_lib",
+                        _found("$os"),
+                    ),
                     _CHANNELS,
                 ),
                 **_money("properties"),
-                **utm("properties."),
+                **{name: _found(str(where)) for name, where in utm().items()},
             },
             spread=("properties",),
             aside=("properties.$insert_id", "insert_id", "distinct_id", "_file", "_line"),
@@ -260,14 +330,13 @@ _MIXPANEL_EVENTS: Final = Part(
     ),
     links=(
         (_found("$anon_id"), _found("$identified_id")),
-        (_found("alias"), whenever(each(lambda one: one == "$create_alias", "event"), _DISTINCT)),
-        (
-            each(lambda ids: _merged(ids)[0], "properties.$distinct_ids"),
-            each(lambda ids: _merged(ids)[1], "properties.$distinct_ids"),
-        ),
+        (_found("$identified_id"), _found("$identified_id")),
+        (_MERGED(0), _MERGED(1)),
         (_found("$distinct_id_before_identity"), _MIXPANEL_USER),
         (_address(_found("$email")), _MIXPANEL_USER),
     ),
+    merges=((_MERGED(0, kind="merge"), _MERGED(1, kind="merge")),),
+    aliases=((_MERGED(0, kind="alias"), _MERGED(1, kind="alias")),),
     time=first("properties.time", "time"),
 )
 _MIXPANEL: Final = Vendor(
@@ -351,7 +420,9 @@ def mixpanel(
     vendor = _MIXPANEL
     if project_tz is not None:
         vendor = replace(
-            vendor, clock=Clock(tz=project_tz), parts={"events": _at_home(vendor.parts["events"])}
+            vendor,
+            clock=Clock(tz=project_tz),
+            parts={part: _at_home(one) for part, one in vendor.parts.items()},
         )
     return vendor.stream(source, keep=keep, name=name, format=format)
 
@@ -399,32 +470,12 @@ _POSTHOG_DEVICE: Final = first(
 _PAIRED: Final = ("$create_alias", "$merge_dangerously")
 
 
-def _pair(event: object, alias: object, distinct: object) -> tuple[str | None, str | None, bool]:
-    """(an id, whose it is, whether both were persons) of what a call joins; it may name them either way."""
-    one, other = one_text(alias), one_text(distinct)
-    if event not in _PAIRED or one is None or other is None:
-        return None, None, False
-    if not is_uuid(one) and is_uuid(other):
-        return other, one, False
-    return one, other, not is_uuid(one)
+def _pair(_: object, alias: object, distinct: object) -> _Pair:
+    """What a call joins; it may name them either way."""
+    return _sorted_pair(one_text(alias), one_text(distinct))
 
 
-def _paired(place: int, *, persons: bool) -> Saying:
-    """Half of a pair: of a device and a person, or of two persons."""
-
-    def read(cells: Cells) -> pa.Array:
-        events = texts(cells["event"])
-        at = np.flatnonzero(pc.is_in(events, value_set=pa.array(_PAIRED)))
-        found: list[str | None] = [None] * len(events)
-        if len(at):  # which is seldom
-            columns = (events, cells["properties.alias"], cells["distinct_id"])
-            told_by = [one.take(pa.array(at)).to_pylist() for one in columns]
-            for row, said in zip(at.tolist(), zip(*told_by, strict=True), strict=True):
-                *pair, are_persons = _pair(*said)
-                found[row] = pair[place] if are_persons == persons else None
-        return pa.array(found, pa.string())
-
-    return Saying(read, ("event", "properties.alias", "distinct_id"))
+_PAIR: Final = partial(_half, _PAIRED, _pair, ("event", "properties.alias", "distinct_id"))
 
 
 def _persons(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -600,14 +651,15 @@ def _posthog(scales: Mapping[str, Scale]) -> Vendor:
                 ),
                 links=(
                     (whenever(_IS_IDENTIFY, "properties.$anon_distinct_id"), "distinct_id"),
-                    (_paired(0, persons=False), _paired(1, persons=False)),
+                    (_PAIR(0), _PAIR(1)),
                     (whenever(_CLAIMED, "distinct_id"), whenever(_CLAIMED, "distinct_id")),
                     (
                         _address("properties.$set.email", "properties.$set.$email"),
                         whenever(_CLAIMED, "distinct_id"),
                     ),
                 ),
-                merges=((_paired(0, persons=True), _paired(1, persons=True)),),
+                merges=((_PAIR(0, kind="merge"), _PAIR(1, kind="merge")),),
+                aliases=((_PAIR(0, kind="alias"), _PAIR(1, kind="alias")),),
                 time="timestamp",
             ),
             "persons": Part(

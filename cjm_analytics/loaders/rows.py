@@ -218,6 +218,21 @@ class ColumnRows:
         return out.getvalue()
 
 
+def in_small_letters(rows: Rows) -> Rows:
+    """Rows whose columns are all called in capitals, as Snowflake writes them, by names in small letters."""
+    names = rows.names()
+    small = {name: name.lower() for name in names}
+    if any(name != name.upper() for name in names) or len(set(small.values())) < len(names):
+        return rows
+    if isinstance(rows, ColumnRows):
+        return replace(rows, table=rows.table.rename_columns(list(small.values())))
+    if isinstance(rows, ObjectRows):
+        return replace(
+            rows, objects=[{small[name]: said for name, said in row.items()} for row in rows.objects]
+        )
+    return rows
+
+
 def holds_json(cells: pa.Array) -> bool:
     """Whether objects or lists may stand in a column, be it as JSON text."""
     if pa.types.is_string(cells.type):

@@ -31,7 +31,7 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
-from cjm_analytics.loaders.rows import CsvFormat, Rows
+from cjm_analytics.loaders.rows import CsvFormat, Rows, in_small_letters
 from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock
@@ -90,13 +90,14 @@ def segment(
     `event_text`, because `event` is only a slug of it); `page` is `page_view` and `screen` is `screen_view`,
     with the page's name among the properties. `timestamp` is Segment's, which corrects the clock of the
     device; `receivedAt` is `received_at`; `messageId` (`id`) is `event_id`, and repeated ones are dropped at
-    ingest. `url`, `path` (with query), `referrer` and `utm_*` come from `context`; `order_id`, `currency` and
-    `value` (the first of `revenue`, `total`, `value` that is a number) from the properties. All other
-    properties, and the rest of the context under `context`, become JSON. `channel` is web or app, from the
-    kind of call, the `channel` field and the library; unknown for servers. `device` is a column of its own (a
-    property or member of that name, else the context's device type, else mobile, tablet or desktop as the
-    user agent says), and `is_bot` is true where the user agent names a robot. Mails that were sent, delivered
-    or bounced are acts of the company.
+    ingest. `url`, `path` (with query), `referrer` and `utm_*` come from `context`; `order_id`, `currency`,
+    `conversation_id` (of a chat: `ticket_id`) and `value` (the first of `revenue`, `total`, `value` that is a
+    number) from the properties. All other properties, and the rest of the context under `context`, become
+    JSON. `channel` is web or app, from the kind of call, the `channel` field and the library; email or chat
+    where the event's name begins so (`Email Opened`, `Live Chat Message Sent`); unknown for servers. `device`
+    is a column of its own (a property or member of that name, else the context's device type, else mobile,
+    tablet or desktop as the user agent says), and `is_bot` is true where the user agent names a robot. Mails
+    that were sent, delivered or bounced are acts of the company.
 
     `identify`, `group` and `alias` are no contacts: they become identity links (device ↔ user, e-mail ↔ user,
     earlier ↔ later id) and attributes of the customer (traits; `account_id` and `account.<trait>` of a
@@ -213,13 +214,13 @@ def _stream(
     wanted = {**checked_keep(keep), _DEVICE: None}
     origin = replace(Origin.of(source, format, CsvFormat()), columns=True)
     own_tables = {_table_of(path) for path in origin.shown} - _TABLES
-    _check_kind(origin.glance(), title)
+    _check_kind(in_small_letters(origin.glance()), title)
 
     def read(left_out: frozenset[str]) -> Iterator[Batch]:
         promoted = Promoted(wanted)
         clock = Clock(tz="UTC")
         calls = Reading(_CALLS, promoted, name, clock)
-        for rows in origin.without(left_out).blocks():
+        for rows in map(in_small_letters, origin.without(left_out).blocks()):
             if _is_raw(rows):
                 yield calls.block(_RAW, rows)
             elif len(rows) or rows.broken:
@@ -275,6 +276,10 @@ def _path(path: object, search: object) -> str | None:
     return path + search if isinstance(search, str) else path
 
 
+def _channel_named(event: str) -> str | None:
+    return next((channel for start, channel in _BY_NAME.items() if event.startswith(start)), None)
+
+
 def _library_channel(library: object) -> str | None:
     text = str(library or "").lower()
     if text.startswith(_WEB_LIBRARIES):
@@ -299,8 +304,13 @@ _IS_CONTACT: Final = every(
 )
 _IS_PAGE: Final = _is_call("page")
 _EVENT: Final = chosen("type", {"track": "event", "page": "=page_view", "screen": "=screen_view"})
-_MAIL: Final = each(lambda event: "email" if str(event).startswith("Email ") else None, "event")
-_SERVICE: Final = first(_MAIL, told("channel", _APP_CHANNELS), each(_library_channel, "context.library.name"))
+_BY_NAME: Final = {"Email ": "email", "Live Chat ": "chat"}
+"""How the specification begins the names of what happens in a channel of its own."""
+
+_NAMED_CHANNEL: Final = each(lambda event: _channel_named(str(event)), "event")
+_SERVICE: Final = first(
+    _NAMED_CHANNEL, told("channel", _APP_CHANNELS), each(_library_channel, "context.library.name")
+)
 _WORTH: Final = {name: number(f"properties.{name}") for name in _AMOUNTS}
 
 
@@ -335,6 +345,7 @@ _RAW: Final = Part(
                 ),
                 "referrer": "context.page.referrer",
                 "order_id": first("properties.order_id", "properties.orderId"),
+                "ticket_id": "properties.conversation_id",
                 "value": first(*_WORTH.values()).keeping(),
                 "currency": "properties.currency",
                 "email": "context.traits.email",
@@ -452,6 +463,7 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
         "path": _table_path(cells),
         "referrer": first("context_page_referrer", "referrer"),
         "order_id": first("order_id"),
+        "ticket_id": first("conversation_id"),
         "currency": first("currency"),
         **{name: first(f"context_campaign_{member}") for name, member in _UTM.items()},
     }
@@ -469,6 +481,7 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
     used = {"context_page_url", "context_page_path", "context_page_search", "context_page_referrer"}
     used |= {f"context_campaign_{member}" for member in _UTM.values()} | {
         "order_id",
+        "conversation_id",
         "currency",
         "context_group_id",
         "context_session_id",
@@ -507,8 +520,9 @@ def _table_path(cells: Mapping[str, pa.Array]) -> pa.Array:
 def _table_channel(events: pa.Array, libraries: pa.Array) -> pa.Array:
     few = pc.dictionary_encode(texts(libraries))
     words = pa.array([_library_channel(one) for one in few.dictionary.to_pylist()], pa.string())
-    mail = pc.fill_null(pc.starts_with(texts(events), "Email "), False)
-    return pc.if_else(mail, pa.scalar("email"), words.take(few.indices))
+    kinds = pc.dictionary_encode(texts(events))
+    named = pa.array([_channel_named(str(one)) for one in kinds.dictionary.to_pylist()], pa.string())
+    return pc.coalesce(named.take(kinds.indices), words.take(few.indices))
 
 
 def _table_amount(cells: Mapping[str, pa.Array]) -> tuple[str, pa.Array] | None:

@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import find_files, is_location
 from cjm_analytics.loaders.mapping import bot, device, each, first, joined, told, truths, without
 from cjm_analytics.loaders.opened import structs
@@ -52,6 +53,9 @@ _FIELDS: Final = """
 _ENTITY: Final = re.compile(r"(contexts|unstruct_event)_(.+?)((?:_\d+)+)$")
 _SCHEMA: Final = re.compile(r"iglu:([^/]+)/([^/]+)/")
 _OWN: Final = re.compile(r"com_snowplowanalytics_(?:snowplow|mobile)(?:_|$)(?:ecommerce_)?")
+_STARTS_BARE: Final = re.compile(rb"(?:[^\t\n]*\t){2}\d{4}-\d\d-\d\d[ T][\d:.]+Z?\t")
+"""How an enriched event begins: application, platform, and the time of the step that wrote it."""
+
 _NOBODY: Final = ("00000000-0000-0000-0000-000000000000",)
 _CHANNELS: Final = {"web": "web", "mob": "app", "app": "app", "pc": "app", "tv": "app", "cnsl": "app"}
 
@@ -435,4 +439,10 @@ def _is_bare(source: object, format: str | None) -> bool:  # noqa: A002 - the us
         return False
     with file.open() as stream:
         line = bytes(stream.read(1 << 16)).lstrip(b"\xef\xbb\xbf").partition(b"\n")[0]
-    return line.count(b"\t") >= len(_FIELDS) - 1 and b"event_id" not in line.split(b"\t")
+    fields = line.rstrip(b"\r").split(b"\t")
+    if len(fields) < len(_FIELDS) and _STARTS_BARE.match(line):
+        raise InputError(
+            f"{file.shown!r} has no header, and {len(fields)} fields between tabs in its first line: an "
+            f"enriched event has {len(_FIELDS)}. Name the fields in a header, if they are others."
+        )
+    return len(fields) >= len(_FIELDS) and b"event_id" not in fields

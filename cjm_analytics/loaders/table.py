@@ -208,11 +208,12 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
 
     **Rules.** Ids are text (zeros in front stay, `17.0` from a frame is `17`), trimmed, in Unicode form NFC,
     and never lower-cased, except e-mail addresses. Event names are trimmed, never rewritten. `seq` is the row
-    number unless mapped; `path` comes from `url` unless mapped; `actor` is `customer` (of invites,
-    `company`). Times become UTC: a time without a zone needs `tz`, in the hour that the clocks repeat the
-    first is meant (`time_quality` *inferred*), a time that the clocks skip is a reject; a date stands at noon
-    (*date*); epoch numbers are told by their size. A row number (`src_row`) counts the lines of a text file
-    from 1, the header among them, and the rows of Parquet, of a frame and of a JSON array from 1.
+    number unless mapped; `path` comes from `url` where it is empty or not mapped; `actor` is `customer` (of
+    invites, `company`). Times become UTC: a time without a zone needs `tz`, in the hour that the clocks
+    repeat the first is meant (`time_quality` *inferred*), a time that the clocks skip is a reject; a date
+    stands at noon (*date*); epoch numbers are told by their size. A row number (`src_row`) counts the lines
+    of a text file from 1, the header among them, and the rows of Parquet, of a frame and of a JSON array from
+    1.
 
     **Rejects**, each with its row and reason: no customer, no event name, no time or one that cannot be read,
     a number that is none, a score off its scale (where `score_min`, `score_max` are known), an actor that is
@@ -563,8 +564,11 @@ def _seen_together(events: pa.Table, alias: str, user: str, kind: str | None) ->
 def _finish(draft: Draft, rows: Rows, layout: Layout, promoted: Promoted) -> None:
     """What follows from other columns, and what is left over."""
     filled = draft.columns
-    if "url" in filled and "path" not in filled:
-        filled["path"] = path_of(filled["url"])
+    if "url" in filled:
+        path = filled.get("path")
+        if path is None or path.null_count:
+            from_url = path_of(filled["url"])
+            filled["path"] = from_url if path is None else pc.coalesce(path, from_url)
     if "score" in filled and ("score_min" in filled or "score_max" in filled):
         _check_scale(draft)
     left_over = rows.properties(layout.source_columns())

@@ -46,6 +46,7 @@ from cjm_analytics.loaders.rows import (
     ObjectRows,
     Rows,
     frame_rows,
+    in_small_letters,
     member,
 )
 from cjm_analytics.loaders.source import EventStream, rejects_of
@@ -371,6 +372,7 @@ class Vendor:
 
     def tidy(self, rows: Rows) -> Rows:
         """A block with the names that the parts know."""
+        rows = in_small_letters(rows)
         return rows if self.tidied is None else self.tidied(rows)
 
     def part_of(self, names: Collection[str], told: str | None, file: InputFile | None = None) -> str | None:
