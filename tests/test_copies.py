@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -157,3 +160,78 @@ class TestTable:
     def test_a_misspelt_word_is_an_error(self):
         with pytest.raises(UnknownNameError, match=r"'last'. Did you mean 'latest'|There are: first, latest"):
             self.table(dedupe=["order_id"], copies="last", received_at="changed")
+
+
+class TestVendors:
+    """Exports of two days, the second one given first: what was changed is as it was last."""
+
+    def exported(self, folder, day, name, content):
+        path = folder / day / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path.parent
+
+    def twice(self, tmp_path, loader, name, made):
+        """The events after both days, and after them in the other order."""
+        days = [self.exported(tmp_path, day, name, made(day)) for day in ("03", "05")]
+        found = []
+        for place, order in enumerate((days, days[::-1])):
+            for day in order:
+                events = ingest(loader(day), to=tmp_path / f"store {place}", now=NOW, progress=False)
+            found.append(events.to_frame())
+            kept_rows = events.report().to_frame()[["read", "kept", "duplicates", "excluded"]].to_numpy()
+            assert all(read == sum(others) for read, *others in kept_rows.tolist())
+        return found
+
+    def test_an_order_of_shopify(self, tmp_path):
+        def order(day):
+            return {"orders": [{
+                "id": 1, "name": "#1", "email": "ann@shop.example", "created_at": "2026-03-01T10:00:00Z",
+                "processed_at": "2026-03-01T10:00:00Z", "updated_at": f"2026-03-{day}T10:00:00Z",
+                "total_price": day, "currency": "EUR", "financial_status": "paid",
+            }]}  # fmt: skip
+
+        for frame in self.twice(tmp_path, cjm.loaders.shopify, "orders.json", order):
+            assert frame[["event", "value"]].to_numpy().tolist() == [["order_placed", Decimal("5.0000")]]
+
+    def test_a_rating_of_zendesk(self, tmp_path):
+        def export(day):
+            score = {"03": "good", "05": "bad"}[day]
+            return {
+                "tickets": [{"id": 7, "created_at": "2026-03-01T10:00Z", "requester_id": 1, "subject": ""}],
+                "users": [{"id": 1, "external_id": "ann", "role": "end-user", "email": None}],
+                "satisfaction_ratings": [{
+                    "id": 9, "ticket_id": 7, "requester_id": 1, "score": score,
+                    "created_at": "2026-03-02T10:00:00Z", "updated_at": f"2026-03-{day}T10:00:00Z",
+                }],
+            }  # fmt: skip
+
+        for frame in self.twice(tmp_path, cjm.loaders.zendesk, "export.json", export):
+            answers = frame[frame["event"] == "survey_response"]
+            assert answers[["score", "customer_id"]].to_numpy().tolist() == [[0, "ann"]]
+            assert sorted(frame["event"]) == ["survey_invite", "survey_response", "ticket_created"]
+
+    def test_a_rating_of_intercom(self, tmp_path):
+        def export(day):
+            at = pd.Timestamp("2026-03-01", tz="UTC").value // 10**9
+            given = pd.Timestamp(f"2026-03-{day}", tz="UTC").value // 10**9
+            return {"conversations": [{
+                "type": "conversation", "id": "7", "created_at": at, "updated_at": given, "state": "closed",
+                "source": {"type": "email", "author": {"type": "user", "id": "c1"}},
+                "contacts": {"contacts": [{"id": "c1", "external_id": "ann"}]},
+                "conversation_rating": {"rating": int(day), "created_at": at, "updated_at": given},
+            }]}  # fmt: skip
+
+        for frame in self.twice(tmp_path, cjm.loaders.intercom, "conversations.json", export):
+            assert frame["score"].dropna().tolist() == [5]
+
+    def test_an_answer_to_delighted(self, tmp_path):
+        def export(day):
+            at, changed = (pd.Timestamp(f"2026-03-{one}", tz="UTC").value // 10**9 for one in ("01", day))
+            return [{
+                "id": "7", "person": {"id": "1", "email": "ann@shop.example"}, "survey_type": "nps",
+                "score": int(day), "created_at": at, "updated_at": changed, "comment": None,
+            }]  # fmt: skip
+
+        for frame in self.twice(tmp_path, cjm.loaders.delighted, "survey_responses.json", export):
+            assert frame["score"].tolist() == [5]

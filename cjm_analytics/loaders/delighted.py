@@ -156,6 +156,7 @@ def _vendor(asked: Asked, tz: str, written: CsvFormat) -> Vendor:
         name="delighted",
         title="Delighted",
         kind="survey",
+        copies="latest",
         clock=Clock(tz=tz),
         written=written,
         asked=(asked,),

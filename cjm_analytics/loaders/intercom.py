@@ -173,6 +173,7 @@ def _ratings(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if score is not None:
         answer = {
             "_time": given or asked,
+            "_received": given or filled_member(row, "updated_at", "conversation_updated_at"),
             "_is_inferred": given is None,
             "_actor": "customer",
             "_score": score,
@@ -235,6 +236,7 @@ _RATED: Final = Events(
     where=_IS_SURVEY,
     columns={
         **_HAPPENED,
+        "received_at": "_received",
         "instrument": "=csat",
         "score": "_score",
         "score_min": "=1",
@@ -250,6 +252,7 @@ _INTERCOM: Final = Vendor(
     name="intercom",
     title="Intercom",
     kind="support",
+    copies="latest",
     may_be_nameless=True,
     wrappers=("data",),
     parts={

@@ -275,6 +275,7 @@ def _vendor(asked: Asked, tz: str | None, written: CsvFormat) -> Vendor:
         name="qualtrics",
         title="Qualtrics",
         kind="survey",
+        copies="latest",
         clock=Clock(tz=tz),
         written=written,
         asked=(asked,),

@@ -319,6 +319,7 @@ _EVENTS: Final = Events(
     columns={
         "event": "_event",
         "timestamp": "_at",
+        "received_at": "updated_at",
         "event_id": "_id",
         "user_id": _USER,
         "anonymous_id": whenever(
@@ -359,6 +360,7 @@ def _vendor(number: str, user: str | None, written: CsvFormat, decimal: str) -> 
         name="shopify",
         title="Shopify",
         kind="order",
+        copies="latest",
         written=written,
         decimal=decimal,
         asked=(number, user),

@@ -102,10 +102,12 @@ def _exported(
 ) -> Iterator[dict[str, Any]]:
     """A row of an export file."""
     values = {_question(name): value for name, value in row.items() if name not in _GONE}
+    at = _local(filled_member(row, "date_modified", "date_created"), zone, dayfirst=dayfirst)
     response = Response(
         vendor="surveymonkey",
         identity=str(row.get("respondent_id")),
-        at=_local(filled_member(row, "date_modified", "date_created"), zone, dayfirst=dayfirst),
+        at=at,
+        received=at,
         values=values,
         user=filled_member(row, "user_id", "customer_id", "Custom Data 1"),
         email=row.get("email"),
@@ -142,6 +144,7 @@ def _responses(
             vendor="surveymonkey",
             identity=str(row.get("id")),
             at=filled_member(row, "date_modified", "date_created"),
+            received=row.get("date_modified"),
             values={
                 "status": row.get("response_status"),
                 "collector_id": row.get("collector_id"),
@@ -226,6 +229,7 @@ def _vendor(asked: Asked, tz: str | None, written: CsvFormat, *, dayfirst: bool)
         name="surveymonkey",
         title="SurveyMonkey",
         kind="survey",
+        copies="latest",
         clock=Clock(tz=None),
         written=written,
         asked=(asked, tz, dayfirst),

@@ -372,8 +372,14 @@ class Vendor:
 
     def tidy(self, rows: Rows) -> Rows:
         """A block with the names that the parts know."""
-        rows = in_small_letters(rows)
-        return rows if self.tidied is None else self.tidied(rows)
+        tidy = rows if self.tidied is None else self.tidied(rows)
+        if self.part_fitting(tidy.names()) is not None:
+            return tidy
+        small = in_small_letters(rows)
+        if small is rows:
+            return tidy
+        small = small if self.tidied is None else self.tidied(small)
+        return tidy if self.part_fitting(small.names()) is None else small
 
     def part_of(self, names: Collection[str], told: str | None, file: InputFile | None = None) -> str | None:
         """The part of rows with these columns: as a name tells, else the columns.

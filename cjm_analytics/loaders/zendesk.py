@@ -459,6 +459,7 @@ _RATED: Final = Events(
     where=column("_is_survey"),
     columns={
         **_WHO,
+        "received_at": whenever(each(lambda event: event != INVITE, "_event"), "_time"),
         "instrument": "=csat",
         "survey_id": "survey_id",
         "score": "_score",
@@ -486,6 +487,7 @@ _ZENDESK: Final = Vendor(
     name="zendesk",
     title="Zendesk",
     kind="support",
+    copies="latest",
     required=("tickets",),
     tidied=_tidied,
     parts={
