@@ -55,6 +55,19 @@ class TestGa4:
         assert values(batch, "event") == [("a",), ("b",), ("c",)]
         assert batch.n_excluded == 1
 
+    def test_of_two_properties_each_has_its_own_days(self, tmp_path):
+        for whose, kind in (
+            ("1", ""),
+            ("1", "fresh_"),
+            ("2", "intraday_"),
+            ("3", "fresh_"),
+            ("3", "intraday_"),
+        ):
+            name = f"analytics_{whose}/events_{kind}20250330.jsonl"
+            lines(tmp_path / name, [self.row(f"{whose} {kind}", pseudo=whose)])
+        batch = read(loaders.ga4(tmp_path))
+        assert sorted(batch.events["event"].to_pylist()) == ["1", "2 intraday_", "3 fresh_"]
+
     @pytest.mark.parametrize("as_columns", [False, True])
     def test_a_thank_you_page_that_is_loaded_again_is_one_purchase(self, as_columns, tmp_path):
         shop = {"transaction_id": "T1", "purchase_revenue": 5.0}
@@ -140,7 +153,7 @@ class TestGa4:
 
     @pytest.mark.parametrize("end", ["csv", "jsonl"])
     def test_parameters_that_are_no_json_are_a_reject(self, end, tmp_path):
-        rows = [{**self.row("a"), "event_params": said} for said in ("[{'key': 'x'}]", "", "[]", "{}")]
+        rows = [{**self.row("a"), "event_params": said} for said in ("[{'key': 'x'}]", "", "[]", "soon")]
         path = tmp_path / f"e.{end}"
         if end == "csv":
             pd.DataFrame(rows).to_csv(path, index=False)
@@ -149,6 +162,23 @@ class TestGa4:
         batch = read(loaders.ga4(path))
         assert batch.rejects["reason"].to_pylist() == ["event_params is no list in JSON"] * 2
         assert batch.events.num_rows == 2
+
+    @pytest.mark.parametrize("way", ["list", "text", "elements", "names", "names with kinds"])
+    def test_parameters_however_they_were_exported(self, way, tmp_path):
+        row = self.row("a", params=[("ga_session_id", AT), ("page_location", "https://shop.example/p?x=1")])
+        told = row["event_params"]
+        said = {one["key"]: next(iter(one["value"].values())) for one in told}
+        row["event_params"] = {
+            "list": told,
+            "text": json.dumps(told),
+            "elements": {"list": [{"element": one} for one in told]},
+            "names": said,
+            "names with kinds": {one["key"]: one["value"] for one in told},
+        }[way]
+        pd.DataFrame([row]).to_parquet(tmp_path / "events_20250330.parquet")
+        for path in (tmp_path / "events_20250330.parquet", lines(tmp_path / "e.jsonl", [row])):
+            batch = read(loaders.ga4(path))
+            assert values(batch, "session_id", "path") == [(f"12.34:7:{AT}", "/p?x=1")]
 
     def test_what_is_no_export_is_told_by_the_columns_that_it_has(self, tmp_path):
         path = lines(tmp_path / "users_20250330.jsonl", [{"user_id": "ann", "user_info": {}}])
@@ -304,6 +334,21 @@ class TestMixpanel:
         ]
         frame = ingested(loaders.mixpanel(lines(tmp_path / "e.jsonl", rows))).to_frame()
         assert set(frame["customer_id"]) == {person}
+
+    def test_the_tables_of_a_pipeline(self, tmp_path):
+        other = DEVICE.replace("b1", "b2")
+        told = {"event_name": "search", "time": "2025-03-30T01:00:00Z", "properties": {"plan": "pro"}}
+        rows = [
+            {**told, "insert_id": one, "distinct_id": one}
+            for one in (f"$device:{DEVICE}", other, "ann", "a9")
+        ]
+        resolved = [(f"$device:{DEVICE}", "ann"), (other, "ann"), ("a9", "ann")]
+        mapping = [{"distinct_id": one, "resolved_distinct_id": two} for one, two in resolved]
+        lines(tmp_path / "mp_master_event" / "2025-03-30.jsonl", rows)
+        lines(tmp_path / "mp_identity_mappings_data_view.jsonl", mapping)
+        frame = ingested(loaders.mixpanel(tmp_path, keep=["plan"])).to_frame()
+        assert frame[["event", "plan"]].to_numpy().tolist() == [["search", "pro"]] * 4
+        assert len(set(frame["customer_id"])) == 1
 
     @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
     def test_a_copy_in_a_warehouse(self, zone, tmp_path):

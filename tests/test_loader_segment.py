@@ -412,3 +412,55 @@ def test_the_samples_of_the_project_are_read_whole(root):
     assert batch.n_read > 40_000
     assert batch.rejects.num_rows < 5
     assert set(batch.events["device"].unique().to_pylist()) >= {"mobile", "desktop"}
+
+
+def test_rudderstack_tells_the_channel_and_keeps_traits_in_the_context(tmp_path):
+    told = {
+        "timestamp": "2025-03-01T10:00:00Z",
+        "anonymousId": "a1",
+        "context": {"sessionId": 17, "traits": {}},
+    }
+    calls = [
+        {**told, "type": "track", "event": "X", "messageId": "m1", "channel": "mobile"},
+        {**told, "type": "track", "event": "Y", "messageId": "m2", "channel": "server"},
+        {**told, "type": "identify", "userId": "ann", "messageId": "m3",
+         "context": {"traits": {"email": "ANN@shop.example", "plan": "pro"}}},
+    ]  # fmt: skip
+    path = tmp_path / "calls.jsonl"
+    path.write_text("".join(json.dumps(call) + "\n" for call in calls))
+    raw = whole(loaders.rudderstack(path).batches())
+    tracks = pa.table(
+        {
+            "id": ["m1", "m2"], "anonymous_id": ["a1", "a1"], "event": ["x", "y"], "event_text": ["X", "Y"],
+            "timestamp": ["2025-03-01T10:00:00Z"] * 2, "channel": ["mobile", "server"],
+            "context_session_id": [17, 17],
+        }
+    )  # fmt: skip
+    for batch in (raw, whole(loaders.rudderstack(tracks).batches())):
+        assert batch.events.select(["event", "channel", "session_id"]).to_pylist() == [
+            {"event": "X", "channel": "app", "session_id": "a1:17"},
+            {"event": "Y", "channel": None, "session_id": "a1:17"},
+        ]
+    assert {(one["attribute"], one["value"]) for one in raw.customers.to_pylist()} == {
+        ("email", "ANN@shop.example"), ("plan", "pro"),
+    }  # fmt: skip
+    links = {(one["alias"], one["user_id"]) for one in raw.links.to_pylist()}
+    assert links == {("a1", "ann"), ("email:ann@shop.example", "ann")}
+
+
+def test_chats_have_a_channel_and_the_key_of_their_conversation(tmp_path):
+    call = {"type": "track", "event": "Live Chat Message Sent", "userId": "ann", "messageId": "m1",
+            "timestamp": "2025-03-01T10:00:00Z", "properties": {"conversation_id": 7}}  # fmt: skip
+    path = tmp_path / "calls.jsonl"
+    path.write_text(json.dumps(call))
+    tracks = pa.table(
+        {
+            "id": ["m1"], "user_id": ["ann"], "event_text": ["Live Chat Message Sent"], "event": ["x"],
+            "timestamp": ["2025-03-01T10:00:00Z"], "conversation_id": [7],
+        }
+    )  # fmt: skip
+    for source in (path, tracks):
+        batch = whole(loaders.segment(source).batches())
+        assert batch.events.select(["channel", "ticket_id"]).to_pylist() == [
+            {"channel": "chat", "ticket_id": "7"}
+        ]

@@ -29,8 +29,12 @@ _NOTHING: Final = ("(not set)", "(none)", "(direct)", "(data deleted)", "")
 _CHANNELS: Final = {"web": "web", "ios": "app", "android": "app"}
 _TOLD_TWICE: Final = ("event_params", "user_properties")
 _NO_LIST: Final = {name: f"{name} is no list in JSON" for name in _TOLD_TWICE}
-_DAY: Final = re.compile(r"events_(\d{8})(?!\d)")
-_INTRADAY: Final = re.compile(r"events_intraday_(\d{8})(?!\d)")
+_TABLE: Final = re.compile(r"^(?:.*(analytics_\d+))?.*events_(?:(intraday|fresh)_)?(\d{8})(?!\d)")
+"""Of whose, of which kind and of which day a table is, by its path."""
+
+_COMPLETE: Final = (None, "fresh", "intraday")
+"""Kinds of tables of one day, the most complete first."""
+
 _PLACES: Final = ("batch_page_id", "batch_ordering_id", "batch_event_index")
 _PAGES: Final = (1 << 31) - 1
 _MANY: Final = 0xFFFF
@@ -76,7 +80,7 @@ def _wrong(rows: Rows) -> pa.Array:
     """Why a row cannot be used: parameters that were written as text and are no JSON."""
     found = pa.nulls(len(rows), pa.string())
     for name in _TOLD_TWICE:
-        if rows.has(name) and pa.types.is_string(rows.column(name).type):
+        if rows.has(name) and not pa.types.is_list(rows.column(name).type):
             said = [None if _is_list(cell) else _NO_LIST[name] for cell in rows.column(name).to_pylist()]
             found = pc.coalesce(found, pa.array(said, pa.string()))
     return found
@@ -178,13 +182,20 @@ def _of_list(listed: object) -> dict[str, Any]:
 
 
 def _listed(cell: object) -> object:
-    """A cell that was written as JSON, read."""
-    if not isinstance(cell, str):
+    """A list of parameters, which may be written as JSON, as Parquet's older lists, or by name."""
+    if isinstance(cell, str):
+        try:
+            cell = orjson.loads(cell or "[]")
+        except orjson.JSONDecodeError:
+            return cell
+    if not isinstance(cell, dict):
         return cell
-    try:
-        return orjson.loads(cell or "[]")
-    except orjson.JSONDecodeError:
-        return cell
+    if list(cell) == ["list"]:
+        return [one.get("element") or {} for one in cell["list"] or []]
+    return [
+        {"key": name, "value": said if isinstance(said, dict) else {"string_value": said}}
+        for name, said in cell.items()
+    ]
 
 
 def _is_list(cell: object) -> bool:
@@ -206,9 +217,14 @@ def _order(row: Mapping[str, Any]) -> int | None:
 
 
 def _repeated_days(paths: Sequence[str]) -> set[str]:
-    """Tables of a running day whose complete day is there, too."""
-    days = {found[1] for one in paths if (found := _DAY.search(one))}
-    return {one for one in paths if (found := _INTRADAY.search(one)) and found[1] in days}
+    """Tables of a day of which a more complete one is there, too."""
+    told = {one: found for one in paths if (found := _TABLE.search(one))}
+    best: dict[tuple[str | None, str], int] = {}
+    for found in told.values():
+        whose, kind, day = found.groups()
+        place = _COMPLETE.index(kind)
+        best[whose, day] = min(best.get((whose, day), place), place)
+    return {one for one, found in told.items() if _COMPLETE.index(found[2]) > best[found[1], found[3]]}
 
 
 def _clicked(url: object, click: object) -> str | None:
@@ -298,10 +314,10 @@ def ga4(
     **Traps.** Events have no id: rows that agree in stream, device, session, name, time and all parameters
     are the same event. Daily tables are written again for up to three days, so load the last three days once
     more with `cjm.ingest(…, replace=…)`. A file `events_intraday_20250310` is not read where
-    `events_20250310` is there. An address with `gclid` and no source is an advertisement at Google. Without
-    consent there is no `user_pseudo_id`: rows with neither id are excluded and counted as `nameless`.
-    `event_date` is in the zone of the property and is not used. A thank-you page that is loaded again repeats
-    a `purchase` with its `transaction_id`: the earliest stays.
+    `events_20250310` (or `events_fresh_20250310`) of the property is there. An address with `gclid` and no
+    source is an advertisement at Google. Without consent there is no `user_pseudo_id`: rows with neither id
+    are excluded and counted as `nameless`. `event_date` is in the zone of the property and is not used. A
+    thank-you page that is loaded again repeats a `purchase` with its `transaction_id`: the earliest stays.
 
     Parameters
     ----------

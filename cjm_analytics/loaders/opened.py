@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.loaders.json_columns import JsonColumns
-from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, holds_json, inferred
+from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, holds_json, inferred, member
 from cjm_analytics.loaders.table import promoted_name
 from cjm_analytics.loaders.values import json_texts, plain
 
@@ -216,7 +216,7 @@ def left_over(rows: Rows, lifted: Lifted, spread: Collection[str]) -> tuple[pa.A
 def member_names(rows: Rows, head: str) -> list[str]:
     """The names of all members that the objects of a column have."""
     if isinstance(rows, ObjectRows):
-        objects = [one.get(head) for one in rows.objects]
+        objects = [member(one, head) for one in rows.objects]
         return list(dict.fromkeys(name for one in objects if isinstance(one, dict) for name in one))
     if not rows.has(head):
         return []

@@ -266,7 +266,7 @@ _DISTINCT: Final = _found("distinct_id")
 _MIXPANEL_USER: Final = each(_person, _found("$user_id"), _DISTINCT, _found("$device_id"))
 _MIXPANEL_DEVICE: Final = each(_device, _DISTINCT, _found("$device_id"))
 _MIXPANEL_URL: Final = _found("$current_url")
-_MIXPANEL_NAME: Final = first("event", "name")
+_MIXPANEL_NAME: Final = first("event", "event_name", "name")
 
 
 _DISTINCTS: Final = "properties.$distinct_ids"
@@ -300,7 +300,7 @@ _MIXPANEL_EVENTS: Final = Part(
         Events(
             where=each(lambda one: str(one) not in _BOOKKEEPING, _MIXPANEL_NAME),
             columns={
-                "event": _MIXPANEL_NAME.lifting("event", "name"),
+                "event": _MIXPANEL_NAME.lifting(),
                 "timestamp": first("properties.time", "time"),
                 "received_at": each(
                     _processed, _found("mp_processing_time_ms", "$mp_api_timestamp_ms")
@@ -339,6 +339,20 @@ _MIXPANEL_EVENTS: Final = Part(
     aliases=((_MERGED(0, kind="alias"), _MERGED(1, kind="alias")),),
     time=first("properties.time", "time"),
 )
+
+
+def _resolved(place: int, *, kind: str | None = None) -> Saying:
+    """An id, or the one that it stands for, where the link between them is of some kind."""
+
+    def half(distinct: object, resolved: object) -> str | None:
+        pair = _sorted_pair(
+            *(one and one.removeprefix(_ANONYMOUS) for one in map(one_text, (distinct, resolved)))
+        )
+        return pair[place] if pair[2] == kind else None
+
+    return each(half, "distinct_id", "resolved_distinct_id")
+
+
 _MIXPANEL: Final = Vendor(
     name="mixpanel",
     title="Mixpanel",
@@ -347,7 +361,14 @@ _MIXPANEL: Final = Vendor(
     copies="latest",
     parts={
         "events": _MIXPANEL_EVENTS,
-        "copied": replace(_MIXPANEL_EVENTS, told_by=("distinct_id", "time")),
+        "copied": replace(_MIXPANEL_EVENTS, told_by=("distinct_id", "time"), names=("mp_master_event",)),
+        "identities": Part(
+            told_by=("distinct_id", "resolved_distinct_id"),
+            names=("identity_mappings", "mp_identity_mappings_data_view"),
+            links=((_resolved(0), _resolved(1)),),
+            merges=((_resolved(0, kind="merge"), _resolved(1, kind="merge")),),
+            aliases=((_resolved(0, kind="alias"), _resolved(1, kind="alias")),),
+        ),
     },
 )
 
@@ -362,9 +383,10 @@ def mixpanel(
 ) -> EventStream:
     """Read a Mixpanel raw export.
 
-    **Where it comes from.** The raw export API (`/api/2.0/export`) or a data pipeline: one object per line,
-    `{"event": …, "properties": {…}}`. Also tables of a warehouse copy as CSV or Parquet (`name`, `time`,
-    `distinct_id`, the other properties as JSON text or columns).
+    **Where it comes from.** The raw export API (`/api/2.0/export`): one object per line, `{"event": …,
+    "properties": {…}}`. Also the tables of a data pipeline or of a warehouse copy as CSV, JSON lines or
+    Parquet (`event_name` or `name`, `time`, `distinct_id`, the other properties as JSON text or columns); put
+    the table of identities (`distinct_id`, `resolved_distinct_id`) beside them if there is one.
 
     **What becomes what.** `event` is the event, `properties.time` its time, `mp_processing_time_ms` is
     `received_at`. `$user_id` is `user_id` and `$device_id` is `anonymous_id`; where they are absent,
@@ -422,7 +444,7 @@ def mixpanel(
         vendor = replace(
             vendor,
             clock=Clock(tz=project_tz),
-            parts={part: _at_home(one) for part, one in vendor.parts.items()},
+            parts={part: _at_home(one) if one.events else one for part, one in vendor.parts.items()},
         )
     return vendor.stream(source, keep=keep, name=name, format=format)
 

@@ -159,10 +159,10 @@ def rudderstack(
     per line, or the tables of a warehouse destination written to a folder under their names. Calls and tables
     are those of Segment, and are read as `loaders.segment` says.
 
-    **What is different.** `context.sessionId` (in the warehouse `context_session_id`) is a number that
-    several visitors may share: with the device's or the person's id it is `session_id`. `users` keeps the
-    latest anonymous id of a person only: identity links come from `identifies` and from every row with both
-    ids.
+    **What is different.** Traits of an `identify` call stand in `context.traits`. `context.sessionId` (in the
+    warehouse `context_session_id`) is a number that several visitors may share: with the device's or the
+    person's id it is `session_id`. `users` keeps the latest anonymous id of a person only: identity links
+    come from `identifies` and from every row with both ids.
 
     **Traps.** A new user id on a device begins a new session. `timestamp` has the clock of the device
     corrected; `originalTimestamp` is what the device said.
@@ -311,6 +311,7 @@ _NAMED_CHANNEL: Final = each(lambda event: _channel_named(str(event)), "event")
 _SERVICE: Final = first(
     _NAMED_CHANNEL, told("channel", _APP_CHANNELS), each(_library_channel, "context.library.name")
 )
+_TRAIT_EMAIL: Final = first("traits.email", "context.traits.email")
 _WORTH: Final = {name: number(f"properties.{name}") for name in _AMOUNTS}
 
 
@@ -373,11 +374,14 @@ _RAW: Final = Part(
     wrong=each(_unknown, "type"),
     links=(
         (whenever(unless(_IS_CONTACT), "anonymousId"), "userId"),
-        (whenever(_is_call("identify"), each(_alias, "traits.email")), "userId"),
+        (whenever(_is_call("identify"), each(_alias, _TRAIT_EMAIL)), "userId"),
         (whenever(_is_call("alias"), "previousId"), "userId"),
     ),
     traits={"account_id": whenever(_is_call("group"), "groupId")},
-    members={"traits": (("", _is_call("identify")), ("account.", _is_call("group")))},
+    members={
+        "context.traits": (("", _is_call("identify")),),
+        "traits": (("", _is_call("identify")), ("account.", _is_call("group"))),
+    },
     customer="userId",
     time=first("timestamp", "originalTimestamp"),
 )  # fmt: skip
@@ -473,7 +477,7 @@ def _laid_out(rows: Rows, table: str, kept: NDArray[np.int64], promoted: Promote
         columns["channel"] = pa.array(["web" if kind == "page" else "app"] * len(kept), pa.string())
     else:
         columns["event"] = first("event_text", "event")
-        columns["channel"] = _table_channel(columns["event"], first("context_library_name"))
+        columns["channel"] = _table_channel(columns["event"], first("channel"), first("context_library_name"))
     columns["actor"] = _actors(columns["event"].to_pylist())
     amount = _table_amount(cells)
     if amount:
@@ -517,12 +521,15 @@ def _table_path(cells: Mapping[str, pa.Array]) -> pa.Array:
     return pc.binary_join_element_wise(texts(path), pc.fill_null(texts(search), ""), "")
 
 
-def _table_channel(events: pa.Array, libraries: pa.Array) -> pa.Array:
+def _table_channel(events: pa.Array, services: pa.Array, libraries: pa.Array) -> pa.Array:
     few = pc.dictionary_encode(texts(libraries))
     words = pa.array([_library_channel(one) for one in few.dictionary.to_pylist()], pa.string())
+    known = pc.dictionary_encode(texts(services))
+    said = [_APP_CHANNELS.get(str(one).lower()) for one in known.dictionary.to_pylist()]
     kinds = pc.dictionary_encode(texts(events))
     named = pa.array([_channel_named(str(one)) for one in kinds.dictionary.to_pylist()], pa.string())
-    return pc.coalesce(named.take(kinds.indices), words.take(few.indices))
+    service = pa.array(said, pa.string()).take(known.indices)
+    return pc.coalesce(named.take(kinds.indices), service, words.take(few.indices))
 
 
 def _table_amount(cells: Mapping[str, pa.Array]) -> tuple[str, pa.Array] | None:
