@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from cjm_analytics.errors import InputError
 
-__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Duration", "microseconds", "readable"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["DAY", "HOUR", "MINUTE", "SECOND", "Duration", "microseconds", "readable", "timedeltas"]
 
 Duration: TypeAlias = str | dt.timedelta
 """A length of time: `"14 days"`, `"30m"`, or a `Timedelta`."""
@@ -85,6 +89,21 @@ def _parse(duration: object) -> int | None:
         total += float(part[1]) * unit
         at = part.end()
     return round(total) if text else None
+
+
+def timedeltas(microseconds: NDArray[np.float64]) -> NDArray[np.timedelta64]:
+    """Lengths of time for a column of a frame, to the nearest nanosecond; NaN is missing.
+
+    `pandas.to_timedelta` does the same for a list, and takes microseconds for each number.
+
+    Examples
+    --------
+    >>> timedeltas(np.array([1.5, np.nan]))
+    array([ 1500, 'NaT'], dtype='timedelta64[ns]')
+    """
+    missing = np.isnan(microseconds)
+    whole = np.rint(np.where(missing, 0, microseconds) * 1_000).astype(np.int64)
+    return np.where(missing, np.timedelta64("NaT", "ns"), whole.astype("timedelta64[ns]"))
 
 
 def readable(length: float) -> str:

@@ -408,6 +408,29 @@ def test_links_have_their_median_time():
     assert "median_time" not in flow(journeys_of(rows), times=False).to_frame()
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"of": "stage", "unit": "session"},
+        {"start": "B"},
+        {"end": "C", "positions": 3},
+        {"start": "A -> .", "end": "D"},
+        {"around": "B", "positions": 4},
+        {"around": "B -> [^A]", "positions": 2, "top": 2},
+    ],
+)
+def test_without_times_links_are_counted_as_they_are_listed_with_times(seed, options, monkeypatch):
+    journeys = built(random_log(np.random.default_rng(seed)))
+    for collapse in (True, False):
+        with_times = flow(journeys, **options, collapse=collapse).to_frame()
+        for cells in (0, 10**9):  # none, or all, are counted in a table
+            monkeypatch.setattr("cjm_analytics.analysis.flow._TABLE_PER_KEY", cells)
+            found = flow(journeys, **options, collapse=collapse, times=False).to_frame()
+            pd.testing.assert_frame_equal(found, with_times.drop(columns=["median_time", "mean_time"]))
+
+
 def test_the_step_matrix_tells_who_is_where():
     matrix = flow(journeys_of(rows_of("xy", "x", "xyz", "y")), positions=3).steps()
     assert matrix.index.tolist() == ["x", "y", "z", END]

@@ -22,6 +22,7 @@ from cjm_analytics.analysis.sequences import (
     frozen,
     union,
 )
+from cjm_analytics.durations import timedeltas
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import UNASSIGNED
@@ -29,6 +30,8 @@ from cjm_analytics.patterns import compile_pattern, is_pattern
 from cjm_analytics.quantiles import Durations
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
@@ -51,6 +54,14 @@ class _Links(NamedTuple):
     key: NDArray[np.int64]
     passed: NDArray[np.int64]
     length: NDArray[np.int64]
+
+
+class _Stretch(NamedTuple):
+    """Rows of each pass, looked at from the last one or from the first."""
+
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    backward: bool
 
 
 def flow(  # noqa: PLR0913 - all but the first are named
@@ -270,35 +281,27 @@ class FlowAnalysis:
     def map(self, partition: Partition) -> FlowPartial:
         """The links of the partition that occur."""
         asked = Asked.of(partition, self.unit)
-        begin, end = frozen(asked.offsets[:-1]), frozen(asked.offsets[1:])
-        unit = np.arange(len(begin))
-        n_units = len(begin)
-        if self.around is not None:
-            hits = self._hits(asked, self.around, begin, end)
-            unit = hits.unit
-            back = self._links(asked, begin[unit], hits.first + 1, backward=True)
-            ahead = self._links(asked, hits.last, end[unit], backward=False)
-            links = self._joined(back, ahead, is_match=self.around.automaton is not None)
-        else:
-            if self.start is not None:
-                hits = self._hits(asked, self.start, begin, end)
-                unit, begin, end = hits.unit, hits.first, end[hits.unit]
-            if self.end is not None:
-                every = self.every and self.start is None
-                hits = self._hits(asked, self.end, begin, end, every=every)
-                unit, begin, end = unit[hits.unit], begin[hits.unit], hits.last + 1
-            links = self._links(asked, begin, end, backward=self.first_position < 0)
+        n_units = len(asked.offsets) - 1
+        unit, stretches = self._passes(asked)
         n_looked_at = len(np.unique(unit)) if self.every else len(unit)
-        keys, number, counts = _numbered(links.key)
-        journeys = counts
-        if self.every:
-            pairs = np.unique(number.astype(np.int64) * max(n_units, 1) + unit[links.passed])
-            journeys = np.bincount(pairs // max(n_units, 1), minlength=len(keys))
-        timed = np.flatnonzero(links.length >= 0) if self.times else np.zeros(0, np.int64)
+        lengths = Durations.empty(limit=_EXACT_TIMES)
+        if self.every or self.times or self._possible > _TABLE_PER_KEY * len(unit):
+            links = self._listed(asked, stretches)
+            keys, number, counts = _numbered(links.key)
+            journeys = counts
+            if self.every:
+                pairs = np.unique(number.astype(np.int64) * max(n_units, 1) + unit[links.passed])
+                journeys = np.bincount(pairs // max(n_units, 1), minlength=len(keys))
+            if self.times:
+                timed = np.flatnonzero(links.length >= 0)
+                lengths = Durations.of(links.length[timed], number[timed], limit=_EXACT_TIMES)
+        else:
+            keys, counts = self._counted(asked, stretches)
+            journeys = counts
         return FlowPartial(
             keys=keys,
             counts=np.stack([journeys, counts], axis=1).astype(np.int64),
-            lengths=Durations.of(links.length[timed], number[timed], limit=_EXACT_TIMES),
+            lengths=lengths,
             units=np.array([n_looked_at, n_units - n_looked_at, len(unit)], np.int64),
             phases=self.symbols.count_phases(partition),
         )
@@ -308,28 +311,86 @@ class FlowAnalysis:
         """Nodes at a position: the symbols, `(start)`, `(end)`, and the match of a pattern."""
         return len(self.symbols) + 3
 
-    def _joined(self, back: _Links, ahead: _Links, *, is_match: bool) -> _Links:
-        """Links towards position 0 and away from it; a match of a pattern is one node there."""
-        width, middle = self.width, self.positions - 1
-        to, away = back.key, ahead.key
-        if is_match:
-            to = np.where(to // width**2 == middle - 1, to // width * width + width - 1, to)
-            away = np.where(away // width**2 == 0, (width - 1) * width + away % width, away)
-        ahead = ahead._replace(key=away + middle * width**2)
-        pairs = zip(back._replace(key=to), ahead, strict=True)
-        return _Links(*(np.concatenate(pair) for pair in pairs))
+    @property
+    def _possible(self) -> int:
+        """How many links of a stretch there can be."""
+        return (self.positions - 1) * self.width**2
 
-    def _links(
-        self, asked: Asked, begin: NDArray[np.int64], end: NDArray[np.int64], *, backward: bool
-    ) -> _Links:
+    def _passes(self, asked: Asked) -> tuple[NDArray[np.int64], list[_Stretch]]:
+        """The unit of each pass, and its rows: those towards position 0, those away from it, or both."""
+        begin, end = frozen(asked.offsets[:-1]), frozen(asked.offsets[1:])
+        unit = np.arange(len(begin))
+        if self.around is not None:
+            hits = self._hits(asked, self.around, begin, end)
+            unit = hits.unit
+            back = _Stretch(begin[unit], hits.first + 1, backward=True)
+            return unit, [back, _Stretch(hits.last, end[unit], backward=False)]
+        if self.start is not None:
+            hits = self._hits(asked, self.start, begin, end)
+            unit, begin, end = hits.unit, hits.first, end[hits.unit]
+        if self.end is not None:
+            every = self.every and self.start is None
+            hits = self._hits(asked, self.end, begin, end, every=every)
+            unit, begin, end = unit[hits.unit], begin[hits.unit], hits.last + 1
+        return unit, [_Stretch(begin, end, backward=self.first_position < 0)]
+
+    def _placed(self, key: NDArray[np.int64], *, backward: bool) -> NDArray[np.int64]:
+        """The keys of a stretch among those of all; a match of a pattern is one node at position 0."""
+        if self.around is None:
+            return key
+        width, middle = self.width, self.positions - 1
+        is_match = self.around.automaton is not None
+        if backward:
+            return (
+                np.where(key // width**2 == middle - 1, key // width * width + width - 1, key)
+                if is_match
+                else key
+            )
+        if is_match:
+            key = np.where(key // width**2 == 0, (width - 1) * width + key % width, key)
+        return key + middle * width**2
+
+    def _listed(self, asked: Asked, stretches: Sequence[_Stretch]) -> _Links:
+        """The links of all passes, one by one."""
         from cjm_analytics.kernels.flow import position_links
 
-        return _Links(
-            *position_links(
-                frozen(begin), frozen(end), asked.column(self.symbols.of), asked.column("time"),
-                self.symbols.missing, self.collapse, len(self.symbols), self.width, self.positions, backward,
+        found = [
+            _Links(
+                *position_links(
+                    frozen(one.begin), frozen(one.end), asked.column(self.symbols.of), asked.column("time"),
+                    *self._meaning, one.backward,
+                )
             )
-        )  # fmt: skip
+            for one in stretches
+        ]  # fmt: skip
+        found = [
+            links._replace(key=self._placed(links.key, backward=one.backward))
+            for one, links in zip(stretches, found, strict=True)
+        ]
+        return found[0] if len(found) == 1 else _Links(*map(np.concatenate, zip(*found, strict=True)))
+
+    def _counted(
+        self, asked: Asked, stretches: Sequence[_Stretch]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The links that occur, rising, and how many passes take each."""
+        from cjm_analytics.kernels.flow import count_links
+
+        keys, counts = [], []
+        for one in stretches:
+            column = asked.column(self.symbols.of)
+            table = count_links(frozen(one.begin), frozen(one.end), column, *self._meaning, one.backward)
+            found = np.flatnonzero(table)
+            keys.append(self._placed(found, backward=one.backward))
+            counts.append(table[found])
+        if self.around is None:
+            return keys[0], counts[0]
+        every, number = np.unique(np.concatenate(keys), return_inverse=True)
+        return every, _summed(number, np.concatenate(counts), len(every))
+
+    @property
+    def _meaning(self) -> tuple[int, bool, int, int, int]:
+        """What the kernels must know of the symbols and positions."""
+        return self.symbols.missing, self.collapse, len(self.symbols), self.width, self.positions
 
     def _hits(
         self,
@@ -389,8 +450,6 @@ class FlowAnalysis:
         at_source = _summed(number_of_start, passes, len(start))[number_of_start]
         order = np.lexsort((rank[target], rank[source], -passes, column))
         source, target = source[order], target[order]
-        lengths = partial.lengths.regrouped(number)
-        median, mean = lengths.quantiles(0.5, n_groups=len(links)), lengths.means(n_groups=len(links))
         frame = pd.DataFrame(
             {
                 "position": column[order] + self.first_position,
@@ -400,14 +459,15 @@ class FlowAnalysis:
                 "share": (passes / at_source)[order],
                 "at_source": at_source[order],
                 "passes": passes[order],
-                "median_time": pd.to_timedelta(median[order], unit="us"),
                 "source_phase": phases[source],
                 "target_phase": phases[target],
-                "mean_time": pd.to_timedelta(mean[order], unit="us"),
             }
         )
-        if not self.times:
-            frame = frame.drop(columns=["median_time", "mean_time"])
+        if self.times:
+            lengths = partial.lengths.regrouped(number)
+            median, mean = lengths.quantiles(0.5, n_groups=len(links)), lengths.means(n_groups=len(links))
+            frame.insert(frame.columns.get_loc("source_phase"), "median_time", timedeltas(median[order]))
+            frame["mean_time"] = timedeltas(mean[order])
         return Flow(
             units=int(partial.units[0]),
             left_out=int(partial.units[1]),

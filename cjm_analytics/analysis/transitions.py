@@ -29,6 +29,7 @@ from cjm_analytics.analysis.sequences import (
     ungrouped,
     union,
 )
+from cjm_analytics.durations import timedeltas
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError, check_several, hint
 from cjm_analytics.quantiles import RELATIVE_ERROR, Durations, bucket_ends
@@ -214,11 +215,11 @@ class TransitionsAnalysis:
                 "count": count,
                 "journeys": links["journeys"],
                 "share": count / leaving,
-                "median_time": _timedelta(links["median_time"].to_numpy()),
+                "median_time": timedeltas(links["median_time"].to_numpy()),
                 "leaving": leaving,
                 "units": partial.units[number],
                 "share_in": count / entering,
-                "mean_time": _timedelta(links["mean_time"].to_numpy()),
+                "mean_time": timedeltas(links["mean_time"].to_numpy()),
             }
         )
         frame = frame.take(np.lexsort((rank[target], rank[source], -count, place))).reset_index(drop=True)
@@ -451,12 +452,6 @@ def _coarse(times: Durations, step: int) -> Durations:
     starts = np.flatnonzero(np.diff(times.group, prepend=-1) | np.diff(middle, prepend=-1))
     count = np.add.reduceat(times.count, starts)
     return replace(times, group=times.group[starts], value=middle[starts], count=count)
-
-
-def _timedelta(microseconds: NDArray[np.float64]) -> NDArray[np.timedelta64]:
-    missing = np.isnan(microseconds)
-    whole = np.rint(np.where(missing, 0, microseconds) * 1_000).astype(np.int64)
-    return np.where(missing, np.timedelta64("NaT", "ns"), whole.astype("timedelta64[ns]"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

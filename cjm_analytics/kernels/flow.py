@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["every_row", "first_rows", "position_links"]
+__all__ = ["count_links", "every_row", "first_rows", "position_links"]
 
 
 @njit(nogil=True, cache=True)
@@ -104,3 +104,44 @@ def position_links(
             since = now
             column += 1
     return links[:n_links], passes[:n_links], lengths[:n_links]
+
+
+@njit(nogil=True, cache=True)
+def count_links(
+    begin: NDArray[np.int64],
+    end: NDArray[np.int64],
+    codes: NDArray[Any],
+    missing: int,
+    collapse: bool,
+    n_symbols: int,
+    width: int,
+    n_positions: int,
+    backward: bool,
+) -> NDArray[np.int64]:
+    """How many passes take each link, by its key: those of `position_links`, of which none is listed."""
+    counts = np.zeros((n_positions - 1) * width * width, dtype=np.int64)
+    step, outside = (-1, n_symbols) if backward else (1, n_symbols + 1)
+    # What a link is moved by from one position to the next, and what its nearer and its farther node count.
+    further = np.int64(step * width * width)
+    near, far = (1, width) if backward else (width, 1)
+    for one in range(len(begin)):
+        row = end[one] - 1 if backward else begin[one]
+        left = end[one] - begin[one]
+        place = np.int64((n_positions - 2) * width * width) if backward else np.int64(0)
+        last = np.int64(-1)
+        wanted = n_positions
+        while left > 0 and wanted > 0:
+            symbol = np.int64(codes[np.uint64(row)])
+            symbol = symbol if symbol >= 0 else np.int64(missing)
+            row += step
+            left -= 1
+            if collapse and symbol == last:
+                continue
+            if last >= 0:
+                counts[np.uint64(place + last * near + symbol * far)] += 1
+                place += further
+            last = symbol
+            wanted -= 1
+        if wanted > 0 and last >= 0:
+            counts[np.uint64(place + last * near + outside * far)] += 1
+    return counts
