@@ -175,7 +175,7 @@ class HeldColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.source.names
+        return self._opened.names
 
     def read(self, names: Sequence[str]) -> pa.Table:
         missing = [name for name in dict.fromkeys(names) if name not in self.held]

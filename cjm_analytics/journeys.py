@@ -370,39 +370,43 @@ class Partition:
         Customers without a journey stay in the numbering of customers of this partition no longer.
         """
         lengths = np.diff(self.offsets)
-        return self._gather(np.repeat(keep, lengths), keep, lengths)
+        some = np.flatnonzero(keep & (lengths > 0))
+        return self._gather(_rows(self.offsets[some], lengths[some]), keep, lengths)
 
     def cut(self, keep: NDArray[np.bool_]) -> Partition:
         """The partition with only the events for which `keep` is true, and the journeys that have one."""
         events_before = np.concatenate([[0], np.cumsum(keep)])
         lengths = np.diff(events_before[self.offsets])
-        return self._gather(keep, lengths > 0, lengths)
+        return self._gather(np.flatnonzero(keep), lengths > 0, lengths)
 
     def _gather(
-        self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_], lengths: NDArray[np.int64]
+        self, event_rows: NDArray[np.int64], keep_journey: NDArray[np.bool_], lengths: NDArray[np.int64]
     ) -> Partition:
-        event_rows, journey_rows = np.flatnonzero(keep_event), np.flatnonzero(keep_journey)
-        cases = self.cases.take(journey_rows)
-        old_customer = as_numpy(cases.read(["customer"]).column("customer"))
-        customers, customer = np.unique(old_customer, return_inverse=True)
-        case_table = cases.read(cases.names)
+        journey_rows = np.flatnonzero(keep_journey)
+        case_table = self.cases.read(self.cases.names).take(pa.array(journey_rows))
+        old_customer = as_numpy(case_table.column("customer"))
+        is_new = np.ones(len(old_customer), np.bool_)
+        np.not_equal(old_customer[1:], old_customer[:-1], out=is_new[1:])  # customers never decrease
+        customers, customer = old_customer[is_new], np.cumsum(is_new) - 1
         case_table = _replaced(case_table, "customer", customer.astype(np.int32))
         case_table = _replaced(case_table, "n_events", lengths[journey_rows])
         return replace(
             self,
             events=self.events.take(event_rows),
             cases=MemoryColumns(case_table),
-            answers=MemoryColumns(self._gather_answers(keep_event, keep_journey, customers)),
+            answers=self._gather_answers(event_rows, keep_journey, customers),
             rows=self.rows.take(event_rows),
             customers=self.customers.take(customers),
         )
 
     def _gather_answers(
-        self, keep_event: NDArray[np.bool_], keep_journey: NDArray[np.bool_], customers: NDArray[np.int32]
-    ) -> pa.Table:
+        self, event_rows: NDArray[np.int64], keep_journey: NDArray[np.bool_], customers: NDArray[np.int32]
+    ) -> Columns:
+        if not self.answers.n_rows:
+            return self.answers.take(np.zeros(0, np.int64))
         table = self.answers.read(self.answers.names)
-        if not len(table):
-            return table
+        keep_event = np.zeros(self.n_events, np.bool_)
+        keep_event[event_rows] = True
         event, journey = self.answer("event"), self.answer("journey")
         of_customer = np.isin(self.answer("customer"), customers)
         kept = np.where(
@@ -418,15 +422,25 @@ class Partition:
         table = _replaced(table, "event", _at(event_number, event[kept], -1))
         table = _replaced(table, "rated_event", _at(event_number, rated, -1))
         table = _replaced(table, "journey", _at(journey_number, journey[kept], -1))
-        return _replaced(
-            table, "customer", np.searchsorted(customers, self.answer("customer")[kept]).astype(np.int32)
-        )
+        customer = np.searchsorted(customers, self.answer("customer")[kept]).astype(np.int32)
+        return MemoryColumns(_replaced(table, "customer", customer))
 
 
 def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def _rows(begin: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
+    """The rows of runs that rise, one after the other: `lengths[i]` from `begin[i]` on. No run is empty."""
+    if not len(begin):
+        return np.zeros(0, np.int64)
+    few = begin[-1] + lengths[-1] <= np.iinfo(np.int32).max
+    steps = np.ones(lengths.sum(), np.int32 if few else np.int64)
+    steps[0] = begin[0]
+    steps[np.cumsum(lengths[:-1])] = begin[1:] - (begin[:-1] + lengths[:-1]) + 1
+    return np.cumsum(steps, dtype=steps.dtype, out=steps)
 
 
 def _at(values: NDArray[Any], index: NDArray[np.int64], missing: int = 0) -> NDArray[Any]:
@@ -556,9 +570,10 @@ class Journeys:
         `closed` says how it ended (open, inactive, new cycle, left) and `closed_at` when, NaT while it is
         open; `truncated`: it probably began before the data did.
         """
-        frames = [_case_frame(partition) for partition in self.partitions]
+        partitions = [partition.held() for partition in self.partitions]
+        frames = [_case_frame(partition) for partition in partitions]
         frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-        order = _order_of_cases(self.partitions)
+        order = _order_of_cases(partitions)
         return frame if order is None else frame.take(order).reset_index(drop=True)
 
     def answers(self) -> pd.DataFrame:
@@ -662,7 +677,8 @@ class Journeys:
         if len(window) != 2:  # noqa: PLR2004 - a pair
             raise InputError("started= takes a pair of timestamps: (from, to).")
 
-        def selected(partition: Partition) -> Partition:
+        def selected(stored: Partition) -> Partition:
+            partition = stored.held()
             keep = np.ones(partition.n_journeys, dtype=bool)
             starts = partition.event("time")[partition.offsets[:-1]] if started else None
             for bound, after in zip(window, (True, False), strict=True):
@@ -674,7 +690,7 @@ class Journeys:
                 keep &= _any_per_run(partition.event("touchpoint") == code, partition.offsets)
             if automaton is not None:
                 keep &= _fits(partition, automaton)
-            chosen = partition if keep.all() else partition.take(keep)
+            chosen = stored if keep.all() else partition.take(keep)
             for name, codes in cuts.items():
                 if codes:
                     chosen = chosen.cut(np.isin(chosen.event(name), codes))
@@ -935,6 +951,9 @@ def _fitting(pattern: str, names: Sequence[str]) -> list[str]:
 
 def _fits(partition: Partition, automaton: Automaton) -> NDArray[np.bool_]:
     """Which journeys of the partition a pattern fits."""
+    by_length = automaton.fitting_lengths(np.diff(partition.offsets))
+    if by_length is not None:
+        return by_length
     columns = (partition.offsets[:-1], partition.offsets[1:], partition.event("touchpoint"))
     time = _frozen(partition.event("time"))
     return automaton.fitting(*map(_frozen, columns), time=time, missing=-1)
@@ -1055,21 +1074,29 @@ def _as_text(table: pa.Table) -> pa.Table:
 
 def _stamps(time: NDArray[np.int64]) -> pd.DatetimeIndex:
     """Points in time, NaT for what never happened."""
-    happened = time != NEVER
-    ends = [time.min(initial=0, where=happened), time.max(initial=0, where=happened)]
-    pd.to_datetime(ends, unit="us")  # an error where nanoseconds cannot tell them; NumPy would not say so
-    known = np.where(happened, time, pd.NaT.value).view("M8[us]")
-    return pd.DatetimeIndex(known.astype("M8[ns]"), tz="UTC")
+    nanoseconds = time * 1_000
+    ends = [time.min(initial=0), time.max(initial=0)]
+    if ends[1] == NEVER:
+        never = time == NEVER
+        np.copyto(nanoseconds, pd.NaT.value, where=never)
+        ends[1] = time.max(initial=0, where=~never)
+    if max(-ends[0], ends[1]) > NEVER // 1_000:
+        pd.to_datetime(ends, unit="us")  # an error: nanoseconds cannot tell them; NumPy would not say so
+    return pd.DatetimeIndex(nanoseconds, dtype=pd.DatetimeTZDtype("ns", "UTC"))
 
 
 def _customer_names(partition: Partition, customer: NDArray[np.int32]) -> NDArray[np.object_]:
     ids = partition.customer_ids.to_numpy(zero_copy_only=False)
+    if np.array_equal(customer, np.arange(len(ids))):
+        return ids  # type: ignore[no-any-return]
     named: NDArray[np.object_] = np.concatenate([ids, np.array([None], object)])[customer]
     return named
 
 
 def _order_of_cases(partitions: Sequence[Partition]) -> NDArray[np.int64] | None:
     """The rows of all journeys by customer and number; None: as they are. Only ids are compared as texts."""
+    if len(partitions) == 1 and _rise(partitions[0]):
+        return None
     ids = pa.chunked_array([one.customer_ids for one in partitions], pa.string())
     rank = np.empty(len(ids), np.int64)
     rank[pc.sort_indices(ids).to_numpy()] = np.arange(len(ids))
@@ -1080,6 +1107,14 @@ def _order_of_cases(partitions: Sequence[Partition]) -> NDArray[np.int64] | None
     cycle = np.concatenate([one.journey("cycle") for one in partitions])
     order = np.lexsort((cycle, customer))
     return None if (np.diff(order) == 1).all() else order
+
+
+def _rise(partition: Partition) -> bool:
+    """Whether the journeys lie in the order of their customers' ids, then their numbers, as in a store."""
+    ids, customer, cycle = partition.customer_ids, partition.journey("customer"), partition.journey("cycle")
+    further, other = np.diff(cycle) > 0, np.diff(customer)
+    in_order = bool(((other > 0) | ((other == 0) & further)).all())
+    return in_order and pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
 
 
 def _answer_frame(partition: Partition) -> pd.DataFrame:
@@ -1111,21 +1146,26 @@ def _case_frame(partition: Partition) -> pd.DataFrame:
     touchpoint = partition.event("touchpoint")
     goal = partition.journey("goal")
     first, last = offsets[:-1], offsets[1:] - 1
-    start, end = _stamps(time[first]), _stamps(time[last])
+    begin, end = time[first], time[last]
+
+    def named(name: str, names: Sequence[str]) -> pd.Series:
+        # As objects from the start: in a column of None pandas would look at every one.
+        return pd.Series(_names(partition.journey(name), names), dtype=None if names else object)
+
     return pd.DataFrame(
         {
             "customer_id": _customer_names(partition, partition.journey("customer")),
             "journey": partition.journey("cycle").copy(),
-            "start": start,
-            "end": end,
+            "start": _stamps(begin),
+            "end": _stamps(end),
             "events": np.diff(offsets),
             "converted": goal != NEVER,
             "goal_time": _stamps(goal),
-            "closed": _names(partition.journey("closed"), CLOSED),
+            "closed": named("closed", CLOSED),
             "goal_reversed": partition.journey("reversed").astype(bool),
-            "furthest_phase": _names(partition.journey("furthest_phase"), partition.codebook.phases),
-            "furthest_stage": _names(partition.journey("furthest_stage"), partition.codebook.stages),
-            "duration": end - start,
+            "furthest_phase": named("furthest_phase", partition.codebook.phases),
+            "furthest_stage": named("furthest_stage", partition.codebook.stages),
+            "duration": ((end - begin) * 1_000).view("m8[ns]"),
             "first_touchpoint": _names(touchpoint[first], partition.codebook.touchpoints),
             "last_touchpoint": _names(touchpoint[last], partition.codebook.touchpoints),
             "closed_at": _stamps(partition.journey("closed_at")),

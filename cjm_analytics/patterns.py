@@ -362,6 +362,23 @@ class Automaton:
         found: NDArray[np.bool_] = fitting(low, high, codes, missing, *self.states)
         return found
 
+    def fitting_lengths(self, lengths: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Which units of so many events have a match, where their number alone decides; else None.
+
+        It does for a pattern that takes every event alike, such as `(start) -> .{5,10} -> (end)`.
+        """
+        if self.states is None or len(set(self.states.kind[:-2].tolist())) != 1:
+            return None
+        kind, table, _ = self.states
+        after = [int(table[0, kind[-2]])]  # the state after so many events; sooner or later they come round
+        while (state := int(table[after[-1], kind[0]])) not in after:
+            after.append(state)
+        again = after.index(state)
+        length = np.arange(int(lengths.max(initial=0)) + 1)
+        place = np.where(length < len(after), length, again + (length - again) % (len(after) - again))
+        fits: NDArray[np.bool_] = (table[after, kind[-1]] == MATCHED)[place] & (length > 0)
+        return fits[lengths]
+
     @cached_property
     def states(self) -> States | None:
         """What can be known of a unit's events so far, where no link has a limit; None: or too much."""

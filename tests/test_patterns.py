@@ -291,6 +291,34 @@ def test_selected_journeys_are_those_that_match():
     assert len(others) == len(journeys) - len(chosen)
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(start) -> .{5,10} -> (end)",
+        "(start) -> . -> (end)",
+        "(start) -> .* -> (end)",
+        "(start) -> (. -> . -> .)+ -> (end)",
+        "(start) -> . -> . -> (. -> .)* -> (end)",
+        ".{4}",
+        "[A|B|C]{2,} .. .",
+        "(end)",
+    ],
+)
+def test_where_the_number_of_events_decides_none_of_them_is_looked_at(pattern):
+    automaton = compile_pattern(pattern, ("A", "B", "C"))
+    lengths = np.arange(25)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    codes = np.random.default_rng(1).integers(0, 3, offsets[-1]).astype(np.int16)
+    every = (offsets[:-1], offsets[1:], codes)
+    looked_at = automaton.matches(*every, time=np.arange(len(codes)), missing=-1).n_matches > 0
+    assert automaton.fitting_lengths(lengths).tolist() == looked_at.tolist()
+
+
+@pytest.mark.parametrize("pattern", ["(start) -> A{5,10} -> (end)", ".{2} -> [^B]", ". ->{<1h} ."])
+def test_where_names_or_times_decide_the_number_of_events_is_not_enough(pattern):
+    assert compile_pattern(pattern, ("A", "B", "C")).fitting_lengths(np.arange(3)) is None
+
+
 def test_groups_are_compared():
     rows = [(f"c{n}", t, name, "web" if n % 2 else "app") for n in range(80)
             for t, name in enumerate("AB" if n % 2 and n % 8 else "AC")]  # fmt: skip

@@ -466,7 +466,8 @@ class FlowAnalysis:
         if self.times:
             lengths = partial.lengths.regrouped(number)
             median, mean = lengths.quantiles(0.5, n_groups=len(links)), lengths.means(n_groups=len(links))
-            frame.insert(frame.columns.get_loc("source_phase"), "median_time", timedeltas(median[order]))
+            before = frame.columns.tolist().index("source_phase")
+            frame.insert(before, "median_time", timedeltas(median[order]))
             frame["mean_time"] = timedeltas(mean[order])
         return Flow(
             units=int(partial.units[0]),

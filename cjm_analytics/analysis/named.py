@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cjm_analytics.analysis.sequences import CODED, check_by, frozen
+from cjm_analytics.analysis.sequences import CODED, check_by, frozen, in_one_group
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NONE
 
@@ -136,16 +136,18 @@ def in_group_order(groups: Iterable[Group], by: Sequence[str], codebook: Codeboo
 
 def active_events(
     partition: Partition, of: Named | None, by: Sequence[str], until: int
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], list[Group]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.int32], list[Group]]:
     """Which events up to an instant are activity (all, without `of`), the group of each, the names."""
     active = partition.event("time") <= until
     if of is not None:
         active &= of.fits(partition)
+    if not by:
+        return active, in_one_group(len(active)), [()] if active.any() else []
     rows = np.flatnonzero(active)
     codes, names = groups_of(partition, by, rows)
-    group = np.zeros(len(active), dtype=np.int64)
+    group = np.zeros(len(active), dtype=np.int32)
     group[rows] = codes
-    return active, group, names
+    return active, frozen(group), names
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ __all__ = [
     "dominant_phases",
     "goal_markers",
     "has_goal",
+    "in_one_group",
     "in_order",
     "mixed_currencies",
     "report_rules",
@@ -129,6 +130,14 @@ class Groups(NamedTuple):
         return np.bincount(self.codes, minlength=len(self.names))
 
 
+def in_one_group(n: int) -> NDArray[np.int32]:
+    """The group of each of n things that are not grouped: always the same zeros.
+
+    Fresh ones cost more than what is done with them.
+    """
+    return frozen(_zeros(n.bit_length())[:n])
+
+
 @cache
 def _zeros(bits: int) -> NDArray[np.int32]:
     return np.zeros(1 << bits, np.int32)
@@ -190,8 +199,7 @@ class Asked:
         """The value of the column `by` at each unit's first event."""
         n_units = len(self.offsets) - 1
         if by is None:
-            # The same zeros for every partition: fresh ones cost more than what is done with them.
-            return Groups(frozen(_zeros(n_units.bit_length())[:n_units]), (ALL,) if n_units else ())
+            return Groups(in_one_group(n_units), (ALL,) if n_units else ())
         labels = self.partition.labels(by)
         first = self.offsets[:-1] if self.units.order is None else self.units.order[self.offsets[:-1]]
         used, codes = np.unique(labels.codes[first], return_inverse=True)

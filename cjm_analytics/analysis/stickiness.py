@@ -153,9 +153,9 @@ class StickinessAnalysis:
         time = partition.event("time")
         active, group, names = active_events(partition, self.of, self.by, self.observed_until)
         counts = count_active_days(
-            frozen(partition.units("customer").offsets), frozen(active), self.calendar.numbers(time),
-            self.days.numbers(time), len(self.calendar), DAYS[self.calendar.period], group,
-            max(len(names), 1),
+            frozen(partition.units("customer").offsets), frozen(active), self.days.numbers(time),
+            self.calendar.numbers(np.array(self.days.bounds[:-1], np.int64)), len(self.calendar),
+            DAYS[self.calendar.period], group, max(len(names), 1),
         )  # fmt: skip
         return GroupCounts.of(names, counts)
 

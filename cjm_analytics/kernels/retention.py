@@ -24,16 +24,17 @@ def number_periods(time: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArra
     Periods are nearly equally long, so that the proportional guess is almost always right.
     """
     n_periods = len(bounds) - 1
-    mean = max((bounds[-1] - bounds[0]) / n_periods, 1.0)
+    per_tick = n_periods / max(bounds[-1] - bounds[0], n_periods)
     numbers = np.empty(len(time), dtype=np.int32)
     for row in range(len(time)):
-        number = int((time[row] - bounds[0]) / mean)
+        now = time[row]
+        number = int((now - bounds[0]) * per_tick)
         number = min(max(number, 0), n_periods)
-        while number > 0 and time[row] < bounds[number]:
+        while number > 0 and now < bounds[np.uint64(number)]:
             number -= 1
-        while number < n_periods and time[row] >= bounds[number + 1]:
+        while number < n_periods and now >= bounds[np.uint64(number + 1)]:
             number += 1
-        numbers[row] = number if time[row] >= bounds[0] else -1
+        numbers[row] = number if now >= bounds[0] else -1
     return numbers
 
 
@@ -123,7 +124,7 @@ def count_lifecycle(
     active: NDArray[np.bool_],
     period: NDArray[np.int32],
     n_periods: int,
-    group: NDArray[np.int64],
+    group: NDArray[np.int32],
     n_groups: int,
 ) -> NDArray[np.int64]:
     """Customers that are new, returning, resurrected and dormant, by group, state and period.
@@ -156,16 +157,17 @@ def count_lifecycle(
 def count_active_days(
     offsets: NDArray[np.int64],
     active: NDArray[np.bool_],
-    period: NDArray[np.int32],
     day: NDArray[np.int32],
+    period_of: NDArray[np.int32],
     n_periods: int,
     most: int,
-    group: NDArray[np.int64],
+    group: NDArray[np.int32],
     n_groups: int,
 ) -> NDArray[np.int64]:
     """Customers by group, period and on how many days of it they were active (1 to `most`).
 
-    A customer is, in each period, in the group of the first active event of that period.
+    A day lies in the period `period_of[day]`. A customer is, in each period, in the group of the first
+    active event of that period.
     """
     counts = np.zeros((n_groups, n_periods, most + 1), dtype=np.int64)
     for customer in range(len(offsets) - 1):
@@ -174,15 +176,14 @@ def count_active_days(
         days = 0
         where = 0
         for row in range(offsets[customer], offsets[customer + 1]):
-            if not active[row]:
+            if not active[row] or day[row] == latest:
                 continue
-            if period[row] != current:
+            latest = day[row]
+            if period_of[latest] != current:
                 if current >= 0:
                     counts[where, current, days] += 1
-                current, latest, days, where = period[row], -1, 0, group[row]
-            if day[row] != latest:
-                latest = day[row]
-                days += 1
+                current, days, where = period_of[latest], 0, group[row]
+            days += 1
         if current >= 0:
             counts[where, current, days] += 1
     return counts
