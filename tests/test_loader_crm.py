@@ -250,6 +250,32 @@ def test_converted_leads_and_merged_contacts_are_one_person(tmp_path):
     }.items()
 
 
+def test_a_meeting_is_everybodys_who_was_there(tmp_path):
+    meeting = {"WhoId": ANN, "StartDateTime": "2025-03-05T13:00:00.000Z", "DurationInMinutes": "60"}
+    tables = {
+        "Contact": [{"Id": one, "Email": "", "MasterRecordId": "", "LastName": "x"} for one in (ANN, BOB)],
+        "Event": [
+            {"Id": "00U1", "IsDeleted": "false", **meeting},
+            {"Id": "00U2", "IsDeleted": "true", **meeting},
+        ],
+        "EventRelation": [
+            {"Id": f"0RE{place}", "EventId": event, "RelationId": who, "IsDeleted": deleted}
+            for place, (event, who, deleted) in enumerate(
+                [
+                    ("00U1", ANN, "false"), ("00U1", BOB, "false"), ("00U1", "005000000000001AAA", "false"),
+                    ("00U1", "00Q000000000001AAA", "true"), ("00U2", BOB, "false"), ("00U9", BOB, "false"),
+                ]
+            )
+        ],
+    }  # fmt: skip
+    batch = read(loaders.salesforce(folder(tmp_path, **tables)))
+    assert sorted(told(batch, "anonymous_id")) == [
+        ("meeting", f"salesforce:{ANN}"),
+        ("meeting", f"salesforce:{BOB}"),
+    ]
+    assert {str(one) for one in batch.events["timestamp"].to_pylist()} == {"2025-03-05 13:00:00+00:00"}
+
+
 def test_cases_are_closed_and_opened_again(tmp_path):
     case = {
         "Id": "500000000000001AAA",

@@ -323,6 +323,21 @@ _DONE: Final = each(
 )
 
 
+_BEGUN: Final = first(
+    looked_up("event", "event_id", "start_date_time"), looked_up("event", "event_id", "activity_date_time")
+)
+_IS_GUEST: Final = each(
+    lambda one, first_one, is_gone, begun: (
+        str(one).startswith(("003", "00Q")) and one != first_one and not _yes(is_gone) and begun is not None
+    ),
+    "relation_id",
+    looked_up("event", "event_id", "who_id"),
+    looked_up("event", "event_id", "is_deleted"),
+    _BEGUN,
+)
+"""A contact or lead who was at a meeting beside the one whom the meeting itself names."""
+
+
 def _contacts(name: str, people: People, survivor: Where, *, unlike: tuple[str, ...]) -> Part:
     """The part of contacts or of leads."""
     return Part(
@@ -547,6 +562,8 @@ _SALESFORCE: Final = Vendor(
         "event": Part(
             names=_names("event", "events"),
             told_by=("who_id", "duration_in_minutes"),
+            key="id",
+            holds=("who_id", "start_date_time", "activity_date_time", "account_id", "is_deleted"),
             events=(
                 Events(
                     where=every(_THERE, unless("is_child")),
@@ -559,6 +576,22 @@ _SALESFORCE: Final = Vendor(
                     },
                     also={"opportunity_id": _starts("what_id", "006")},
                     aside=_LATER,
+                ),
+            ),
+        ),
+        "event_relation": Part(
+            names=_names("event_relation", "event_relations"),
+            told_by=("event_id", "relation_id"),
+            events=(
+                Events(
+                    where=every(_THERE, _IS_GUEST),
+                    columns={
+                        **_who("relation_id", account=looked_up("event", "event_id", "account_id")),
+                        "event": "=meeting",
+                        "timestamp": _BEGUN,
+                        "event_id": joined("=meeting", "event_id", "relation_id"),
+                    },
+                    aside=(*_LATER, "relation_id"),
                 ),
             ),
         ),
@@ -643,7 +676,7 @@ def salesforce(
     `lead_converted`          Lead                                           ConvertedDate (a date)
     `task`, `task_call`, …    Task that is done, by its TaskSubtype          CompletedDateTime, else
                                                                              CreatedDate, *inferred*
-    `meeting`                 Event                                          StartDateTime
+    `meeting`                 Event; for further guests EventRelation        StartDateTime
     `email_in`, `email_out`   EmailMessage                                   MessageDate
     `opportunity_created`     Opportunity, or its history                    CreatedDate
     `stage_changed`           OpportunityFieldHistory, OpportunityHistory    CreatedDate of the change
