@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cjm_analytics import loaders
+from cjm_analytics.loaders import json_columns
 from cjm_analytics.loaders import rows as raw_rows
 from cjm_analytics.loaders.json_columns import JsonColumns
 from cjm_analytics.loaders.source import whole
@@ -111,9 +112,102 @@ def test_what_looks_like_a_time_stays_as_it_was_written():
     assert columns.read(b'{"b": {"d": 2}}').to_pylist() == [{"a": None, "b": {"c": None, "d": 2}}]
 
 
+NAMES = ["a", "b", 'c"d', "é", "a.b"]
+PLAIN = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.sampled_from(["2025-03-01 10:00:00", "\\", '"', "\n", "a/b", "\ud7ff", "é", "{}", "17"])
+)
+FLAT = st.lists(st.dictionaries(st.sampled_from(NAMES), PLAIN, min_size=1), min_size=1, max_size=6)
+UNIFORM = st.lists(
+    st.fixed_dictionaries(
+        {
+            "a": st.none() | st.text(max_size=5), "b": st.integers(-(2**62), 2**62),
+            'c"d': st.floats(-1e9, 1e9), "é": st.none() | st.booleans(), "a.b": st.none(),
+        },
+        optional={"f": st.none()},
+    ),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+def line(row, spaced, ascii_only):
+    separators = (", ", " : ") if spaced else (",", ":")
+    return json.dumps(row, separators=separators, ensure_ascii=ascii_only)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    rows=FLAT | UNIFORM, spaced=st.booleans(), ascii_only=st.booleans(), end=st.sampled_from(["\n", "\r\n"])
+)
+def test_flat_objects_are_cut_as_arrow_and_json_read_them(rows, spaced, ascii_only, end):
+    block = end.join([*(line(row, spaced, ascii_only) for row in rows), ""]).encode()
+    cut = flat(block)
+    if cut is not None:
+        names = list(rows[0])
+        assert cut.column_names == names
+        assert cut.to_pylist() == [{name: row.get(name) for name in names} for row in rows]
+        for column in cut.columns:
+            assert column.chunk(0).validate(full=True) is None
+        by_arrow = JsonColumns()._asked(block)
+        if by_arrow is not None and set(by_arrow.column_names) == set(names):
+            assert by_arrow.select(names).schema == cut.schema
+
+
+def flat(block):
+    first = json_columns._first_object(block)
+    return json_columns._flat(block, list(first), json_columns._n_lines(block)) if first else None
+
+
+def test_flat_objects_of_one_shape_are_cut():
+    block = b'{"a":"x","n":1,"f":1e3,"y":true,"z":null}\n{ "n" : -20, "a" : "\\u00e9\\n", "y":false }'
+    assert flat(block).to_pylist() == [
+        {"a": "x", "n": 1, "f": 1000.0, "y": True, "z": None},
+        {"a": "é\n", "n": -20, "f": None, "y": False, "z": None},
+    ]
+    assert flat(block).schema.types == [pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.null()]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "{}", "", " ", "[]", "1",
+        '{"a"}', '{"a":}', '{"a":1', '{"a":1,}', '{"a":1}}', '{"a":1} x', '{"a":01}',
+        '{"a":1.}', '{"a":.5}', '{"a":-}', '{"a":1e}', '{"a":+1}', '{"a":0x1}', '{"a":tru}', '{"a":nul}',
+        '{"a":NaN}', '{"a":"x}', '{"a":"\\x"}', '{"a":"\\ud800"}', '{"a":"\t"}', '{"a":1,"a":2}', '{"b":1}',
+        '{"a":[1]}', '{"a":{"b":1}}', '{"a":1}{"a":2}', "{a:1}", '{"a" 1}', '{"a":1;"a":2}', '{"a":"x',
+        '{"a":"x\\', '{"a":"x\\"', '{"a":"x"', '{"a',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_line_that_is_no_flat_object_of_these_names_is_not_cut(odd, end):
+    good = b'{"a":"x"}'
+    assert flat(good + b"\n" + odd.encode() + end.encode()) is None or (odd, end) == ("", "")
+    assert flat(good + b"\n" + good + b"\n" + odd.encode() + b"\n" + good) is None
+
+
+def test_bytes_that_are_no_text_are_not_cut():
+    assert flat(b'{"a":"x"}\n{"a":"\xff"}') is None
+
+
+def test_columns_stand_in_the_order_of_the_first_line_whoever_read_them():
+    columns = JsonColumns()
+    first = b'{"a":1,"at":"2025-03-01 10:00:00","b":[1]}'
+    assert columns.read(first).column_names == ["a", "at", "b"]
+    assert columns.read(b'{"b":[2],"at":"2025-03-01 11:00:00","c":1,"a":1}').column_names == [
+        "b",
+        "at",
+        "c",
+        "a",
+    ]
+
+
 def test_a_file_that_never_fits_is_not_tried_for_ever(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(JsonColumns, "_asked", lambda _, block: asked.append(block))
+    monkeypatch.setattr(JsonColumns, "read", lambda _, block: asked.append(block))
     monkeypatch.setattr(raw_rows, "_COLUMN_BLOCK", 4096)
     path, n = tmp_path / "log.jsonl", 20_000
     path.write_text("".join(f'{{"who": "c{one}", "at": {10**9 + one}, "what": "x"}}\n' for one in range(n)))

@@ -7,14 +7,19 @@ import json
 import sqlite3
 import sys
 import warnings
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import quoteattr
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.loaders.files import find_files
 from cjm_analytics.loaders.source import whole
 
 XES = """<?xml version="1.0"?>
@@ -85,6 +90,81 @@ def test_xes_packed_in_blocks_and_as_other_customer(log, monkeypatch):
     assert read(loaders.xes(log)).events.drop_columns(["src_file", "source"]).to_pylist() == plain.to_pylist()
     regions = read(loaders.xes(log, customer="case:region")).events["user_id"].to_pylist()
     assert regions == ["north", "north", "south"]
+
+
+KEYS = st.sampled_from(["concept:name", "org:group", "amount", "doc"])
+VALUES = st.none() | st.sampled_from(["a", "70", "1.5", "true", "x y", 'é&<"', "2025-03-30T01:00:00Z"])
+PLAIN = st.tuples(st.sampled_from(["string", "int", "float", "boolean", "date", "id"]), KEYS, VALUES)
+ATTRIBUTES = st.recursive(
+    PLAIN.map(lambda one: (*one, [])),
+    lambda inner: st.tuples(
+        st.sampled_from(["string", "int", "list", "container", "values", "event"]),
+        st.none() | KEYS, VALUES, st.lists(inner, max_size=3),
+    ),
+    max_leaves=5,
+)  # fmt: skip
+HELD = st.lists(ATTRIBUTES, max_size=4)
+PARTS = st.lists(
+    st.tuples(st.sampled_from(["event", "global", "classifier"]), st.just(None), st.just(None), HELD)
+    | ATTRIBUTES,
+    max_size=4,
+)
+LOGS = st.lists(
+    st.tuples(st.sampled_from(["trace", "global", "string"]), st.none(), st.none(), PARTS), max_size=4
+)
+
+
+def written(element):
+    tag, key, value, inside = element
+    told = {"key": key, "value": value}
+    attributes = "".join(f" {name}={quoteattr(one)}" for name, one in told.items() if one is not None)
+    return f"<{tag}{attributes}>{''.join(map(written, inside))}</{tag}>"
+
+
+def attributes_of(element):
+    """By hand, on the whole tree."""
+    found = {}
+    for one in element:
+        key = one.get("key")
+        if key is None or one.tag in {"event", "trace", "global"}:
+            continue
+        if one.tag in {"list", "container"}:
+            members = [list(inner) if inner.tag == "values" else [inner] for inner in one]
+            found[key] = [value_of(inner) for some in members for inner in some if inner.tag not in ODD]
+            continue
+        found[key] = value_of(one)
+        for inner, value in attributes_of(one).items():
+            found[f"{key}.{inner}"] = value
+    return found
+
+
+ODD = {"event", "trace", "global", "values"}
+
+
+def value_of(element):
+    text = element.get("value")
+    try:
+        kind = {"int": int, "float": float, "boolean": lambda told: told in {"true", "1"}}[element.tag]
+        return text if text is None else kind(text)
+    except (KeyError, ValueError):
+        return text
+
+
+@settings(max_examples=300, deadline=None)
+@given(log=LOGS)
+def test_xes_is_read_as_its_tree_says(log, tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "log.xes"
+    path.write_text(f"<log>{''.join(map(written, log))}</log>", encoding="utf-8")
+    root = ET.parse(path).getroot()  # noqa: S314 - a log of our own
+    (file,) = find_files(str(path), "json")
+    told = sys.modules["cjm_analytics.loaders.xes"]._Log("log.xes")
+    with file.open() as stream:
+        told.parser.Parse(stream.read(), True)
+    expected = [
+        (attributes_of(trace), [attributes_of(one) for one in trace if one.tag == "event"])
+        for trace in root.findall("trace")
+    ]
+    assert told.traces == expected
 
 
 def test_xes_says_what_is_wrong(log, tmp_path):

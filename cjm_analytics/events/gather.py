@@ -224,10 +224,15 @@ class Gathering:
     def read(self, source: EventSource, advance: Callable[[EventSource, int], object]) -> None:
         """Take in a source; `advance` is told now and then how many rows came of what is left of it."""
         intake = self.intakes[source.name]
-        # The source is read here, in the caller's thread; another one works on the batch before.
-        with ThreadPoolExecutor(1) as worker:
+        # The source is read here, in the caller's thread; another one works on the batch before, and a third
+        # one tells the files, unless some might have been read before.
+        with ThreadPoolExecutor(1) as worker, ThreadPoolExecutor(1) as teller:
             busy: Future[None] | None = None
-            fresh = self._without_known_files(source)
+            fresh, marks = source, None
+            if self._remember and isinstance(source, FileSource):
+                marks = teller.submit(source.fingerprints)
+                if self._knows_files_of(source.name):
+                    fresh = self._without_known_files(source, marks.result())
             for batch in fresh.batches():
                 if busy:
                     busy.result()
@@ -235,6 +240,8 @@ class Gathering:
                 advance(fresh, batch.n_read)
             if busy:
                 busy.result()
+            if marks:
+                self._note_files(source.name, marks.result())
         self.sources[source.name]["rows"] = intake.seen
 
     def refuse_too_many_rejects(self, allowed: float) -> None:
@@ -450,18 +457,22 @@ class Gathering:
                 columns[name] = column
         return pa.table(columns)
 
-    def _without_known_files(self, source: EventSource) -> EventSource:
-        if not (self._remember and isinstance(source, FileSource)):
-            return source
+    def _knows_files_of(self, source: str) -> bool:
+        return bool(self.sources[source]["fingerprints"]) or any(name == source for name, _ in self._now_read)
+
+    def _note_files(self, source: str, marks: Mapping[str, str]) -> None:
+        """Remember what has been read; `marks` has the fingerprint of each file."""
+        self._now_read |= {(source, mark) for mark in marks.values()}
+        known = self.sources[source]["fingerprints"]
+        self.sources[source]["fingerprints"] = {**known, **{mark: file for file, mark in marks.items()}}
+
+    def _without_known_files(self, source: FileSource, marks: Mapping[str, str]) -> EventSource:
         known = self.sources[source.name]["fingerprints"]
-        marks = dict(source.fingerprints())
         again = sorted(
             file
             for file, mark in marks.items()
             if (mark in known and source.name not in self._windows) or (source.name, mark) in self._now_read
         )
-        self._now_read |= {(source.name, mark) for mark in marks.values()}
-        self.sources[source.name]["fingerprints"] = {**known, **{mark: file for file, mark in marks.items()}}
         if not again:
             return source
         shown = ", ".join(again[:_SHOWN])

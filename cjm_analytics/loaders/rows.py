@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import orjson
@@ -31,7 +31,7 @@ import pyarrow.csv as arrow_csv
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import Recoded
 from cjm_analytics.loaders.json_columns import JsonColumns
-from cjm_analytics.loaders.values import as_json, json_texts, object_text, plain, strings
+from cjm_analytics.loaders.values import as_json, is_utf8, json_texts, object_text, plain, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -76,7 +76,7 @@ HEADING_ROWS: Final = 3
 """So many rows a header may take that a format tells by itself."""
 _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
-_COLUMN_BLOCK: Final = 1 << 22
+_COLUMN_BLOCK: Final = 1 << 23
 _COLUMN_TRIES: Final = 4
 """After so many blocks in a row that could not be read as columns, no further one is tried."""
 _PARSERS: Final = 2
@@ -95,6 +95,11 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _LOOKED_AT: Final = 1 << 16
 _FEW: Final = 8
 _SHOWN: Final = 60
+_LINE_FEED: Final = ord("\n")
+_NO_BREAK: Final = re.compile(rb"[^\r\n]")
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -671,23 +676,62 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
         named = (list(written.names), 0) if written.names else _header(start, sep, written, file.shown)
         _refuse_other_separator(named[0], sep, file.shown)
         parser = _CsvParser(file.shown, written, sep, *named)
+        bodies = _bodies(blocks, parser.header_lines)
         any_rows = False
-        line = 1
-        skip = parser.header_lines
-        for block in blocks:
-            if skip:
-                body = _after_lines(block, skip)
-                line, skip = 1 + skip, 0
-            else:
-                body = block
-            if body.strip(b"\r\n"):
-                any_rows = True
-                rows = parser.parse(body, line)
-                yield _unescaped(rows) if written.escaped and any(one in body for one in _HELD) else rows
-            line += body.count(b"\n")
+        for body, rows in _ahead(parser.parse, bodies):
+            any_rows = True
+            parsed = rows or parser.by_line(body)
+            held = written.escaped and any(one in body.lines for one in _HELD)
+            yield _unescaped(parsed) if held else parsed
         if not any_rows:
             schema = pa.schema([(name, pa.string()) for name in parser.columns])
             yield ColumnRows(file.shown, schema.empty_table(), np.zeros(0, np.int64), sep)
+
+
+class _Body(NamedTuple):
+    """Lines of a file, how many they are, and the number of the first."""
+
+    lines: bytes
+    n_lines: int
+    first: int
+
+
+def _bodies(blocks: Iterable[bytes], header_lines: int = 0) -> Iterator[_Body]:
+    """Blocks of lines without those of the header, and without what holds nothing but line ends."""
+    first = 1
+    for block in blocks:
+        body = _after_lines(block, header_lines) if header_lines else block
+        first += header_lines
+        header_lines = 0
+        n_breaks = _n_breaks(body)
+        if _NO_BREAK.search(body):
+            yield _Body(body, n_breaks + (not body.endswith(b"\n")), first)
+        first += n_breaks
+
+
+def _n_breaks(block: bytes) -> int:
+    """How many line feeds there are; `bytes.count` is slow where there are many."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _LINE_FEED))
+
+
+def _ahead(work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[tuple[_T, _R]]:
+    """Each item with what `work` makes of it; while one is used the next ones are worked on, in threads.
+
+    The first is not waited for by others: whoever wants to look at the columns asks for no more.
+    """
+    every = iter(items)
+    for first in itertools.islice(every, 1):
+        yield first, work(first)
+    waiting: deque[tuple[_T, Future[_R]]] = deque()
+    with ThreadPoolExecutor(_PARSERS) as pool:
+        for one in every:
+            waiting.append((one, pool.submit(work, one)))
+            if len(waiting) > _PARSERS:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
 
 
 def _refuse_other_separator(columns: Sequence[str], sep: str, file: str) -> None:
@@ -821,19 +865,28 @@ class _Blocks:
             carried.append(block)
             held += len(block)
             if b"\n" in block or held > _LONGEST_ROW:
-                joined = b"".join(carried)
-                end = self._end(joined)
-                if held > _LONGEST_ROW and not end:
+                lines, rest = self._parted(carried)
+                if held > _LONGEST_ROW and not lines:
                     raise InputError(
                         f"A row is longer than {_LONGEST_ROW >> 20} MB: are there line ends at all?"
                     )
-                if end:
-                    yield joined[:end]
-                carried = [joined[end:]] if end < len(joined) else []
-                held = len(joined) - end
+                if lines:
+                    yield lines
+                carried = [rest] if rest else []
+                held = len(rest)
             block = self._more()
         if held:
             yield b"".join(carried)
+
+    def _parted(self, blocks: Sequence[bytes]) -> tuple[bytes, bytes]:
+        """Whole lines, and what must wait for more."""
+        *before, block = blocks
+        end = block.rfind(b"\n") + 1
+        if end and not (self._quote and any(self._quote in one for one in blocks)):
+            return b"".join([*before, memoryview(block)[:end]]), block[end:]
+        joined = b"".join(blocks)
+        end = self._end(joined)
+        return joined[:end], joined[end:]
 
     def _end(self, block: bytes) -> int:
         """Behind the last line break that stands outside quotes; 0 if more must be read first."""
@@ -935,22 +988,23 @@ class _CsvParser:
     columns: list[str]
     header_lines: int
 
-    def parse(self, block: bytes, line: int) -> ColumnRows:
-        """The block as rows, its first line being line number `line` of the file."""
-        n_lines = block.count(b"\n") + (not block.endswith(b"\n"))
-        if _is_utf8(block):
-            refused: list[tuple[int, int, str]] = []
-            table = self._by_arrow(block, refused)
-            plausible = all(number is not None and "\n" not in text for number, _, text in refused)
-            if table is not None and table.num_rows + len(refused) == n_lines and plausible:
-                gone = np.array([number for number, _, _ in refused], np.int64) - 1
-                numbers = np.delete(np.arange(line, line + n_lines, dtype=np.int64), gone)
-                broken = [
-                    Broken(line + number - 1, self._width_reason(width), text[:_RAW])
-                    for number, width, text in refused
-                ]
-                return ColumnRows(self.file, table, numbers, self.sep, broken)
-        return self._by_line(block, line)
+    def parse(self, body: _Body) -> ColumnRows | None:
+        """The rows; None where something is odd and they must be read `by_line`."""
+        block, n_lines, line = body
+        if not is_utf8(block):
+            return None
+        refused: list[tuple[int, int, str]] = []
+        table = self._by_arrow(block, refused)
+        plausible = all(number is not None and "\n" not in text for number, _, text in refused)
+        if table is None or table.num_rows + len(refused) != n_lines or not plausible:
+            return None
+        gone = np.array([number for number, _, _ in refused], np.int64) - 1
+        numbers = np.delete(np.arange(line, line + n_lines, dtype=np.int64), gone)
+        broken = [
+            Broken(line + number - 1, self._width_reason(width), text[:_RAW])
+            for number, width, text in refused
+        ]
+        return ColumnRows(self.file, table, numbers, self.sep, broken)
 
     def _undecoded(self, cells: Sequence[str]) -> str | None:
         """What is wrong with cells that hold bytes of no meaning in the encoding."""
@@ -992,8 +1046,9 @@ class _CsvParser:
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return None
 
-    def _by_line(self, block: bytes, line: int) -> ColumnRows:
-        """The careful way, for a block in which something is odd."""
+    def by_line(self, body: _Body) -> ColumnRows:
+        """The careful way, for a block in which something is odd; by one thread at a time."""
+        block, line = body.lines, body.first
         lines = io.StringIO(block.decode("utf-8", "surrogateescape"), newline="").readlines()
         good: list[list[str]] = []
         numbers: list[int] = []
@@ -1053,16 +1108,6 @@ def _surrogate(text: str) -> bool:
     return any("\udc80" <= sign <= "\udcff" for sign in text)
 
 
-def _is_utf8(block: bytes) -> bool:
-    if block.isascii():
-        return True
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 # JSON lines, or one JSON array
 
 
@@ -1078,7 +1123,7 @@ def _json_blocks(
     file: InputFile,
     written: CsvFormat,
     size: int,
-    parsed: Callable[[str, Iterator[tuple[int, bytes]]], Iterator[Rows]],
+    parsed: Callable[[str, Iterator[_Body]], Iterator[Rows]],
 ) -> Iterator[Rows]:
     with file.open() as stream:
         blocks = _Blocks(_as_utf8(stream, written.encoding, file.shown), size)
@@ -1091,59 +1136,41 @@ def _json_blocks(
                 f"{file.shown!r} is one JSON object over many lines. JSON lines have one object on each "
                 "line; an array of objects is read, too."
             )
-        if not blocks.peek():
+        any_rows = False
+        for rows in parsed(file.shown, _bodies(blocks)):
+            any_rows = True
+            yield rows
+        if not any_rows:
             yield ObjectRows(file.shown, [], np.zeros(0, np.int64))
-        yield from parsed(file.shown, _from_line_one(blocks))
 
 
-def _from_line_one(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Blocks of lines, each with the number of its first line."""
-    line = 1
-    for block in blocks:
-        yield line, block
-        line += block.count(b"\n")
+def _lines_parsed(file: str, bodies: Iterator[_Body]) -> Iterator[Rows]:
+    for body in bodies:
+        yield _parsed_lines(file, body)
 
 
-def _lines_parsed(file: str, blocks: Iterator[tuple[int, bytes]]) -> Iterator[Rows]:
-    for first, block in blocks:
-        yield _parsed_lines(file, block, first)
-
-
-def _columns_parsed(file: str, blocks: Iterator[tuple[int, bytes]]) -> Iterator[Rows]:
-    """Blocks are parsed ahead, several at once: parsing is most of what reading JSON costs."""
+def _columns_parsed(file: str, bodies: Iterator[_Body]) -> Iterator[Rows]:
     columns = JsonColumns()
-    ahead: deque[tuple[int, bytes, Future[pa.Table | None]]] = deque()
     failed = 0
 
-    def rows() -> Rows:
-        nonlocal failed
-        first, block, parsing = ahead.popleft()
-        table = parsing.result() if failed < _COLUMN_TRIES else None
+    def parse(body: _Body) -> pa.Table | None:
+        """None also where the file has shown to be of another mind."""
+        return columns.read(body.lines) if failed < _COLUMN_TRIES else None
+
+    for body, table in _ahead(parse, bodies):
         failed = failed + 1 if table is None else 0
         if table is None:
-            return _parsed_lines(file, block, first)
-        numbers = np.arange(first, first + table.num_rows, dtype=np.int64)
-        return ColumnRows(file, table, numbers, is_sparse=True, text=block)
-
-    with ThreadPoolExecutor(_PARSERS) as pool:
-        for first, block in blocks:
-            if failed >= _COLUMN_TRIES:  # a file of another mind
-                while ahead:
-                    yield rows()
-                yield _parsed_lines(file, block, first)
-                continue
-            ahead.append((first, block, pool.submit(columns.read, block)))
-            if len(ahead) > _PARSERS:
-                yield rows()
-        while ahead:
-            yield rows()
+            yield _parsed_lines(file, body)
+        else:
+            numbers = np.arange(body.first, body.first + table.num_rows, dtype=np.int64)
+            yield ColumnRows(file, table, numbers, is_sparse=True, text=body.lines)
 
 
-def _parsed_lines(file: str, block: bytes, first: int) -> ObjectRows:
-    lines = block.split(b"\n")
+def _parsed_lines(file: str, body: _Body) -> ObjectRows:
+    lines = body.lines.split(b"\n")
     if not lines[-1]:
         lines.pop()
-    numbers = np.arange(first, first + len(lines), dtype=np.int64)
+    numbers = np.arange(body.first, body.first + len(lines), dtype=np.int64)
     collecting = gc.isenabled()
     gc.disable()  # no cycles arise here, and looking for them doubles the time
     try:

@@ -30,6 +30,7 @@ __all__ = [
     "flags",
     "hexadecimal",
     "ids",
+    "is_utf8",
     "json_texts",
     "names",
     "number_text",
@@ -131,6 +132,17 @@ def bytes_of(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
     held = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
     return held[starts[0] : starts[-1]], starts - starts[0]
+
+
+def is_utf8(block: bytes) -> bool:
+    """Whether bytes are text."""
+    if block.isascii():
+        return True
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def number_text(value: float) -> str:

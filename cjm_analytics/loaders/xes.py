@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import xml.etree.ElementTree as ET
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+from xml.parsers import expat
 
 import numpy as np
 
@@ -18,19 +17,27 @@ from cjm_analytics.loaders.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from cjm_analytics.loaders.files import InputFile
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
+    _Inside: TypeAlias = dict[str, Any] | str | list[object] | None
+    """An open element: a holder of attributes, an attribute by its name, a list, or of no interest."""
+
 __all__ = ["xes"]
 
 _BLOCK: Final = 20_000
+_FIRST_BLOCK: Final = 4_000
+_BYTES: Final = 1 << 18
 _CASE: Final = "case:"
 _NAME: Final = "concept:name"
 _TIME: Final = "time:timestamp"
 _STEP: Final = "lifecycle:transition"
 _NUMBERS: Final = {"int": int, "float": float}
+_HOLDERS: Final = ("event", "trace", "global")
+_READ: Final = ("boolean", *_NUMBERS)
 _INNER: Final = ("list", "container")
 _BLANK: Final = b"\xef\xbb\xbf \r\n\t"
 
@@ -115,10 +122,10 @@ class XesReader:
     """Reads one XES file in blocks of events."""
 
     def __call__(self, file: InputFile) -> Iterator[Rows]:
-        """Blocks of events; at least one, perhaps empty."""
+        """Blocks of events; at least one, perhaps empty. The first is short: it tells the columns."""
         events: list[dict[str, Any]] = []
         numbers: list[int] = []
-        skipped, seen = 0, 0
+        skipped, seen, enough = 0, 0, _FIRST_BLOCK
         for trace in _traces(file):
             for place, event in enumerate(trace, start=seen + 1):
                 if event is None:
@@ -127,44 +134,120 @@ class XesReader:
                     events.append(event)
                     numbers.append(place)
             seen += len(trace)
-            if len(events) >= _BLOCK:
+            if len(events) >= enough:
                 yield ObjectRows(file.shown, events, np.array(numbers, np.int64), n_skipped=skipped)
-                events, numbers, skipped = [], [], 0
+                events, numbers, skipped, enough = [], [], 0, _BLOCK
         yield ObjectRows(file.shown, events, np.array(numbers, np.int64), n_skipped=skipped)
 
 
 def _traces(file: InputFile) -> Iterator[list[dict[str, Any] | None]]:
     """The events of each trace, with the attributes of the trace; None for those that are not kept."""
-    defaults: dict[str, dict[str, Any]] = {"event": {}, "trace": {}}
     with file.open() as stream:
         if not bytes(stream.read(64)).strip(_BLANK):
             raise InputError(f"{file.shown!r} is empty: not even a <log>.")
+    log = _Log(file.shown)
     with file.open() as stream:
         try:
-            walk = ET.iterparse(stream, events=("start", "end"))  # noqa: S314 - see the import
-            _, log = next(walk)
-            if _tag(log) != "log":
-                raise InputError(f"{file.shown!r} is no XES log: its root is <{_tag(log)}>, not <log>.")
-            for moment, element in walk:
-                if moment == "start":
-                    continue
-                tag = _tag(element)
-                if tag == "global":
-                    scope = element.get("scope", "event")
-                    defaults.setdefault(scope, {}).update(_attributes(element))
-                elif tag == "trace":
-                    yield _events(element, defaults)
-                    log.clear()  # what has been read is forgotten
-        except ET.ParseError as fault:
+            while block := bytes(stream.read(_BYTES)):
+                log.parser.Parse(block)
+                yield from (_events(*one, log.defaults) for one in log.traces)
+                log.traces.clear()
+            log.parser.Parse(b"", True)
+        except expat.ExpatError as fault:
             raise InputError(f"{file.shown!r} is damaged, cut off or no XES: {fault}.") from fault
 
 
-def _events(trace: ET.Element, defaults: Mapping[str, dict[str, Any]]) -> list[dict[str, Any] | None]:
-    of_case = {_CASE + key: value for key, value in (defaults["trace"] | _attributes(trace)).items()}
-    found = [defaults["event"] | _attributes(one) for one in trace if _tag(one) == "event"]
+class _Log:
+    """What Expat tells of a log, element by element; traces that are complete wait to be taken.
+
+    Attributes
+    ----------
+    traces : list of (dict, list of dict)
+        The attributes of each trace, and those of its events.
+    defaults : dict of str to dict
+        What the log declares as global, by scope.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.traces: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+        self.defaults: dict[str, dict[str, Any]] = {"event": {}, "trace": {}}
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self._begin_log
+        self.parser.EndElementHandler = self._end
+        self._file = file
+        self._open: list[_Inside] = []
+        self._found: dict[str, Any] = {}
+        self._trace: dict[str, Any] | None = None
+        self._events: list[dict[str, Any]] = []
+        self._keys: dict[str, str] = {}
+
+    def _begin_log(self, name: str, _: dict[str, str]) -> None:
+        if _tag(name) != "log":
+            raise InputError(f"{self._file!r} is no XES log: its root is <{_tag(name)}>, not <log>.")
+        self._open.append(None)
+        self.parser.StartElementHandler = self._begin
+
+    def _begin(self, name: str, told: dict[str, str]) -> None:
+        tag = _tag(name) if ":" in name else name
+        within = self._open[-1]
+        if tag in _HOLDERS:
+            self._open.append(self._holder(within, tag, told))
+        elif type(within) is dict:
+            self._open.append(self._attribute(tag, told.get("key"), told))
+        elif type(within) is str and "key" in told:
+            self._open.append(self._attribute(tag, f"{within}.{told['key']}", told))
+        elif type(within) is list:
+            if tag != "values":
+                within.append(_value(told, tag))
+            self._open.append(within if tag == "values" else None)
+        else:
+            self._open.append(None)
+
+    def _holder(self, within: _Inside, tag: str, told: dict[str, str]) -> _Inside:
+        """Begin with an element that has attributes."""
+        if tag == "event":
+            if within is not self._trace or within is None:
+                return None
+            self._found = {}
+            self._events.append(self._found)
+        elif tag == "trace":
+            self._trace, self._events = {}, []
+            self._found = self._trace
+        else:
+            self._found = self.defaults.setdefault(told.get("scope", "event"), {})
+        return self._found
+
+    def _attribute(self, tag: str, key: str | None, told: dict[str, str]) -> _Inside:
+        """Note an attribute of the holder."""
+        if key is None:
+            return None
+        key = self._keys.setdefault(key, key)  # one text for all that are alike
+        if tag in _INNER:
+            members: list[object] = []
+            self._found[key] = members
+            return members
+        self._found[key] = told.get("value") if tag not in _READ else _value(told, tag)
+        return key
+
+    def _end(self, _: str) -> None:
+        gone = self._open.pop()
+        if type(gone) is not dict:
+            return
+        if gone is self._trace:
+            self.traces.append((gone, self._events))
+            self._trace = None
+        elif self._trace is not None:
+            self._found = self._trace
+
+
+def _events(
+    trace: dict[str, Any], events: Sequence[dict[str, Any]], defaults: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any] | None]:
+    of_case = {_CASE + key: value for key, value in (defaults["trace"] | trace).items()}
     started: dict[tuple[object, object], list[str]] = defaultdict(list)
     kept: list[dict[str, Any] | None] = []
-    for event in found:
+    for one in events:
+        event = of_case | defaults["event"] | one
         step = str(event.pop(_STEP, None) or "complete").lower()
         work = (event.get(_NAME), event.get("concept:instance"))
         if step == "start":
@@ -177,37 +260,18 @@ def _events(trace: ET.Element, defaults: Mapping[str, dict[str, Any]]) -> list[d
             lasted = _seconds(event["start_timestamp"], event.get(_TIME))
             if lasted is not None:
                 event["duration"] = lasted
-        kept.append(of_case | event)
+        kept.append(event)
     return kept
 
 
-def _attributes(element: ET.Element) -> dict[str, Any]:
-    """The attributes of an element, those inside others as `outer.inner`."""
-    found: dict[str, Any] = {}
-    for one in element:
-        key, tag = one.get("key"), _tag(one)
-        if key is None or tag in {"event", "trace"}:
-            continue
-        if tag in _INNER:
-            members = itertools.chain.from_iterable(
-                [inner] if _tag(inner) != "values" else inner for inner in one
-            )
-            found[key] = [_value(inner, _tag(inner)) for inner in members]
-            continue
-        found[key] = _value(one, tag)
-        if len(one):
-            found |= {f"{key}.{inner}": value for inner, value in _attributes(one).items()}
-    return found
-
-
-def _value(element: ET.Element, tag: str) -> object:
-    text = element.get("value")
-    if text is None:
-        return None
+def _value(told: Mapping[str, str], tag: str) -> object:
+    text = told.get("value")
+    if text is None or tag not in _READ:
+        return text
     if tag == "boolean":
         return text.strip().lower() in {"true", "1"}
     try:
-        return _NUMBERS.get(tag, str)(text)
+        return _NUMBERS[tag](text)
     except ValueError:
         return text
 
@@ -220,6 +284,6 @@ def _seconds(start: str, end: object) -> float | None:
         return None
 
 
-def _tag(element: ET.Element) -> str:
+def _tag(name: str) -> str:
     """The name of an element without its namespace."""
-    return element.tag.rpartition("}")[2]
+    return name.rpartition(":")[2]
