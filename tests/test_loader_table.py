@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import gzip
+import io
 import json
 import uuid
 
@@ -51,6 +53,12 @@ def times_of(cells, **options):
         (one["timestamp"].replace(tzinfo=None).isoformat(sep=" "), one["time_quality"]) for one in found
     ]
     return read_times, batch.rejects["reason"].to_pylist()
+
+
+def csv_line(cells):
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(cells)
+    return out.getvalue().encode()
 
 
 def write(path, text, encoding="utf-8"):
@@ -771,6 +779,87 @@ def test_json_in_blocks_is_json_in_one_piece(tmp_path, monkeypatch):
     monkeypatch.setattr("cjm_analytics.loaders.rows._JSON_BLOCK", 700)
     assert read(path, **WHO_WHEN_WHAT).events.to_pylist() == at_once.events.to_pylist()
     assert read(array, **WHO_WHEN_WHAT).events.to_pylist() == array_at_once.events.to_pylist()
+
+
+CELLS = st.sampled_from(
+    ["c1", "c2", "", " ", "ann@x.org", "Ann@X.org", "é", "a;b", 'say "hi"', "two\nlines", "x" * 30]
+)
+MOMENTS = st.sampled_from(
+    [
+        "2025-03-01T10:00:00Z",
+        "2025-03-01T10:00:00.5Z",
+        "2025-03-01T10:00+01:00",
+        "",
+        "soon",
+        "2025-03-01 10:00:00Z",
+    ]
+)
+LINES = st.lists(
+    st.tuples(CELLS, MOMENTS, st.sampled_from(["visit", "buy", ""]), CELLS).map(csv_line)
+    | st.sampled_from([b"", b"too,few", b"a,2025-03-01,visit,note,more", b"\xff,2025-03-01T10:00:00Z,visit,n"]),
+    max_size=40,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(lines=LINES, size=st.sampled_from([120, 400, 2_000]), end=st.sampled_from([b"\n", b"\r\n"]))
+def test_messy_csv_in_blocks_is_csv_in_one_piece(lines, size, end, tmp_path_factory):
+    """Whoever parses a block: Arrow, with columns of codes or without, or line by line; in whatever thread."""
+    path = tmp_path_factory.mktemp("log") / "log.csv"
+    path.write_bytes(end.join([b"who,at,what,note", *lines, b""]))
+    at_once = read(str(path), **WHO_WHEN_WHAT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cjm_analytics.loaders.rows._CSV_BLOCK", size)
+        patch.setattr("cjm_analytics.loaders.rows._NOTICED", 2)
+        patch.setattr("cjm_analytics.loaders.rows._FEW_OF_NOTICED", 2)
+        in_blocks = read(str(path), **WHO_WHEN_WHAT)
+    assert in_blocks.events.to_pylist() == at_once.events.to_pylist()
+    assert in_blocks.rejects.to_pylist() == at_once.rejects.to_pylist()
+
+
+OBJECTS = st.fixed_dictionaries(
+    {"who": CELLS, "at": MOMENTS, "what": st.sampled_from(["visit", "buy", ""])},
+    optional={
+        "note": st.none() | CELLS, "n": st.integers(0, 9), "price": st.floats(0, 9), "new": st.booleans(),
+        "inside": st.fixed_dictionaries({"x": st.integers(0, 9)}),
+    },
+)  # fmt: skip
+OBJECT_LINES = st.lists(
+    OBJECTS.map(json.dumps)
+    | st.sampled_from(["", "[1]", "{", '{"who": "c1"}', "no JSON", '{"who": 1, "who": 2}']),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(first=OBJECTS, lines=OBJECT_LINES, size=st.sampled_from([200, 1_000, 10_000]))
+def test_messy_json_lines_in_blocks_of_columns_tell_what_their_objects_tell(
+    first, lines, size, tmp_path_factory
+):
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    path.write_text("\n".join([json.dumps(first), *lines]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cjm_analytics.loaders.rows._COLUMN_BLOCK", size)
+        by_column = read(str(path), **WHO_WHEN_WHAT)
+        patch.setattr("cjm_analytics.loaders.json_columns.JsonColumns.read", lambda *_: None)
+        by_object = read(str(path), **WHO_WHEN_WHAT)
+    assert told(by_column) == told(by_object)
+    assert by_column.rejects.select(["src_row", "reason"]).equals(
+        by_object.rejects.select(["src_row", "reason"])
+    )
+
+
+def told(batch):
+    """Events with their properties as objects, without columns that are all empty."""
+    return [
+        {
+            name: json.loads(one) if name == "properties" else one
+            for name, one in row.items()
+            if one is not None
+        }
+        for row in batch.events.to_pylist()
+    ]
 
 
 def test_json_members_may_be_absent_from_whole_blocks(tmp_path, monkeypatch):

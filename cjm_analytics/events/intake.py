@@ -250,7 +250,9 @@ class Intake:
             column = column.dictionary_encode()
         local = self.names.encode(name, column.dictionary)
         codes = pa.array(local.astype(self.names.width(name)), mask=local < 0)
-        return codes.take(column.indices)
+        if len(codes) == 1 and not column.indices.null_count:
+            return pa.repeat(codes[0], len(column))
+        return pc.take(codes, column.indices, boundscheck=False)
 
     def _faults(self, columns: Mapping[str, pa.Array], n: int) -> NDArray[np.int8]:
         """Per row 0, or 1 + the position in `_REASONS` of the first thing that is wrong with it."""

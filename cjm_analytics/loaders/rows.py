@@ -31,7 +31,7 @@ import pyarrow.csv as arrow_csv
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import Recoded
 from cjm_analytics.loaders.json_columns import JsonColumns
-from cjm_analytics.loaders.values import as_json, is_utf8, json_texts, object_text, plain, strings
+from cjm_analytics.loaders.values import NAME, as_json, is_utf8, json_texts, object_text, plain, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -76,7 +76,7 @@ HEADING_ROWS: Final = 3
 """So many rows a header may take that a format tells by itself."""
 _CSV_BLOCK: Final = 1 << 23
 _JSON_BLOCK: Final = 1 << 20
-_COLUMN_BLOCK: Final = 1 << 23
+_COLUMN_BLOCK: Final = 3 << 22
 _COLUMN_TRIES: Final = 4
 """After so many blocks in a row that could not be read as columns, no further one is tried."""
 _PARSERS: Final = 2
@@ -95,6 +95,10 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _LOOKED_AT: Final = 1 << 16
 _FEW: Final = 8
 _SHOWN: Final = 60
+_NOTICED: Final = 8_192
+_FEW_OF_NOTICED: Final = 512
+"""A column of CSV has few texts if so many first cells have no more than so many different ones."""
+
 _LINE_FEED: Final = ord("\n")
 _NO_BREAK: Final = re.compile(rb"[^\r\n]")
 
@@ -679,8 +683,10 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
         bodies = _bodies(blocks, parser.header_lines)
         any_rows = False
         for body, rows in _ahead(parser.parse, bodies):
-            any_rows = True
             parsed = rows or parser.by_line(body)
+            if not any_rows and not written.escaped:
+                parser.notice_few(parsed.table)
+            any_rows = True
             held = written.escaped and any(one in body.lines for one in _HELD)
             yield _unescaped(parsed) if held else parsed
         if not any_rows:
@@ -987,6 +993,13 @@ class _CsvParser:
     sep: str
     columns: list[str]
     header_lines: int
+    coded: set[str] = field(default_factory=set)
+
+    def notice_few(self, table: pa.Table) -> None:
+        """Columns of few texts in these rows are read as codes from now on: nobody need number them again."""
+        if table.num_rows >= _NOTICED:
+            cells = table.slice(0, _NOTICED)
+            self.coded.update(one for one in self.columns if len(pc.unique(cells[one])) <= _FEW_OF_NOTICED)
 
     def parse(self, body: _Body) -> ColumnRows | None:
         """The rows; None where something is odd and they must be read `by_line`."""
@@ -1037,7 +1050,7 @@ class _CsvParser:
                     invalid_row_handler=refuse,
                 ),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(self.columns, pa.string()),
+                    column_types={one: NAME if one in self.coded else pa.string() for one in self.columns},
                     null_values=["", *self.written.empty],
                     strings_can_be_null=True,
                     check_utf8=False,
