@@ -772,7 +772,12 @@ def test_a_chart_of_no_group_that_is_large_enough_says_so():
 
 
 def test_a_trend_of_one_period_has_one_tick_and_a_point():
-    figure = funnel(journeys_of(one("AB")), ["A", "B"]).over("week").plot()
+    rows = [
+        (customer, minute, touchpoint)
+        for customer in range(10)
+        for minute, touchpoint in ((0, "A"), (1, "B"))
+    ]
+    figure = funnel(journeys_of(rows), ["A", "B"]).over("week").plot()
     assert len(figure.layout.xaxis.tickvals) == len(figure.layout.xaxis.ticktext) == 1
     assert {trace.mode for trace in figure.data} == {"lines+markers"}
 
@@ -1157,10 +1162,12 @@ def test_the_chart_draws_what_the_frame_says():
 
 
 def test_the_chart_over_periods_is_a_line():
-    answer = funnel(journeys_of(one("ABAB", gap=DAY)), ["A", "B"], unit="attempt").over("day")
-    figure = answer.plot()
+    rows = [(customer, DAY * place, "ABABA"[place]) for customer in range(10) for place in range(4)]
+    rows.append((99, 5 * DAY, "A"))
+    figure = funnel(journeys_of(rows), ["A", "B"], unit="attempt").over("day").plot()
     assert [trace.mode for trace in figure.data] == ["lines", "lines+markers"]
     assert list(figure.data[0].y) == [1, 1]
+    assert "not shown: 1 period of too few starts" in figure.layout.title.text
 
 
 def test_the_card_says_who_started_and_until_when():

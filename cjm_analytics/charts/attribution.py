@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def attribution_chart(
     most = min(_MOST, _TALLEST // row_height)
     shown = names[:most]
     height = _TOP + _BOTTOM + row_height * max(len(shown), 1)
-    said = [f"{theme.count(conversions)} conversions", f"{theme.count(without)} ways to none"]
+    said = [theme.counted(conversions, "conversion"), f"{theme.counted(without, 'way')} to none"]
     if len(names) > len(shown):
         rest = float(mean[names[most:]].sum())
         said.append(f"{len(names) - len(shown):,} more share {theme.percent(rest)}")
@@ -95,10 +95,13 @@ def attribution_chart(
         title={"y": 1 - 26 / height, "yanchor": "top"},
         legend={"y": 1 + 8 / (height - _TOP - _BOTTOM), "yanchor": "bottom"},
     )
-    figure.update_xaxes(title_text="Share of the credit", tickformat="~%", rangemode="tozero", zeroline=False)
+    top = 1.05 * float(np.nanmax([*frame["share"], *frame["high"], 0.01]))
+    figure.update_xaxes(
+        title_text="Share of the credit", range=[0, top], zeroline=False, **theme.share_axis(top)
+    )
     figure.update_yaxes(
         tickvals=list(range(len(shown))),
-        ticktext=[plain(fitted(str(name), _LABELS, 12)) for name in shown],
+        ticktext=[plain(name) for name in told_apart(shown, _LABELS, 12)],
         range=[max(len(shown), 1) - 0.5, -0.5],
         showgrid=False,
         zeroline=False,

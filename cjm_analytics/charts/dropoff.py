@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, told_apart
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +41,9 @@ _PARTS = (
 def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> go.Figure:
     """One bar per phase (and group): who dropped, who may still continue, who continued.
 
-    Below each bar stands the estimated drop-off with its interval, grey where few journeys were followed and
-    left out where too few were. As open journeys lie between the dropped and the continued, the estimate says
-    how many of them to expect on the left.
+    Below each bar stands the estimated drop-off with its interval, grey where few journeys were followed;
+    where too few were, that is said in its place. As open journeys lie between the dropped and the continued,
+    the estimate says how many of them to expect on the left.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
         "Where customers drop off",
         subtitle=f"What became of the journeys that entered each {of}, within its horizon"
         + (f"<br>{theme.left_out(left_out)}" if left_out else ""),
-        height=round(78 + above + _ROW * max(len(frame), 1) + _HEADING * headings),
+        height=round(94 + above + _ROW * max(len(frame), 1) + _HEADING * headings),
         width=920,
     )
     rows, ticks = _rows(frame, of, by)
@@ -104,16 +104,16 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
         )
     for reliability, colour in (("ok", theme.INK), ("weak", theme.MUTED)):
         _add_estimates(figure, rows[(rows["reliability"] == reliability) & rows["drop_off"].notna()], colour)
+    _say_too_few(figure, rows[(rows["reliability"] == "hidden") & (rows["entered"] > 0)])
     figure.update_layout(
         barmode="stack",
         legend_traceorder="normal",
-        margin={"t": above},
+        margin={"t": above, "b": 64},
         title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 26}},
     )
     figure.update_xaxes(
         range=[0, 1.001],
-        tickformat="~%",
-        dtick=0.2,
+        **theme.share_axis(1.0),
         title_text=f"Share of the journeys that entered the {of}",
         showline=False,
         zeroline=False,
@@ -162,14 +162,19 @@ def _rows(frame: pd.DataFrame, of: str, by: Sequence[str]) -> tuple[pd.DataFrame
     y = 0.0
     groups = [" · ".join(map(str, one)) for one in frame[list(by)].itertuples(index=False, name=None)]
     short = dict(zip(groups, told_apart(groups, _ROOM, 12), strict=True))
+    places = [str(place) for place in dict.fromkeys(frame[of])]
+    bold = {
+        place: f"<b>{plain(name)}</b>"
+        for place, name in zip(places, told_apart(places, _ROOM, 12, bold=True), strict=True)
+    }
     for place, part in frame.groupby(of, sort=False):
         if by:
-            ticks.append((y - 0.1, f"<b>{_short(place)}</b>"))
+            ticks.append((y - 0.1, bold[str(place)]))
             y += _HEADING / _ROW
         for row in part.to_dict("records"):
             group = " · ".join(str(row[column]) for column in by)
             within = theme.duration(row["horizon"])
-            name = plain(short[group]) if by else f"<b>{_short(place)}</b>"
+            name = plain(short[group]) if by else bold[str(place)]
             note = f"{theme.count(row['entered'])} entered · {within}"
             ticks.append((y, f"{name}<br><span style='color:{theme.MUTED}'>{note}</span>"))
             label = plain(f"{place}, {group}" if by else place)
@@ -186,8 +191,13 @@ def _rows(frame: pd.DataFrame, of: str, by: Sequence[str]) -> tuple[pd.DataFrame
     return pd.DataFrame(placed, columns=columns), ticks
 
 
-def _short(name: object) -> str:
-    return plain(fitted(str(name), _ROOM, 12, bold=True))
+def _say_too_few(figure: go.Figure, rows: pd.DataFrame) -> None:
+    """In the place of an estimate, why there is none."""
+    for y in rows["y"]:
+        figure.add_annotation(
+            x=0, y=y + _LANE, text="no estimate: too few were followed for the whole horizon",
+            showarrow=False, xanchor="left", font={"size": 12, "color": theme.MUTED},
+        )  # fmt: skip
 
 
 def _add_estimates(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain, text_width
+from cjm_analytics.charts.text import fitted, plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,22 +59,25 @@ def sankey(
     n_columns = int(nodes["column"].max()) + 1 if len(nodes) else 1
     most = int(nodes.groupby("column").size().max()) if len(nodes) else 1
     height = max(520, _TOP + _BOTTOM + most * 46)
+    short = _short_names(nodes)
     last = nodes[nodes["column"] == n_columns - 1]
-    widths = [
-        text_width(f"{name} {n:,}", _SIZE) for name, n in zip(last["name"], last["passes"], strict=True)
-    ]
-    aside = min(max(widths, default=0) + 12, 220)
+    ends = (
+        text_width(f"{short[name]} {theme.count(n)}", _SIZE)
+        for name, n in zip(last["name"], last["passes"], strict=True)
+    )
+    aside = max(ends, default=0) + 12
     inner = _BETWEEN * max(n_columns - 1, 1)
-    said = [f"{units:,} {unit}s"]
+    wide = round(2 * _SIDE + inner + _NODE + aside)
+    said = [theme.counted(units, unit)]
     if left_out:
         said.append(f"{left_out:,} without it are left out")
     if pd.notna(coverage) and coverage < 1:
         said.append(f"{theme.percent(coverage)} of their contacts by name, the rest gathered as “other”")
     figure = theme.figure(
-        f"Flow by {of}{plain(subject)}",
+        plain(fitted(f"Flow by {of}{subject}", wide - 2 * _SIDE, 18, bold=True)),
         subtitle=" · ".join(said),
         height=height,
-        width=round(2 * _SIDE + inner + _NODE + aside),
+        width=wide,
     )
     figure.update_layout(
         margin={"l": _SIDE, "r": _SIDE + aside, "t": _TOP, "b": _BOTTOM},
@@ -112,7 +115,7 @@ def sankey(
             link=_links(frame, nodes, number),
         )
     )
-    figure.update_layout(annotations=_texts(nodes, road, width=width, aside=aside))
+    figure.update_layout(annotations=_texts(nodes, road, short, width=width))
     return figure
 
 
@@ -178,11 +181,17 @@ def _links(frame: pd.DataFrame, nodes: pd.DataFrame, number: dict[tuple[int, str
     }
 
 
+def _short_names(nodes: pd.DataFrame) -> dict[str, str]:
+    """Names that fit between two columns beside the count of any node."""
+    count = max((text_width(f" {theme.count(one)}", _SIZE) for one in nodes["passes"]), default=0.0)
+    names = list(dict.fromkeys(nodes["name"]))
+    return dict(zip(names, told_apart(names, _BETWEEN - _NODE - 38 - count, _SIZE), strict=True))
+
+
 def _texts(
-    nodes: pd.DataFrame, road: Sequence[str], *, width: float, aside: float
+    nodes: pd.DataFrame, road: Sequence[str], short: dict[str, str], *, width: float
 ) -> list[dict[str, object]]:
     """Names beside the nodes, positions above them, and the colours of the phases."""
-    last = nodes["column"].max()
     above = {
         "xref": "paper",
         "yref": "paper",
@@ -194,8 +203,7 @@ def _texts(
     texts: list[dict[str, object]] = []
     for row in nodes.to_dict("records"):
         count = theme.count(row["passes"])
-        room = (aside if row["column"] == last else _BETWEEN - _NODE - 30) - 8
-        name = plain(fitted(row["name"], room - text_width(f" {count}", _SIZE), _SIZE))
+        name = plain(short[row["name"]])
         texts.append(
             {
                 **above,
@@ -221,16 +229,23 @@ def _texts(
     ]
     seen, palette = set(nodes["phase"]), theme.phase_colours(road)
     marks = [
-        f"<span style='color:{palette[phase]}'>■</span> {plain(phase)}" for phase in road if phase in seen
+        f"<span style='color:{palette[phase]}'>■</span> {plain(phase)}"
+        for phase in [*road, *(["unassigned"] if road and _is_unassigned(nodes) else [])]
+        if phase in seen
     ]
     if marks:
         texts.append({**above, "x": 0, "yshift": 32, "text": "   ".join(marks), "font": {"size": 12}})
     return [{"showarrow": False, **text} for text in texts]
 
 
+def _is_unassigned(nodes: pd.DataFrame) -> bool:
+    """Whether a name is in no phase; what is gathered is said by its own name."""
+    return bool(((nodes["phase"] == "unassigned") & ~nodes["name"].isin([*_ENDS, "other"])).any())
+
+
 def _told(units: int, left_out: int, unit: str, *more: str) -> str:
     """The line below a title: how many units, and what to know besides."""
-    said = [f"{theme.count(units)} {unit}s"]
+    said = [theme.counted(units, unit)]
     if left_out:
         said.append(f"{theme.count(left_out)} without it left out")
     return " · ".join([*said, *(one for one in more if one)])
@@ -264,8 +279,9 @@ def step_matrix(
     hidden = len(matrix) - len(ends) - len(shown)
     rows = matrix.loc[[*shown, *ends]]
     height = 150 + _CELL * max(len(rows), 1) + 60
+    width = max(640, _LEFT + 90 * len(rows.columns) + 60)
     figure = theme.figure(
-        f"Where {unit}s are, step by step{subject}",
+        plain(fitted(f"Where {unit}s are, step by step{subject}", width - 48, 18, bold=True)),
         subtitle=_told(
             units,
             left_out,
@@ -274,7 +290,7 @@ def step_matrix(
             f"{hidden:,} rarer {'name' if hidden == 1 else 'names'} not shown" if hidden else "",
         ),
         height=height,
-        width=max(640, _LEFT + 90 * len(rows.columns) + 60),
+        width=width,
     )  # fmt: skip
     values = rows.to_numpy(dtype=float)
     # What is gathered has a scale of its own, in grey: beside it, single names would all be pale.
@@ -315,7 +331,7 @@ def step_matrix(
     )  # fmt: skip
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[plain(fitted(str(name), _LEFT - 24, 12)) for name in rows.index],
+        ticktext=[plain(name) for name in told_apart(rows.index, _LEFT - 24, 12)],
         range=[max(len(rows), 1) - 0.5, -0.5],
         showgrid=False,
         zeroline=False,
@@ -354,7 +370,7 @@ def sunburst(
     backward = bool(len(frame)) and int(frame["position"].min()) < 0
     aside = "what came before, from the inside out" if backward else "what came after, from the inside out"
     figure = theme.figure(
-        f"Which way {unit}s went{subject}",
+        plain(fitted(f"Which way {unit}s went{subject}", _ROUND - 8, 18, bold=True)),
         subtitle=_told(units, left_out, unit, aside),
         height=_ROUND + 150,
         width=_ROUND + 40,
@@ -370,7 +386,7 @@ def sunburst(
         go.Sunburst(
             ids=ids,
             labels=[plain(label) for label in labels],
-            text=[plain(fitted(label, _ROUND / 2 / rings - 4, 10)) for label in labels],
+            text=[plain(label) for label in told_apart(labels, _ROUND / 2 / rings - 4, 10)],
             textinfo="text",
             parents=parents,
             values=values,
@@ -392,8 +408,8 @@ def sunburst(
         f"<span style='color:{palette[one]}'>■</span> {plain(one)}" for one in road if palette[one] in drawn
     ]
     marks += [
-        f"<span style='color:{theme.UNASSIGNED}'>■</span> other",
-        f"<span style='color:{theme.OPEN}'>■</span> end",
+        f"<span style='color:{theme.UNASSIGNED}'>■</span> other" + (", unassigned" if road else ""),
+        f"<span style='color:{theme.OPEN}'>■</span> {'start' if backward else 'end'}",
     ]
     figure.add_annotation(
         text="   ".join(marks), x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",

@@ -11,7 +11,7 @@ from cjm_analytics.charts import theme
 from cjm_analytics.charts.text import fitted, plain, text_width, told_apart, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     import plotly.graph_objects as go
 
@@ -79,28 +79,19 @@ def _single(frame: pd.DataFrame, unit: str, window: str) -> go.Figure:
     colours = {"went_on": theme.CONTINUED, "open": theme.OPEN, "dropped": theme.DROPPED}
     _add_parts(figure, drawn, colours, width=0.5, group=None)
     _add_interval(figure, drawn.assign(y=drawn["y"] + 0.36), colour=theme.INK)
-    figure.add_scatter(
-        x=drawn["conversion"].fillna(0),
-        y=drawn["y"],
-        text=[
-            f"{_GAP}<b>{_percent(share)}</b>{_GAP}{theme.count(reached)}"
-            for share, reached in zip(drawn["conversion"], drawn["reached"], strict=True)
-        ],
-        mode="text",
-        textposition="middle right",
-        textfont={"size": 13, "color": theme.INK},
-        showlegend=False,
-        hoverinfo="skip",
-        cliponaxis=False,
-    )
-    names = [_step_name(row) for row in drawn.to_dict("records")]
+    numbers = [
+        f"<b>{_percent(share)}</b>{_GAP}{theme.count(reached)}"
+        for share, reached in zip(drawn["conversion"], drawn["reached"], strict=True)
+    ]
+    theme.write_beside(figure, drawn["conversion"].fillna(0), drawn["y"], numbers, size=13)
+    bold = _bold(drawn["step"], lines=2)
+    names = [_step_name(row, name) for row, name in zip(drawn.to_dict("records"), bold, strict=True)]
     _finish(figure, drawn["y"].to_list(), names, n)
     return figure
 
 
-def _step_name(row: dict[Hashable, Any]) -> str:
+def _step_name(row: dict[Hashable, Any], name: str) -> str:
     """The step, and in small print how it went from the step before."""
-    name = _bold(str(row["step"]), lines=2)
     if row["y"] == 0 or pd.isna(row["step_conversion"]):
         return name
     time = "" if pd.isna(row["median_time"]) else f", median {theme.duration(row['median_time'])}"
@@ -108,8 +99,11 @@ def _step_name(row: dict[Hashable, Any]) -> str:
     return f"{name}<br><span style='font-size:11px;color:{theme.MUTED}'>{text}</span>"
 
 
-def _bold(name: str, *, lines: int) -> str:
-    return "<b>" + "<br>".join(map(plain, wrapped(name, _NAME_ROOM, 13, bold=True, lines=lines))) + "</b>"
+def _bold(names: Iterable[object], *, lines: int) -> list[str]:
+    return [
+        "<b>" + "<br>".join(map(plain, wrapped(name, _NAME_ROOM, 13, bold=True, lines=lines))) + "</b>"
+        for name in told_apart(names, _NAME_ROOM, 13, bold=True, lines=lines)
+    ]
 
 
 def _grouped(frame: pd.DataFrame, title: str, window: str, rest: str | None) -> go.Figure:
@@ -137,22 +131,14 @@ def _grouped(frame: pd.DataFrame, title: str, window: str, rest: str | None) -> 
         name = plain(short[group]) + (" (few)" if weak else "")
         _add_parts(figure, mine, colours, width=0.82, group=name)
         _add_interval(figure, mine, colour=theme.INK, legend=place == 0)
-        figure.add_scatter(
-            x=mine[["conversion", "high"]].max(axis=1).fillna(0),
-            y=mine["y"],
-            text=[
-                f"{_GAP}{_percent(share)}{_GAP}{theme.count(reached)}"
-                for share, reached in zip(mine["conversion"], mine["reached"], strict=True)
-            ],
-            mode="text",
-            textposition="middle right",
-            textfont={"size": 11, "color": theme.INK},
-            showlegend=False,
-            hoverinfo="skip",
-            cliponaxis=False,
-        )
+        numbers = [
+            f"{_percent(share)}{_GAP}{theme.count(reached)}"
+            for share, reached in zip(mine["conversion"], mine["reached"], strict=True)
+        ]
+        ends = mine[["conversion", "high"]].max(axis=1).fillna(0)
+        theme.write_beside(figure, ends, mine["y"], numbers, size=11)
     centres = np.arange(len(steps)) * pitch + (len(groups) - 1) / 2
-    names = [_bold(str(step), lines=3) for step in steps]
+    names = _bold(steps, lines=3)
     _finish(figure, centres.tolist(), names, len(steps) * pitch - 1.1)
     entries = sum(_LEGEND_KEY + min(text_width(str(group), 12), 150) for group in [*groups, "settled" * 5])
     more_lines = _LEGEND_LINE * int(entries // _LEGEND_WIDTH) + 22 * bool(note)
@@ -264,10 +250,9 @@ def _finish(figure: go.Figure, places: Sequence[float], names: list[str], span: 
     )  # fmt: skip
     figure.update_xaxes(
         range=[0, _ROOM_FOR_NUMBERS],
-        tickvals=[0, 0.25, 0.5, 0.75, 1],
-        ticktext=["0 %", "25 %", "50 %", "75 %", "100 %"],
-        title_text="share of those that started",
+        title_text="Share of those that started",
         title_standoff=8,
+        **theme.share_axis(1.0),
     )
     # Room for a legend of two lines, as it is in a narrow page.
     figure.update_layout(
@@ -286,16 +271,19 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
     unit, window : str
         As for `funnel_chart`.
     """
-    rows = frame.groupby("period", sort=True).tail(1)
+    periods = frame.groupby("period", sort=True).tail(1)
+    rows = periods[periods["reliability"] != "hidden"]
+    few = len(periods) - len(rows)
     last = plain(fitted(str(rows["step"].iloc[0]) if len(rows) else "the last step", 320, 18, bold=True))
     figure = theme.figure(
         f"{unit.capitalize()}s that got to {last}, by start",
-        subtitle=f"steps {window} · points with interval: starts that had the whole window",
+        subtitle=f"steps {window} · points with interval: starts that had the whole window"
+        + (f" · not shown: {theme.counted(few, 'period')} of too few starts" if few else ""),
         height=420,
     )
-    periods = pd.to_datetime(rows["period"])
+    starts = pd.to_datetime(rows["period"])
     common = {
-        "x": periods,
+        "x": starts,
         "customdata": np.column_stack([rows["reached"], rows["started"], rows["settled"], rows["open"]]),
     }
     figure.add_scatter(
@@ -315,11 +303,11 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
     )  # fmt: skip
     top = float(np.nanmax([*rows["conversion"], *rows["high"], 0.05]))
     figure.update_yaxes(
-        range=[0, min(1.05 * top, 1.02)], tickformat="~%", title_text="share of those that started"
+        range=[0, min(1.05 * top, 1.02)], title_text="Share of those that started", **theme.share_axis(top)
     )
-    figure.update_xaxes(title_text="first visit to the first step", showgrid=False)
-    if len(periods) == 1:
-        figure.update_xaxes(tickvals=periods, ticktext=[f"{one:%Y-%m-%d}" for one in periods])
+    figure.update_xaxes(title_text="First visit to the first step", showgrid=False)
+    if len(starts) == 1:
+        figure.update_xaxes(tickvals=starts, ticktext=[f"{one:%Y-%m-%d}" for one in starts])
         # A line of one point is not to be seen.
         figure.update_traces(mode="lines+markers")
     figure.update_layout(margin={"t": 104, "b": 56}, hovermode="x unified")
@@ -327,7 +315,14 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
         figure.add_annotation(
-            text=f"No {unit} did the first step.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
+            text=f"Nothing to show: too few {unit}s did the first step."
+            if few
+            else f"No {unit} did the first step.",
+            x=0.5,
+            y=0.5,
+            xref="paper",
+            yref="paper",
+            showarrow=False,
         )
     return figure
 
@@ -340,7 +335,8 @@ def _subtitle(frame: pd.DataFrame, unit: str, window: str) -> str:
     if pd.notna(last["settled_conversion"]):
         through += f", {theme.percent(last['settled_conversion'])} of those that had the whole window"
     units = unit if last["started"] == 1 else f"{unit}s"
-    return f"{last['started']:,} {units} started · steps {window} · {through}"
+    few = f"<br>{theme.little(last['started'], unit)}" if last["reliability"] == "hidden" else ""
+    return f"{last['started']:,} {units} started · steps {window} · {through}{few}"
 
 
 def _percent(share: float) -> str:

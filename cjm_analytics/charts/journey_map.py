@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cjm_analytics.charts.canvas import Canvas
-from cjm_analytics.charts.text import LINE, fitted, plain, text_width, wrapped
+from cjm_analytics.charts.text import LINE, fitted, plain, text_width, told_apart, wrapped
 from cjm_analytics.charts.theme import (
     DROPPED,
     GRID,
@@ -255,7 +255,9 @@ def _phase_line(sheet: _Sheet, phase: Any) -> str:  # noqa: ANN401 - a row
 
 def _stage_titles(sheet: _Sheet, y: float) -> float:
     size = _title_size(sheet)
-    titles = [wrapped(str(row.title), column.room, size, bold=True, lines=4) for column, row in sheet.cells]
+    room = min(column.room for column in sheet.grid.columns)
+    short = told_apart(sheet.stages["title"], room, size, bold=True, lines=4)
+    titles = [wrapped(title, room, size, bold=True, lines=4) for title in short]
     for (column, _), title in zip(sheet.cells, titles, strict=True):
         colour = INK if column.seen else MUTED
         sheet.canvas.text(column.centre, y + 11, title, size=size, bold=True, colour=colour, align="centre")
@@ -410,9 +412,10 @@ def _touchpoints(sheet: _Sheet, y: float) -> float:
     most = max(sheet.touchpoints["events"].max(), 1) if len(sheet.touchpoints) else 1
     for column, row in sheet.cells:
         at = y
-        for one in sheet.touchpoints[sheet.touchpoints["stage"] == row.stage].itertuples():
-            name = wrapped(str(one.title), column.room, 11, lines=2)
-            at = sheet.canvas.text(column.x + _PAD, at, name, size=11)
+        mine = sheet.touchpoints[sheet.touchpoints["stage"] == row.stage]
+        short = told_apart(mine["title"], column.room, 11, lines=2)
+        for one, name in zip(mine.itertuples(), short, strict=True):
+            at = sheet.canvas.text(column.x + _PAD, at, wrapped(name, column.room, 11, lines=2), size=11)
             length = max(column.room * one.events / most, 1.5)
             x = column.x + _PAD
             sheet.canvas.rectangle((x, at + 1, column.room, 3), tint(column.colour, 0.14))

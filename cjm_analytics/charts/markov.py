@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,9 @@ def to_goal_chart(frame: pd.DataFrame, *, of: str, journeys: int) -> go.Figure:
 
     shown = frame.head(_MOST + 1)
     rows = shown.sort_values(["to_goal", "name"], ascending=[False, True], ignore_index=True)
-    said = [f"{theme.count(journeys)} journeys"]
+    said = [theme.counted(journeys, "journey")]
     if len(frame) > len(shown):
-        said.append(f"{len(frame) - len(shown):,} {of}s that are visited less are not shown")
+        said.append(f"{len(frame) - len(shown):,} {of}s, visited less often, not shown")
     height = _TOP + _BOTTOM + _ROW * max(len(rows), 1)
     figure = theme.figure(
         f"How likely the goal is from each {of}", subtitle=" · ".join(said), height=height, width=_WIDTH
@@ -64,17 +64,23 @@ def to_goal_chart(frame: pd.DataFrame, *, of: str, journeys: int) -> go.Figure:
             "%{customdata[4]:.1f} steps to the goal<extra></extra>",
         )
     )  # fmt: skip
+    ends = rows[["to_goal", "high"]].max(axis=1)
+    theme.write_beside(figure, ends, list(range(len(rows))), [theme.percent(one) for one in rows["to_goal"]])
+    top = 1.12 * max(float(ends.max()) if len(rows) else 0.0, 0.01)
     figure.update_layout(
         margin={"t": _TOP, "b": _BOTTOM, "l": _LABELS + 20, "r": 40},
         title={"y": 1 - 26 / height, "yanchor": "top"},
         showlegend=False,
     )
     figure.update_xaxes(
-        title_text="Probability to reach the goal", tickformat="~%", rangemode="tozero", zeroline=False
+        title_text="Probability to reach the goal",
+        range=[0, top],
+        zeroline=False,
+        **theme.share_axis(min(top, 1.0)),
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
-        ticktext=[plain(fitted(str(name), _LABELS, 12)) for name in rows["name"]],
+        ticktext=[plain(name) for name in told_apart(rows["name"], _LABELS, 12)],
         range=[max(len(rows), 1) - 0.5, -0.5],
         showgrid=False,
         zeroline=False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,9 +39,10 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
 
     kept = frame[frame["reliability"] != "hidden"]
     rows = kept.head(_MOST).reset_index(drop=True)
-    notes = [f"{theme.count(total)} {unit}s"]
+    notes = [theme.counted(total, unit)]
     if len(kept) < len(frame):
-        notes.append(f"{len(frame) - len(kept):,} of too few {unit}s not shown")
+        few = len(frame) - len(kept)
+        notes.append(f"{few:,} pattern{'s' if few > 1 else ''} of too few {unit}s not shown")
     if len(rows) < len(kept):
         notes.append(f"first {len(rows)} of {len(kept):,} rows")
     converts = bool(len(rows)) and bool(rows["conversion_with"].notna().any())
@@ -53,11 +54,12 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
         width=_WIDTH,
     )
     left = 0.56 if converts else 1.0
+    top = 1.35 * max(float(rows["high"].max()) if len(rows) else 0.0, 0.01)
     figure.update_layout(
         margin={"t": _TOP, "b": _BOTTOM, "l": _LABELS + 20, "r": 40},
         title={"y": 1 - 26 / height, "yanchor": "top"},
-        xaxis={"domain": [0, left - 0.04], "tickformat": "~%", "rangemode": "tozero",
-               "title": {"text": f"Share of {unit}s"}, "zeroline": False},
+        xaxis={"domain": [0, left - 0.04], "range": [0, top], "title": {"text": f"Share of {unit}s"},
+               "zeroline": False, **theme.share_axis(min(top, 1.0))},
         legend={"y": 1 + 8 / (height - _TOP - _BOTTOM), "x": 1, "xanchor": "right"},
     )  # fmt: skip
     places = list(range(len(rows)))
@@ -77,12 +79,14 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
             "%{customdata[5]:,} matches<extra></extra>",
         )
     )  # fmt: skip
+    numbers = [
+        f"{theme.percent(row['share'])} · {theme.count(row['matched'])}" for row in rows.to_dict("records")
+    ]
+    theme.write_beside(figure, rows["high"], places, numbers)
     if converts:
         _add_conversion(figure, rows, left)
-    labels = [
-        plain(fitted(f"{row[by]}: {row['pattern']}" if by else str(row["pattern"]), _LABELS, 12))
-        for row in rows.to_dict("records")
-    ]
+    names = [f"{row[by]}: {row['pattern']}" if by else row["pattern"] for row in rows.to_dict("records")]
+    labels = [plain(name) for name in told_apart(names, _LABELS, 12)]
     figure.update_yaxes(
         tickvals=places, ticktext=labels, range=[max(len(rows), 1) - 0.5, -0.5], showgrid=False,
         zeroline=False, ticklabelstandoff=8,
@@ -100,9 +104,10 @@ def _add_conversion(figure: go.Figure, rows: pd.DataFrame, left: float) -> None:
     """The second panel: a line from the conversion without the pattern to that with it."""
     from plotly import graph_objects as go
 
+    top = max(float(rows[["conversion_with", "conversion_without"]].max().max()), 0.01)
     figure.update_layout(
-        xaxis2={"domain": [left + 0.02, 1], "tickformat": "~%", "anchor": "y", "zeroline": False,
-                "rangemode": "tozero", "tickfont": {"size": 12}, "gridcolor": "rgba(0,0,0,0.08)",
+        xaxis2={"domain": [left + 0.02, 1], "anchor": "y", "zeroline": False, "range": [0, 1.05 * top],
+                "tickfont": {"size": 12}, "gridcolor": theme.GRID, **theme.share_axis(top),
                 "title": {"text": "Conversion", "font": {"size": 13, "color": theme.MUTED}}},
     )  # fmt: skip
     for place, row in enumerate(rows.to_dict("records")):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cjm_analytics.charts import theme
 from cjm_analytics.charts.canvas import Canvas
-from cjm_analytics.charts.text import fitted, plain, text_width
+from cjm_analytics.charts.text import fitted, plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +100,11 @@ def path_rows(
         canvas, y, unit, noun=noun, timed=not len(drawn) or bool(drawn["median_duration"].notna().any())
     )
     hovers: list[tuple[float, float, str]] = []
-    symbols = dict(tuple(blocks.groupby("row", sort=False)))
+    texts = list(dict.fromkeys(blocks["name"].astype(str)))
+    short = dict(zip(texts, told_apart(texts, _WIDEST - 26, _LABEL), strict=True))
+    symbols = dict(
+        tuple(blocks.assign(text=blocks["name"].astype(str).map(short)).groupby("row", sort=False))
+    )
     widest = float(drawn["share"].max()) if len(drawn) else 1.0
     before: object = None
     for number, row in enumerate(drawn.to_dict("records")):
@@ -134,8 +138,7 @@ def _palette(blocks: pd.DataFrame, phases: Sequence[str]) -> dict[str, str]:
 
 def _legend(canvas: Canvas, y: float, phases: Sequence[str], palette: dict[str, str]) -> float:
     x = float(_EDGE)
-    for phase in phases:
-        label = fitted(phase, 220, 12)
+    for phase, label in zip(phases, told_apart(phases, 220, 12), strict=True):
         if x + 16 + text_width(label, 12) > WIDTH - _EDGE:
             x, y = float(_EDGE), y + 20
         canvas.rectangle((x, y + 2, 11, 11), palette[phase])
@@ -165,7 +168,7 @@ def _placed(symbols: pd.DataFrame, palette: dict[str, str], *, by_name: bool) ->
     x, line = float(_EDGE), 0
     rows = symbols.to_dict("records")
     for row in rows:
-        text = fitted(str(row["name"]), _WIDEST - 26, _LABEL)
+        text = row["text"]
         width = max(text_width(text, _LABEL) + 26, 40)
         more = f"+ {len(rows) - len(placed):,} more"
         last_line = line == _MOST_LINES - 1
@@ -306,6 +309,9 @@ def prefix_tree(
     prefixes = tree["prefix"].tolist()
     names = [one.rsplit(_ARROW, 1)[-1] for one in prefixes]
     colours = [palette.get(phase_of.get(name, ""), plain_blue) for name in names]
+    columns = 2 + max(one.count(_ARROW) for one in prefixes)
+    counts = text_width(f" {theme.count(float(tree['journeys'].max()))}", 11)
+    short = dict(zip(names, told_apart(names, (WIDTH - 48) / columns - counts - 14, 11), strict=True))
     figure.add_trace(
         go.Icicle(
             ids=[_ALL, *prefixes],
@@ -317,7 +323,14 @@ def prefix_tree(
             tiling={"orientation": "h", "pad": 1},
             marker={"colors": [_GREY, *colours]},
             textfont={"size": 11, "color": [theme.on(one) for one in (_GREY, *colours)]},
-            texttemplate="%{label} %{value:,}",
+            text=[
+                f"all {_plural(unit)} {theme.count(total)}",
+                *(
+                    f"{plain(short[name])} {theme.count(n)}"
+                    for name, n in zip(names, tree["journeys"], strict=True)
+                ),
+            ],
+            texttemplate="%{text}",
             pathbar={"visible": False},
             leaf={"opacity": 1},
             customdata=[

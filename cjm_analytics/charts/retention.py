@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import apart, plain, text_width, told_apart
+from cjm_analytics.charts.text import apart, fitted, plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,7 +66,7 @@ def retention_chart(
     above = _TOP + 22 * bool(notes)
     inner = _CURVE + ((_GAP + _ROW * len(latest)) if latest else 130)
     house = theme.figure(
-        f"Who comes back after {plain(names['start'])}",
+        plain(fitted(f"Who comes back after {names['start']}", _WIDTH - 48, 18, bold=True)),
         subtitle="<br>".join(filter(None, [_subtitle(names, triangle=bool(latest)), " · ".join(notes)])),
         height=above + inner + _FOOT,
         width=_WIDTH,
@@ -84,7 +84,7 @@ def retention_chart(
     figure.update_xaxes(axes)
     figure.update_yaxes(axes)
     short = dict(zip(parts, told_apart(parts, _NAME, 12, bold=True), strict=True))
-    room = max((text_width(f"{name} 100 %", 12, bold=True) for name in short.values()), default=0)
+    room = max((text_width(f"{name} 100 % of 100,000", 12, bold=True) for name in short.values()), default=0)
     figure.update_layout(
         margin={"t": above, "b": _FOOT, "r": max(round(room) + 30, 110)},
         showlegend=False,
@@ -120,7 +120,7 @@ def _subtitle(names: Mapping[str, str], *, triangle: bool) -> str:
         "rolling": "in the period and each before",
         "cumulative": "in the period or before",
     }[names["kind"]]
-    text = f"Share of the customers with {plain(names['returning'])} {how}"
+    text = f"Share of the customers with {plain(fitted(names['returning'], 300, 13))} {how}"
     return text + ("; pale cells are not over yet and not in the curve" if triangle else "")
 
 
@@ -139,6 +139,7 @@ def _draw_curves(
 
     colours = theme.colours(list(parts))
     ends: list[tuple[float, str]] = []
+    said: dict[str, str] = {}
     top = 0.0
     for name, part in parts.items():
         drawn = part[part["reliability"] != "hidden"]
@@ -177,18 +178,18 @@ def _draw_curves(
             ),
             row=1, col=1,
         )  # fmt: skip
-        ends.append((float(drawn["retention"].iloc[-1]), name))
+        last = drawn.iloc[-1]
+        ends.append((float(last["retention"]), name))
+        said[name] = f"{theme.percent(last['retention'])} of {theme.count(last['customers'])}"
         top = max(top, float(drawn["high"].max()))
     top = min(top * 1.08, 1.02) or 1.0
     ends.sort()
-    for (share, name), y in zip(
-        ends, apart([share for share, _ in ends], 17 / height * top, top), strict=True
-    ):
+    for (_, name), y in zip(ends, apart([share for share, _ in ends], 17 / height * top, top), strict=True):
         figure.add_annotation(
-            x=1, xref="paper", y=y, text=f"<b>{plain(short[name])}</b> {theme.percent(share)}".strip(),
+            x=1, xref="paper", y=y, text=f"<b>{plain(short[name])}</b> {said[name]}".replace("<b></b> ", ""),
             showarrow=False, xanchor="left", xshift=9, font={"size": 12, "color": colours[name]},
         )  # fmt: skip
-    figure.update_yaxes(range=[0, top], tickformat="~%", title_text="Came back", nticks=5, row=1, col=1)
+    figure.update_yaxes(range=[0, top], title_text="Came back", row=1, col=1, **theme.share_axis(top))
 
 
 def _draw_triangle(figure: go.Figure, cells: pd.DataFrame, latest: Sequence[pd.Timestamp]) -> None:
@@ -361,6 +362,7 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
     panels, left_out = _panels(frame, by, "active")
     last = max((int(part.loc[part["customers"] > 0, "days"].max()) for part in panels.values()), default=1)
     panels = {name: part[part["days"] <= last] for name, part in panels.items()}
+    size = {name: int(part["active"].iloc[0]) for name, part in panels.items()}
     short = dict(zip(panels, told_apart(panels, _NAME, 12), strict=True))
     lines = -(-len(panels) // _ABREAST) if by else 0
     notes = [f"nobody was active on more than {last} days"] if last < _DAYS[period] and panels else []
@@ -369,6 +371,7 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
     figure = theme.figure(
         f"On how many days of a {period} customers are active",
         subtitle=f"Share of the customers active in a {period}, all {period}s that were seen as a whole"
+        + "".join(f" · {theme.counted(n, f'customer-{period}')}" for n in size.values() if not by)
         + "".join(["<br>", " · ".join(notes)] if notes else []),
         height=above + 310,
         width=_WIDTH,
@@ -378,7 +381,7 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
         reach = {"array": part["high"] - part["share"], "arrayminus": part["share"] - part["low"]}
         figure.add_trace(
             go.Bar(
-                x=part["days"], y=part["share"], name=plain(short[name]) or "all",
+                x=part["days"], y=part["share"], name=f"{plain(short[name])} · {theme.count(size[name])}",
                 marker={"color": colours[name]},
                 error_y={"type": "data", "symmetric": False, **reach, "color": theme.INK, "thickness": 1.2},
                 customdata=np.column_stack([part["customers"], part["active"], part["at_least"]]),
@@ -395,14 +398,15 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
                     x=row["days"], y=row["high"], text=theme.percent(row["share"]), showarrow=False,
                     yshift=10, font={"size": 12 if last <= _FEW else 9},
                 )  # fmt: skip
-    widest = max((text_width(name, 12) for name in short.values()), default=0)
+    widest = max((text_width(f"{name} · 100,000", 12) for name in short.values()), default=0)
     figure.update_layout(
         barmode="group", bargap=0.25, showlegend=len(panels) > 1, margin={"t": above},
         title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 26}},
         legend={"entrywidth": widest + 30},
     )  # fmt: skip
     figure.update_xaxes(title_text=f"Active days in the {period}", dtick=1, showgrid=False)
-    figure.update_yaxes(title_text="Share of active customers", tickformat="~%", rangemode="tozero")
+    top = 1.08 * max([0.01, *(float(part["high"].max()) for part in panels.values())])
+    figure.update_yaxes(title_text="Share of active customers", range=[0, top], **theme.share_axis(top))
     if not panels:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)

@@ -19,6 +19,8 @@ __all__ = ["rework_chart"]
 
 _ROW, _WIDTH, _LABELS, _MOST = 28, 860, 200, 30
 _TOP, _BOTTOM = 104, 60
+_ROOM_FOR_NUMBERS = 1.25
+"""The axis ends so many times beyond the longest bar."""
 
 
 def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str, units: int) -> go.Figure:
@@ -38,9 +40,9 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
     import plotly.graph_objects as go
 
     rows = frame.head(_MOST).sort_values(["share", "returned"], ascending=False, kind="stable")
-    said = [f"{theme.count(units)} {unit}s"]
+    said = [theme.counted(units, unit)]
     if len(frame) > len(rows):
-        said.append(f"{len(frame) - len(rows):,} {of}s with fewer returns are not shown")
+        said.append(f"{len(frame) - len(rows):,} of {len(frame):,} {of}s, with fewer returns, not shown")
     height = _TOP + _BOTTOM + _ROW * max(len(rows), 1)
     figure = theme.figure(
         f"Which {of}s {unit}s return to", subtitle=" · ".join(said), height=height, width=_WIDTH
@@ -67,19 +69,27 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
             "%{customdata[4]:,} direct repeats<extra></extra>",
         )
     )  # fmt: skip
+    numbers = [
+        f"{theme.percent(row['share'])} of {theme.count(row['journeys'])}" for row in rows.to_dict("records")
+    ]
+    theme.write_beside(figure, rows["high"], list(range(len(rows))), numbers)
+    top = _ROOM_FOR_NUMBERS * max(float(rows["high"].max()) if len(rows) else 0.0, 0.01)
     figure.update_layout(
         margin={"t": _TOP, "b": _BOTTOM, "l": _LABELS + 20, "r": 40},
         title={"y": 1 - 26 / height, "yanchor": "top"},
         showlegend=False,
     )
-    seen = set(rows["phase"])
-    marks = [f"<span style='color:{palette[one]}'>■</span> {plain(one)}" for one in road if one in seen]
+    seen, phases = set(rows["phase"]), [*road, "unassigned"] if road else []
+    marks = [f"<span style='color:{palette[one]}'>■</span> {plain(one)}" for one in phases if one in seen]
     figure.add_annotation(
         text="   ".join(marks), x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
         yshift=6, showarrow=False, font={"size": 12},
     )  # fmt: skip
     figure.update_xaxes(
-        title_text=f"Share of the {unit}s that have it", tickformat="~%", rangemode="tozero", zeroline=False
+        title_text=f"Share of the {unit}s that have it",
+        range=[0, top],
+        zeroline=False,
+        **theme.share_axis(min(top, 1.0)),
     )
     figure.update_yaxes(
         tickvals=list(range(len(rows))),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import fitted, plain
+from cjm_analytics.charts.text import plain, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _WIDTH = 920
 _ROW, _GAP = 46, 92
 """Pixels of a row, and between two panels."""
 
-_TOP, _BOTTOM = 132, 64
+_TOP, _BOTTOM = 116, 64
 _ROOM = 220
 """Pixels for the name of a row."""
 
@@ -85,7 +85,11 @@ def satisfaction_chart(
     )
     axes = house.layout.xaxis.to_plotly_json()
     figure.update_layout(house.layout)
-    figure.update_layout(margin={"t": _TOP, "b": _BOTTOM, "r": 40}, showlegend=False)
+    figure.update_layout(
+        margin={"t": _TOP, "b": _BOTTOM, "r": 40},
+        showlegend=False,
+        title={"y": 1, "yref": "container", "yanchor": "top", "pad": {"l": 24, "t": 26}},
+    )
     colour_of = theme.phase_colours(phases)
     for number, part in enumerate(panels, start=1):
         figure.update_xaxes(axes, row=number)
@@ -145,7 +149,7 @@ def _draw(figure: go.Figure, number: int, part: pd.DataFrame, rows: _Rows) -> No
     figure.update_yaxes(
         range=[len(part) - 0.4, -0.6],
         tickvals=y,
-        ticktext=[_name(row, rows.by) for row in part.to_dict("records")],
+        ticktext=_names(part, rows.by),
         ticklabelstandoff=8,
         showgrid=False,
         zeroline=False,
@@ -252,9 +256,13 @@ def _plain_name(row: Mapping[object, object], by: Sequence[str]) -> str:
     return plain(" · ".join(str(row[column]) for column in by) or "all answers")
 
 
-def _name(row: Mapping[object, object], by: Sequence[str]) -> str:
-    name = " · ".join(str(row[column]) for column in by) or "all answers"
-    return f"{plain(fitted(name, _ROOM, 12))}<br><span style='color:{theme.MUTED}'>{_base(row)}</span>"
+def _names(part: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    rows = part.to_dict("records")
+    names = [" · ".join(str(row[column]) for column in by) or "all answers" for row in rows]
+    return [
+        f"{plain(name)}<br><span style='color:{theme.MUTED}'>{_base(row)}</span>"
+        for name, row in zip(told_apart(names, _ROOM, 12), rows, strict=True)
+    ]
 
 
 def _base(row: Mapping[object, object]) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
 from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["LINE", "apart", "fitted", "plain", "text_width", "told_apart", "wrapped"]
 
@@ -85,6 +84,8 @@ def wrapped(
     >>> wrapped("Informationsbeschaffung", 90, 12)
     ['Informations-', 'beschaffung']
     """
+    if lines is not None and not _fits(text, room, size, bold=bold, lines=lines):
+        text = _cut_to_fit(text, _at_end, room, size, bold=bold, lines=lines)
     found: list[str] = []
     line = ""
     for piece in _pieces(text):
@@ -100,8 +101,6 @@ def wrapped(
             line = line[cut:]
     if line.strip():
         found.append(line.rstrip())
-    if lines is not None and len(found) > lines:
-        found = [*found[: lines - 1], fitted(" ".join(found[lines - 1 :]), room, size, bold=bold)]
     return found
 
 
@@ -113,37 +112,91 @@ def fitted(text: str, room: float, size: float, *, bold: bool = False) -> str:
     >>> fitted("Information search", 60, 12)
     'Informati…'
     """
-    if text_width(text, size, bold=bold) <= room:
-        return text
-    kept = text
-    while kept and text_width(kept + "…", size, bold=bold) > room:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
+    return _cut_to_fit(text, _at_end, room, size, bold=bold)
 
 
-def told_apart(names: Iterable[object], room: float, size: float, *, bold: bool = False) -> list[str]:
-    """Names on one line each, as `fitted`; those that would look alike are cut in the middle, not at the end.
+def told_apart(
+    names: Iterable[object], room: float, size: float, *, bold: bool = False, lines: int = 1
+) -> list[str]:
+    """Names cut so that each fits on so many lines, and no two different names look alike.
+
+    A name is cut at its end, as by `fitted`. Where two would then look alike, both are cut in the middle; if
+    they still do, at the beginning that they share; at last they are numbered.
 
     Examples
     --------
     >>> told_apart(["Checkout, step 1", "Checkout, step 2", "Cart"], 70, 12)
     ['Check…ep 1', 'Check…ep 2', 'Cart']
+    >>> told_apart(["https://shop.example/shoes/view", "https://shop.example/hats/view"], 70, 12)
+    ['…shoes/vi…', '…hats/view']
     """
     texts = [str(name) for name in names]
-    short = {text: fitted(text, room, size, bold=bold) for text in dict.fromkeys(texts)}
-    alike = Counter(short.values())
-    return [
-        _without_middle(text, room, size, bold=bold) if alike[short[text]] > 1 else short[text]
-        for text in texts
-    ]
+    short = {
+        text: _cut_to_fit(text, _at_end, room, size, bold=bold, lines=lines) for text in dict.fromkeys(texts)
+    }
+    for alike in _looking_alike(short):
+        for text in alike:
+            short[text] = _cut_to_fit(text, _in_middle, room, size, bold=bold, lines=lines)
+    for alike in _looking_alike(short):
+        shared = _shared(min(alike), max(alike))
+        for text in alike:
+            end = "…" + text[_start_of_word(text, shared) :]
+            short[text] = _cut_to_fit(end, _at_end, room, size, bold=bold, lines=lines)
+    for alike in _looking_alike(short):
+        for number, text in enumerate(alike, start=1):
+            mark = f" ({number})"
+            less = room - text_width(mark, size, bold=bold)
+            short[text] = _cut_to_fit(text, _at_end, less, size, bold=bold, lines=lines) + mark
+    return [short[text] for text in texts]
 
 
-def _without_middle(text: str, room: float, size: float, *, bold: bool) -> str:
-    for kept in range(len(text) - 1, 1, -1):
-        cut = f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
-        if text_width(cut, size, bold=bold) <= room:
-            return cut
-    return fitted(text, room, size, bold=bold)
+def _looking_alike(short: dict[str, str]) -> list[list[str]]:
+    """The names that are shown by one and the same text."""
+    shown: dict[str, list[str]] = {}
+    for text, label in short.items():
+        shown.setdefault(label, []).append(text)
+    return [texts for texts in shown.values() if len(texts) > 1]
+
+
+def _shared(one: str, other: str) -> int:
+    """How many letters two texts begin with in common."""
+    differs = (place for place, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1)
+    return next(differs, min(len(one), len(other)))
+
+
+def _start_of_word(text: str, place: int) -> int:
+    """Where the word begins that stands at a place."""
+    return max(text.rfind(mark, 0, place) for mark in " /-_.") + 1
+
+
+def _cut_to_fit(
+    text: str, cut: Callable[[str, int], str], room: float, size: float, *, bold: bool, lines: int = 1
+) -> str:
+    """The text if it fits, else the cut that loses the fewest letters."""
+    if _fits(text, room, size, bold=bold, lines=lines):
+        return text
+    fewest, most = 0, len(text)
+    while most - fewest > 1:
+        kept = (fewest + most) // 2
+        if _fits(cut(text, kept), room, size, bold=bold, lines=lines):
+            fewest = kept
+        else:
+            most = kept
+    return cut(text, fewest)
+
+
+def _at_end(text: str, kept: int) -> str:
+    return text[:kept].rstrip() + "…"
+
+
+def _in_middle(text: str, kept: int) -> str:
+    return f"{text[: (kept + 1) // 2].rstrip()}…{text[len(text) - kept // 2 :].lstrip()}"
+
+
+def _fits(text: str, room: float, size: float, *, bold: bool, lines: int) -> bool:
+    # The sum comes first: to break a text of many thousand letters into lines takes long.
+    width = text_width(text, size, bold=bold)
+    return width <= room or (width <= lines * room and len(wrapped(text, room, size, bold=bold)) <= lines)
 
 
 def apart(heights: Sequence[float], gap: float, top: float) -> list[float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     import plotly.graph_objects as go
@@ -23,13 +23,17 @@ __all__ = [
     "UNASSIGNED",
     "colours",
     "count",
+    "counted",
     "duration",
     "figure",
     "left_out",
+    "little",
     "on",
     "percent",
     "phase_colours",
+    "share_axis",
     "tint",
+    "write_beside",
 ]
 
 # Arial and its metric twins first: the same widths on every machine, so that what fits here fits there.
@@ -52,6 +56,10 @@ OPEN = "#b8c1ca"
 _PHASES = ("#0b5394", "#d98b00", "#1b9e8a", "#8e4a8c", "#6b7a1f", "#c8553d")
 _SERIES = ("#0b5394", "#d98b00", "#1b9e8a", "#c8553d", "#8e4a8c", "#56a3d9", "#6b7a1f", "#66727f")
 UNASSIGNED = "#9aa5b1"
+
+_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
+_MARKS = 6
+"""Between the marks of an axis of shares; and so many of them besides 0."""
 
 
 def phase_colours(phases: Sequence[str]) -> dict[str, str]:
@@ -114,7 +122,21 @@ def percent(share: float) -> str:
     value = 100 * share
     fine = 0 < value < 1 or 99 < value < 100  # noqa: PLR2004 - percent
     text = f"{value:.1f}" if fine else f"{value:.0f}"
-    return ("< 0.1" if text == "0.0" else "> 99.9" if text == "100.0" else text) + NBSP + "%"
+    text = "< 0.1" if text == "0.0" else "> 99.9" if text == "100.0" else text.removesuffix(".0")
+    return text + NBSP + "%"
+
+
+def share_axis(top: float) -> dict[str, Any]:
+    """Marks from 0 to `top` on an axis of shares, written as `percent` writes them.
+
+    Examples
+    --------
+    >>> [text.replace(NBSP, " ") for text in share_axis(0.07)["ticktext"]]
+    ['0 %', '2 %', '4 %', '6 %']
+    """
+    step = next((one for one in _STEPS if top <= _MARKS * one), _STEPS[-1])
+    marks = [round(step * number, 6) for number in range(int(top / step + 1e-9) + 1)]
+    return {"tickvals": marks, "ticktext": [f"{100 * one:g}{NBSP}%" for one in marks]}
 
 
 def count(number: float) -> str:
@@ -126,6 +148,28 @@ def count(number: float) -> str:
     ('12,345', '1.23 M')
     """
     return f"{number:,.0f}" if abs(number) < 1e6 else f"{number / 1e6:,.2f}{NBSP}M"  # noqa: PLR2004 - a million
+
+
+def counted(number: int, unit: str) -> str:
+    """A number of things, with their name in the right form.
+
+    Examples
+    --------
+    >>> counted(1, "journey"), counted(1_200, "journey")
+    ('1 journey', '1,200 journeys')
+    """
+    return f"{count(number)} {unit}" + ("" if number == 1 else "s")
+
+
+def little(number: int, unit: str) -> str:
+    """What a chart says below its title where it rests on fewer than the minimum.
+
+    Examples
+    --------
+    >>> little(3, "journey")
+    'Only 3 journeys: too few to conclude anything'
+    """
+    return f"Only {counted(number, unit)}: too few to conclude anything"
 
 
 def duration(length: pd.Timedelta) -> str:
@@ -144,6 +188,23 @@ def duration(length: pd.Timedelta) -> str:
             text = f"{value:,.1f}" if value < 10 and unit != "s" else f"{value:,.0f}"  # noqa: PLR2004
             return text.removesuffix(".0") + NBSP + unit
     return f"-{duration(-length)}"
+
+
+def write_beside(
+    figure: go.Figure, x: Iterable[float], y: Iterable[float], texts: Iterable[str], *, size: int = 12
+) -> None:
+    """Numbers to the right of bars, each from its place on; two spaces keep it clear of the bar."""
+    figure.add_scatter(
+        x=x,
+        y=y,
+        text=[f"{NBSP}{NBSP}{text}" for text in texts],
+        mode="text",
+        textposition="middle right",
+        textfont={"size": size, "color": INK},
+        showlegend=False,
+        hoverinfo="skip",
+        cliponaxis=False,
+    )
 
 
 def left_out(groups: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import apart, plain, text_width, told_apart
+from cjm_analytics.charts.text import apart, fitted, plain, text_width, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def time_to_chart(
     unit_name : str
         What is counted.
     min_n : int
-        Groups of fewer are not drawn.
+        Groups of fewer are not drawn; a single curve of fewer is, and says so.
     """
     curves, left_out = _curves(frame, by, min_n)
     frame = pd.concat(curves.values()) if curves else frame.iloc[:0]
@@ -71,14 +71,17 @@ def time_to_chart(
     room = max((text_width(f"{name} 100 %", 12, bold=True) for name in curves), default=0) + 16
     names = max([text_width(name, 12, bold=True) for name in curves if by] + [48]) + _ASIDE
     top = next((one for one in _TOPS if frame["incidence_high"].max() <= one), 1.0)
-    above = _TOP + _LINE * bool(left_out)
+    first = int(frame["at_risk"].iloc[0]) if len(frame) and not by else min_n
+    note = theme.little(first, unit_name) if 0 < first < min_n else ""
+    note = theme.left_out(left_out) if left_out else note
+    above = _TOP + _LINE * bool(note)
     bottom = _FOOT + _LINE * (1 + max(len(curves), 1))
     figure = theme.figure(
-        f"Time to {plain(target)}",
+        plain(fitted(f"Time to {target}", _WIDTH - 48, 18, bold=True)),
         subtitle=(
             f"Share of the {unit_name}s that have reached it, since "
-            + (f"the first {plain(start)}" if start else "the start of the journey")
-            + (f"<br>{theme.left_out(left_out)}" if left_out else "")
+            + (f"the first {plain(fitted(start, 420, 13))}" if start else "the start of the journey")
+            + (f"<br>{note}" if note else "")
         ),
         height=above + _PLOT + bottom,
         width=_WIDTH,
@@ -103,8 +106,7 @@ def time_to_chart(
     )
     figure.update_yaxes(
         range=[0, 1.02 * top],
-        tickformat="~%",
-        dtick=top / 5 if top < 1 else 0.25,
+        **theme.share_axis(top),
         title_text="Share that has reached it",
         automargin=False,
     )

@@ -10,8 +10,16 @@ import numpy as np
 
 from cjm_analytics.charts import theme
 from cjm_analytics.charts.canvas import Canvas
-from cjm_analytics.charts.text import LINE, fitted, plain, text_width, wrapped
-from cjm_analytics.charts.transitions import END, START, coverage, heading, most_visited, pairs
+from cjm_analytics.charts.text import LINE, plain, text_width, told_apart, wrapped
+from cjm_analytics.charts.transitions import (
+    END,
+    START,
+    coverage,
+    heading,
+    most_visited,
+    pairs,
+    with_unassigned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +125,8 @@ def graph(
         for column in names
         for name in column
     }
-    y = _legend(canvas, [phase for phase in road if phase in {phase_of[name] for name in chosen}], palette)
+    seen = {phase_of[name] for name in chosen}
+    y = _legend(canvas, [phase for phase in with_unassigned(road) if phase in seen], palette)
     columns, height = _stacked(columns, y + 20)
     places = {item.key: (number, item.y) for number, column in enumerate(columns) for item in column}
     most = max((link.count for link in links), default=1)
@@ -127,9 +136,10 @@ def graph(
     ]
     passed = frame.groupby("target")["count"].sum().to_dict()
     passed[START] = int(frame.loc[frame["source"] == START, "count"].sum())
+    short = dict(zip(colours, told_apart(colours, _WIDE - 10, _SIZE, lines=2), strict=True))
     for name, colour in colours.items():
         column, middle = places[name]
-        _draw_node(canvas, name, (_left(column), middle), colour=colour, count=passed.get(name, 0))
+        _draw_node(canvas, short[name], (_left(column), middle), colour=colour, count=passed.get(name, 0))
         text = f"<b>{plain(name)}</b><br>passed {passed.get(name, 0):,} times"
         hovers.append((_left(column) + _WIDE / 2, middle, text))
     canvas.marks.append(_hover_points(hovers))
@@ -352,8 +362,7 @@ def _draw_node(canvas: Canvas, name: str, place: tuple[float, float], *, colour:
 
 def _legend(canvas: Canvas, phases: Sequence[str], palette: dict[str, str]) -> float:
     x = float(_EDGE)
-    for phase in phases:
-        label = fitted(phase, 220, 12)
+    for phase, label in zip(phases, told_apart(phases, 220, 12), strict=True):
         canvas.rectangle((x, 78, 11, 11), palette[phase])
         canvas.text(x + 16, 76, label, size=12)
         x += 16 + text_width(label, 12) + 22

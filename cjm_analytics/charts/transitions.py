@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["END", "START", "coverage", "heading", "heat_map", "most_visited", "pairs"]
+__all__ = ["END", "START", "coverage", "heading", "heat_map", "most_visited", "pairs", "with_unassigned"]
 
 START, END, OTHER = "(start)", "(end)", "other"
 _CELL = 38
@@ -136,7 +136,7 @@ def heat_map(
     note = f"Cell: percent of the transitions that leave the row’s {of}"
     if road and of != "phase":
         palette, seen = theme.phase_colours(road), {phase for name, phase in pairs(phases) if name in names}
-        marks = [(palette[phase], plain(phase)) for phase in road if phase in seen]
+        marks = [(palette[phase], plain(phase)) for phase in with_unassigned(road) if phase in seen]
         note += "".join(f"   <span style='color:{colour}'>■</span> {phase}" for colour, phase in marks)
     below = {
         "x": 0,
@@ -167,7 +167,7 @@ def coverage(frame: pd.DataFrame, chosen: list[str], unit: str, of: tuple[int, i
     shown = frame["source"].isin([*chosen, START]) & frame["target"].isin([*chosen, END])
     total, n_names = of
     units = int(frame["units"].iloc[0]) if len(frame) else 0
-    said = f"{total:,} transitions in {units:,} {unit}s"
+    said = f"{theme.counted(total, 'transition')} in {theme.counted(units, unit)}"
     if int(frame["count"][shown].sum()) < total:
         said += f" · {len(chosen)} of {n_names:,} names, {theme.percent(frame['count'][shown].sum() / total)}"
         said += " of the transitions"
@@ -184,6 +184,11 @@ def most_visited(frame: pd.DataFrame, top: int) -> list[str]:
 def pairs(phases: pd.DataFrame) -> list[tuple[str, str]]:
     """Each node and its phase."""
     return [(str(name), str(phase)) for name, phase in zip(phases["name"], phases["phase"], strict=True)]
+
+
+def with_unassigned(road: Sequence[str]) -> list[str]:
+    """The phases of a legend: those of the road, and what is in none of them; no road, no legend."""
+    return [*road, "unassigned"] if road else []
 
 
 def _along(chosen: Sequence[str], phases: pd.DataFrame, road: Sequence[str]) -> list[str]:
