@@ -503,6 +503,25 @@ class TestSnowplow:
         for path in self.both(tmp_path, self.row(1, derived_contexts=json.dumps(said)), self.row(2)):
             assert values(read(loaders.snowplow(path)), "is_bot") == [("True",), ("False",)]
 
+    def test_where_a_visitor_came_from(self, tmp_path):
+        google = {"refr_medium": "search", "refr_source": "Google", "refr_term": "lamp"}
+        marked = {"mkt_source": "news", "mkt_medium": "email", "mkt_campaign": "spring", "mkt_clickid": "g1"}
+        rows = [
+            self.row(1),
+            self.row(2, **google),
+            self.row(3, **google, **marked, mkt_network="Google"),
+            self.row(4, **google, mkt_clickid="g1", mkt_network="Google"),
+            self.row(5, refr_medium="internal", refr_source="shop"),
+            self.row(6, **google, mkt_campaign="spring"),
+        ]
+        for path in self.both(tmp_path, *rows):
+            batch = read(loaders.snowplow(path))
+            assert values(batch, "utm_source", "utm_medium", "utm_campaign", "utm_term") == [
+                (None, None, None, None), ("Google", "search", None, "lamp"),
+                ("news", "email", "spring", None), ("google", "cpc", None, None),
+                (None, None, None, None), (None, None, "spring", None),
+            ]  # fmt: skip
+
     @pytest.mark.parametrize("version", ["1", "1_0_0"])
     def test_entities_in_columns_of_their_own(self, version, tmp_path):
         row = {

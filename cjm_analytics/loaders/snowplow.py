@@ -14,7 +14,20 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import find_files, is_location
-from cjm_analytics.loaders.mapping import bot, device, each, first, joined, told, truths, without
+from cjm_analytics.loaders.mapping import (
+    bot,
+    device,
+    each,
+    every,
+    filled,
+    first,
+    joined,
+    told,
+    truths,
+    unless,
+    whenever,
+    without,
+)
 from cjm_analytics.loaders.opened import structs
 from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows, inferred
 from cjm_analytics.loaders.values import texts
@@ -57,6 +70,7 @@ _STARTS_BARE: Final = re.compile(rb"(?:[^\t\n]*\t){2}\d{4}-\d\d-\d\d[ T][\d:.]+Z
 """How an enriched event begins: application, platform, and the time of the step that wrote it."""
 
 _NOBODY: Final = ("00000000-0000-0000-0000-000000000000",)
+_FROM_OUTSIDE: Final = ("search", "social", "email", "paid", "chatbot")
 _CHANNELS: Final = {"web": "web", "mob": "app", "app": "app", "pc": "app", "tv": "app", "cnsl": "app"}
 
 
@@ -305,6 +319,19 @@ _USER: Final = without("user_id", _NOBODY)
 _DEVICE: Final = first(
     without("domain_userid", _NOBODY), without("_device", _NOBODY), without("network_userid", _NOBODY)
 )
+_IS_MARKED: Final = filled(first("mkt_source", "mkt_medium", "mkt_campaign"))
+_CLICKED: Final = whenever(every(filled("mkt_clickid"), unless(_IS_MARKED)), "=cpc")
+_NETWORK: Final = whenever(
+    filled(_CLICKED), each(lambda network: network and str(network).lower(), "mkt_network")
+)
+"""Where an advertisement was clicked whose address says no more than that."""
+
+_REFERRED: Final = every(
+    unless(filled(first("mkt_source", "mkt_medium", "mkt_campaign", "mkt_clickid"))),
+    each(lambda medium: medium in _FROM_OUTSIDE, "refr_medium"),
+)
+"""Where nothing is marked, but the pipeline knows the page that a visitor came from."""
+
 _EVENTS: Final = Events(
     columns={
         "event": each(_name, "event", "event_name", "se_action").lifting("event", "event_name", "se_action"),
@@ -320,10 +347,10 @@ _EVENTS: Final = Events(
         "url": "page_url",
         "path": each(_path, "page_urlpath", "page_urlquery").lifting(),
         "referrer": "page_referrer",
-        "utm_source": "mkt_source",
-        "utm_medium": "mkt_medium",
+        "utm_source": first("mkt_source", _NETWORK, whenever(_REFERRED, "refr_source")),
+        "utm_medium": first("mkt_medium", _CLICKED, whenever(_REFERRED, "refr_medium")),
         "utm_campaign": "mkt_campaign",
-        "utm_term": "mkt_term",
+        "utm_term": first("mkt_term", whenever(_REFERRED, "refr_term")),
         "utm_content": "mkt_content",
         "order_id": first("tr_orderid", "ti_orderid", "_order"),
         "value": first("tr_total", "_revenue", "se_value"),
@@ -378,10 +405,12 @@ def snowplow(
     `collector_tstamp` is `received_at`. `domain_userid` is `anonymous_id`, in apps the `userId` of the
     `client_session` entity (which is a device), else `network_userid`; `user_id` is `user_id`;
     `domain_sessionid` or the entity's `sessionId` is `session_id`. `url`, `path` (with query), `referrer` and
-    the `mkt_…` marks have their columns; `tr_orderid` and `tr_total`, or the `transaction` entity, are
-    `order_id` and `value`, else `se_value` is the value. The data of a self-describing event stand in
-    `properties` by themselves, entities under `contexts.<name>`. `device` and `is_bot` come from the user
-    agent, the latter also from the enrichments for robots.
+    the `mkt_…` marks have their columns; where nothing is marked, a click on an advertisement
+    (`mkt_clickid`) is `cpc` of its network, and a page of search, social media or mail that Snowplow knows
+    (`refr_medium`, `refr_source`, `refr_term`) is the origin; `tr_orderid` and `tr_total`, or the
+    `transaction` entity, are `order_id` and `value`, else `se_value` is the value. The data of a
+    self-describing event stand in `properties` by themselves, entities under `contexts.<name>`. `device` and
+    `is_bot` come from the user agent, the latter also from the enrichments for robots.
 
     **Traps.** Delivery is *at least once*: rows of the same `event_id` and `event_fingerprint` are one event,
     the earliest received stays. The same `event_id` with another fingerprint is another event (often of a
