@@ -281,14 +281,16 @@ def _merged(event: object, alias: object, distinct: object, ids: object) -> _Pai
     return _sorted_pair(one and one.removeprefix(_ANONYMOUS), other and other.removeprefix(_ANONYMOUS))
 
 
-def _processed(milliseconds: object) -> object:
-    """When an event was processed; a number that is no time says nothing."""
-    text = one_text(milliseconds) or ""
-    return text if text.isdigit() and len(text) >= _SINCE_1973 else None
+def _processed(*names: str) -> Saying:
+    """When an event was processed, in milliseconds; a number that is no time says nothing."""
+    one = _found(*names)
 
+    def read(cells: Cells) -> pa.Array:
+        found = cells.of(one)
+        return pc.if_else(pc.match_substring_regex(found, r"^\d{12,}$"), found, pa.scalar(None, pa.string()))
 
-_SINCE_1973: Final = 12
-"""Digits of milliseconds."""
+    return replace(one, read=read)
+
 
 _MERGED: Final = partial(
     _half, ("$create_alias", "$merge"), _merged, (_MIXPANEL_NAME, _found("alias"), _DISTINCT, _DISTINCTS)
@@ -302,9 +304,7 @@ _MIXPANEL_EVENTS: Final = Part(
             columns={
                 "event": _MIXPANEL_NAME.lifting(),
                 "timestamp": first("properties.time", "time"),
-                "received_at": each(
-                    _processed, _found("mp_processing_time_ms", "$mp_api_timestamp_ms")
-                ).lifting(),
+                "received_at": _processed("mp_processing_time_ms", "$mp_api_timestamp_ms"),
                 "anonymous_id": _MIXPANEL_DEVICE.lifting("properties.$device_id", "device_id"),
                 "user_id": _MIXPANEL_USER.lifting("properties.$user_id", "properties.distinct_id"),
                 "event_id": joined(
