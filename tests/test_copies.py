@@ -235,3 +235,24 @@ class TestVendors:
 
         for frame in self.twice(tmp_path, cjm.loaders.delighted, "survey_responses.json", export):
             assert frame["score"].tolist() == [5]
+
+    def test_a_deal_and_an_appointment_of_salesforce(self, tmp_path):
+        def export(day):
+            row = {
+                "Id": "006000000000001AAA", "StageName": "Closed Won", "CloseDate": "2026-03-02",
+                "IsClosed": "true", "IsWon": "true", "Amount": day, "AccountId": "001000000000001AAA",
+                "CreatedDate": "2026-03-01T10:00:00.000Z",
+                "LastModifiedDate": f"2026-03-{day}T10:00:00.000Z",
+            }  # fmt: skip
+            return f"{','.join(row)}\n{','.join(row.values())}\n"
+
+        for frame in self.twice(tmp_path, cjm.loaders.salesforce, "Opportunity.csv", export):
+            assert frame[["event", "value"]].astype(str).to_numpy().tolist() == [
+                ["opportunity_created", "nan"], ["opportunity_won", "5.0"],
+            ]  # fmt: skip
+        meeting = {
+            "Id": ["00U1"], "WhoId": ["003000000000001AAA"], "StartDateTime": ["2026-04-05T13:00:00.000Z"],
+            "DurationInMinutes": ["60"], "LastModifiedDate": ["2026-03-01T10:00:00.000Z"],
+        }  # fmt: skip
+        events = ingest(cjm.loaders.salesforce(meeting), now=NOW, progress=False)
+        assert events.to_frame()["event"].tolist() == ["meeting"]  # later than its row, and no reject

@@ -42,6 +42,7 @@ _CHANNELS: Final = {
     "web": "web", "chat": "chat", "messaging": "chat", "sms": "chat", "social": "social",
     "facebook": "social", "twitter": "social", "community": "web", "store": "store",
 }  # fmt: skip
+_DATED: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _SHORT: Final = re.compile(r"[A-Za-z0-9]{15}")
 _CHECK: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _EVENING: Final = " 23:59:59"
@@ -360,10 +361,40 @@ def _contacts(name: str, people: People, survivor: Where, *, unlike: tuple[str, 
     )  # fmt: skip
 
 
-_SALESFORCE: Final = Vendor(
+def _as_of(when: Where) -> Saying:
+    """When an object was as its row says; nothing where the event lies later, as an appointment does."""
+    return each(
+        lambda changed, at: (
+            changed
+            if changed is not None and _DATED.match(changed) and changed[:10] >= str(at)[:10]
+            else None
+        ),
+        first("last_modified_date", "system_modstamp"),
+        when,
+    )
+
+
+def _latest(part: Part) -> Part:
+    """The part with events that tell as of when they are: of several exports the latest state counts."""
+    return replace(
+        part,
+        events=tuple(
+            replace(one, columns={**one.columns, "received_at": _as_of(one.columns["timestamp"])})
+            for one in part.events
+        ),
+    )
+
+
+_STATES: Final = (
+    "opportunity", "case", "campaign_member", "email_message", "task", "event", "order", "lead",
+)  # fmt: skip
+"""Objects that are written again when they change; rows of histories are not."""
+
+_PARTS: Final = Vendor(
     name="salesforce",
     title="Salesforce",
     kind="crm",
+    copies="latest",
     may_be_nameless=True,
     wrappers=("records",),
     parts={
@@ -650,6 +681,10 @@ _SALESFORCE: Final = Vendor(
         ),
     },
 )  # fmt: skip
+_SALESFORCE: Final = replace(
+    _PARTS,
+    parts={name: _latest(part) if name in _STATES else part for name, part in _PARTS.parts.items()},
+)
 
 
 def salesforce(
@@ -710,8 +745,9 @@ def salesforce(
     CloseDate can be edited, and of an open deal it is a forecast. Which stages end a deal is told by
     OpportunityStage, if it is there, else by the deal, else by the names Closed Won and Closed Lost. What
     an object became later (`status`, `amount`, `stage_name`) is no property of the event of its beginning.
-    Deleted rows, open tasks and unpublished comments are excluded; so is what has neither contact nor
-    account (counted as `nameless`). A date stands for its noon, UTC.
+    Of several exports the state of an object that was modified last counts. Deleted rows, open tasks and
+    unpublished comments are excluded; so is what has neither contact nor account (counted as `nameless`). A
+    date stands for its noon, UTC.
 
     Parameters
     ----------
