@@ -256,3 +256,20 @@ class TestVendors:
         }  # fmt: skip
         events = ingest(cjm.loaders.salesforce(meeting), now=NOW, progress=False)
         assert events.to_frame()["event"].tolist() == ["meeting"]  # later than its row, and no reject
+
+    def test_a_deal_of_hubspot(self, tmp_path):
+        def export(day):
+            said = {
+                "dealname": "Lamps", "dealstage": "closedwon", "amount": day,
+                "createdate": "2026-03-01T10:00:00Z", "closedate": "2026-03-02T10:00:00Z",
+                "hs_is_closed_won": "true", "hs_is_closed": "true",
+            }  # fmt: skip
+            contact = {"contacts": {"results": [{"id": "501", "type": "deal_to_contact"}]}}
+            changed = f"2026-03-{day}T10:00:00Z"
+            return {"results": [{"id": "7", "properties": said, "associations": contact,
+                                 "createdAt": "2026-03-01T10:00:00Z", "updatedAt": changed}]}  # fmt: skip
+
+        for frame in self.twice(tmp_path, cjm.loaders.hubspot, "deals.json", export):
+            assert frame[["event", "value"]].astype(str).to_numpy().tolist() == [
+                ["deal_created", "nan"], ["deal_won", "5.0"],
+            ]  # fmt: skip

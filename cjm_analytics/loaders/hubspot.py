@@ -28,7 +28,7 @@ from cjm_analytics.loaders.mapping import (
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.people import USER, People
 from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
-from cjm_analytics.loaders.states import changes, closings, happened, snake, sound, staged, versions
+from cjm_analytics.loaders.states import as_of, changes, closings, happened, snake, sound, staged, versions
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.unfolded import inside
 from cjm_analytics.loaders.values import one_text, plain, texts
@@ -495,6 +495,7 @@ _HUBSPOT: Final = Vendor(
     name="hubspot",
     title="HubSpot",
     kind="crm",
+    copies="latest",
     may_be_nameless=True,
     wrappers=("results",),
     parts={
@@ -783,6 +784,9 @@ def hubspot(
         tidied=partial(_tidied, user_id=user_id),
         asked=(user_id, csat),
         clock=Clock(tz=tz),
-        parts={**_HUBSPOT.parts, "feedback_submissions": _feedback(csat)},
+        parts={
+            name: as_of(part, "updated_at", "hs_lastmodifieddate", "lastmodifieddate")
+            for name, part in {**_HUBSPOT.parts, "feedback_submissions": _feedback(csat)}.items()
+        },
     )
     return vendor.stream(source, keep=keep, name=name, format=format)

@@ -25,7 +25,7 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.states import changes, closings, day, happened, snake, sound, staged
+from cjm_analytics.loaders.states import as_of, changes, closings, day, happened, snake, sound, staged
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ _CHANNELS: Final = {
     "web": "web", "chat": "chat", "messaging": "chat", "sms": "chat", "social": "social",
     "facebook": "social", "twitter": "social", "community": "web", "store": "store",
 }  # fmt: skip
-_DATED: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _SHORT: Final = re.compile(r"[A-Za-z0-9]{15}")
 _CHECK: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _EVENING: Final = " 23:59:59"
@@ -361,30 +360,6 @@ def _contacts(name: str, people: People, survivor: Where, *, unlike: tuple[str, 
     )  # fmt: skip
 
 
-def _as_of(when: Where) -> Saying:
-    """When an object was as its row says; nothing where the event lies later, as an appointment does."""
-    return each(
-        lambda changed, at: (
-            changed
-            if changed is not None and _DATED.match(changed) and changed[:10] >= str(at)[:10]
-            else None
-        ),
-        first("last_modified_date", "system_modstamp"),
-        when,
-    )
-
-
-def _latest(part: Part) -> Part:
-    """The part with events that tell as of when they are: of several exports the latest state counts."""
-    return replace(
-        part,
-        events=tuple(
-            replace(one, columns={**one.columns, "received_at": _as_of(one.columns["timestamp"])})
-            for one in part.events
-        ),
-    )
-
-
 _STATES: Final = (
     "opportunity", "case", "campaign_member", "email_message", "task", "event", "order", "lead",
 )  # fmt: skip
@@ -683,7 +658,10 @@ _PARTS: Final = Vendor(
 )  # fmt: skip
 _SALESFORCE: Final = replace(
     _PARTS,
-    parts={name: _latest(part) if name in _STATES else part for name, part in _PARTS.parts.items()},
+    parts={
+        name: as_of(part, "last_modified_date", "system_modstamp") if name in _STATES else part
+        for name, part in _PARTS.parts.items()
+    },
 )
 
 

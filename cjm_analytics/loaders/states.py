@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.loaders.mapping import key_text
+from cjm_analytics.loaders.mapping import each, first, key_text
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import one_text, strings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from cjm_analytics.loaders.vendor import Part
+
 __all__ = [
     "Change",
+    "as_of",
     "changes",
     "closings",
     "day",
@@ -32,6 +35,7 @@ __all__ = [
     "versions",
 ]
 
+_DATED = re.compile(r"\d{4}-\d\d-\d\d")
 _SHORT_HOUR = re.compile(r"[T ](\d:)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -218,3 +222,22 @@ def closings(
 def snake(written: str) -> str:
     """A name with humps in lower case: `CreatedDate` is `created_date`."""
     return _HUMP.sub("_", written).lower()
+
+
+def as_of(part: Part, *modified: str) -> Part:
+    """The part with events that tell as of when they are: of several exports the latest state counts.
+
+    `modified` are the columns that say when an object was changed, the first that is there. An event that
+    lies after that, as an appointment does, does not say it: it was not received before it happened.
+    """
+
+    def known(changed: str | None, at: object) -> str | None:
+        is_known = changed is not None and _DATED.match(changed) and changed[:10] >= str(at)[:10]
+        return changed if is_known else None
+
+    changed = first(*modified)
+    events = (
+        replace(one, columns={**one.columns, "received_at": each(known, changed, one.columns["timestamp"])})
+        for one in part.events
+    )
+    return replace(part, events=tuple(events))
