@@ -171,7 +171,7 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
     asked.ask("map", lambda: JourneyMapAnalysis.plan(journeys), unless="" if staged else _NO_MODEL)
     asked.ask("funnel", lambda: FunnelAnalysis.plan(journeys, steps), unless=without_funnel)
     asked.ask("paths", lambda: PathsAnalysis.plan(journeys, top=_TOP, customers=True))
-    asked.ask("flow", lambda: FlowAnalysis.plan(journeys, positions=_POSITIONS, top=6))
+    asked.ask("flow", lambda: FlowAnalysis.plan(journeys, positions=_POSITIONS, top=6, customers=True))
     by = "phase" if staged else None
     silent = "" if journeys.codebook.instruments else _NO_ANSWERS
     asked.ask("satisfaction", lambda: SatisfactionAnalysis.plan(journeys, by=by), unless=silent)
@@ -354,7 +354,7 @@ def _flow_section(found: Flow | None, reason: str, names: _Names, few: int) -> S
     title = "How journeys unfold"
     intro = (
         f"From contact to contact, over the first {_POSITIONS} positions of each journey. Links of fewer "
-        f"than {few} journeys are not shown."
+        f"than {few} customers are not shown."
     )
     if found is None:
         return Section("flow", title, "", missing=reason)
@@ -364,9 +364,9 @@ def _flow_section(found: Flow | None, reason: str, names: _Names, few: int) -> S
     start = frame[frame["position"] == frame["position"].min()]
     by_source = start.groupby("source", sort=True)["journeys"].sum()
     name, journeys, total = by_source.idxmax(), int(by_source.max()), int(by_source.sum())
-    frame = frame[frame["journeys"] >= few].reset_index(drop=True)
+    frame = frame[frame["customers"] >= few].reset_index(drop=True)
     if not len(frame):
-        return Section("flow", title, "", missing=f"No link is that of {few} journeys or more.")
+        return Section("flow", title, "", missing=f"No link is that of {few} customers or more.")
     share = f"{count(journeys)} of {count(total)} ({percent(journeys / total)})"
     reading = f"Most journeys begin with “{names(name)}”: {share}."
     figure = replace(found, _frame=frame).plot()

@@ -12,7 +12,7 @@ import pytest
 import cjm_analytics as cjm
 from cjm_analytics.charts import theme
 from cjm_analytics.charts.text import LINE, text_width, told_apart, wrapped
-from tests.logs import journeys_of
+from logs import journeys_of
 
 LONG = "https://shop.example/category/shoes/running/summer/detail"
 GOAL = "purchase"

@@ -11,6 +11,7 @@ import pytest
 
 from cjm_analytics.analysis.flow import FlowAnalysis, flow
 from cjm_analytics.analysis.transitions import transitions
+from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
 from logs import journeys_of, random_rows
 
@@ -262,6 +263,23 @@ def test_any_split_of_customers_gives_the_same_bits_in_any_order():
         whole = analysis.map(journeys.partitions[0])
         assert_same(total, whole)
         assert_same(backwards, whole)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_customers_of_a_link_are_counted_once_each(seed):
+    rng = np.random.default_rng(seed)
+    rows = random_log(rng)
+    journeys = journeys_of(rows, n_partitions=int(rng.integers(1, 4)))
+    analysis = FlowAnalysis.plan(journeys, top=None, collapse=False, positions=4, customers=True)
+    found = run(analysis, journeys, None).to_frame()
+    people = defaultdict(set)
+    for (customer, _), mine in journeys.to_frame().groupby(["customer_id", "journey"]):
+        names = [*mine["touchpoint"], "(end)"]
+        for position in range(min(3, len(names) - 1)):
+            people[position, names[position], names[position + 1]].add(customer)
+    assert {(row.position, row.source, row.target): row.customers for row in found.itertuples()} == {
+        link: len(customers) for link, customers in people.items()
+    }
 
 
 def test_no_events_give_no_links():

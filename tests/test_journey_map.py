@@ -198,11 +198,11 @@ def test_times_equal_a_plain_loop_over_all_journeys(seed):
 
 
 def slow_counts(journeys):
-    """Per stage: journeys, customers, journeys with progress, and events and journeys per touchpoint."""
+    """Per stage: journeys, customers, journeys with progress; per touchpoint: journeys, events, customers."""
     frame = journeys.to_frame()
     progress = dict(zip(journeys.codebook.touchpoints, journeys.codebook.progress, strict=True))
     sets = defaultdict(lambda: (set(), set(), set()))
-    contacts = defaultdict(lambda: [set(), 0])
+    contacts = defaultdict(lambda: [set(), 0, set()])
     for row in frame.itertuples():
         if row.stage is None:
             continue
@@ -212,9 +212,10 @@ def slow_counts(journeys):
             sets[row.stage][2].add((row.customer_id, row.journey))
         contacts[row.stage, row.touchpoint][0].add((row.customer_id, row.journey))
         contacts[row.stage, row.touchpoint][1] += 1
+        contacts[row.stage, row.touchpoint][2].add(row.customer_id)
     return (
         {stage: tuple(map(len, found)) for stage, found in sets.items()},
-        {key: (len(units), events) for key, (units, events) in contacts.items()},
+        {key: (len(units), events, len(people)) for key, (units, events, people) in contacts.items()},
     )
 
 
@@ -230,7 +231,7 @@ def test_counts_equal_a_plain_loop_over_all_events(seed):
         assert tuple(numbers) == stages.get(stage, (0, 0, 0))
     mine = contacts.touchpoints()
     assert {
-        (row.stage, row.touchpoint): (row.journeys, row.events) for row in mine.itertuples()
+        (row.stage, row.touchpoint): (row.journeys, row.events, row.customers) for row in mine.itertuples()
     } == touchpoints
     assert contacts.unassigned()["events"].sum() == journeys.to_frame()["stage"].isna().sum()
 
@@ -276,6 +277,15 @@ def test_under_min_n_nothing_of_a_stage_is_shown():
     assert "n\N{NO-BREAK SPACE}&lt;\N{NO-BREAK SPACE}5" in texts
     assert '"journeys": 2' not in found.to_json()
     assert found.to_frame(suppress=False).set_index("stage").loc["compare", "journeys"] == 2
+
+
+def test_a_touchpoint_of_one_customers_many_journeys_is_hidden():
+    rows = [(f"c{number}", 0, 0, "ad") for number in range(8)]
+    rows += [("c0", DAY * number, number, "page") for number in range(1, 9)]
+    rows = pd.DataFrame(rows, columns=["customer", "time", "journey", "touchpoint"])
+    texts = " ".join(one.text for one in a_map(rows, model=model_of(min_n=5)).plot().layout.annotations)
+    assert "Ad" in texts
+    assert "Page" not in texts
 
 
 def test_a_drop_off_that_nobody_was_followed_for_is_called_too_early():

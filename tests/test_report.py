@@ -240,6 +240,13 @@ def test_importing_the_module_leaves_the_function_in_its_place():
     assert result.stdout.strip() == "function"
 
 
+def test_a_link_of_one_customers_many_journeys_is_not_drawn(tmp_path):
+    often = [("often", 10 * number, number, "visit") for number in range(12)]
+    rows = pd.DataFrame(often, columns=["customer", "time", "journey", "touchpoint"])
+    alone = visible(cjm.report(journeys_of(rows), to=tmp_path / "one.html").read_text(encoding="utf-8"))
+    assert "No link is that of 10 customers or more" in alone
+
+
 def test_a_path_of_one_customers_many_journeys_is_that_of_one(tmp_path):
     often = [("often", 10 * number, number, "visit") for number in range(12)]
     rows = pd.DataFrame(often, columns=["customer", "time", "journey", "touchpoint"])

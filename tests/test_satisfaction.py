@@ -372,8 +372,9 @@ def test_all_pairs_of_all_instruments_are_one_family():
 
 def test_hidden_cells_do_not_compare():
     found = answered(([9] * 3, BEFORE), ([8] * 4, DURING), ([9] * 20, AFTER))
-    assert len(found.compare()) == 0
     assert len(found.compare(suppress=False)) == 3
+    with pytest.raises(InputError, match="two groups that are shown, of 10 answers or more"):
+        found.compare()
     with pytest.raises(InputError, match="no groups"):
         answered(([9], BEFORE), by=None).compare()
 
@@ -475,7 +476,9 @@ def test_nothing_added_changes_nothing():
 
 def test_a_log_without_answers_gives_an_empty_frame_a_card_and_a_picture():
     found = satisfaction(journeys_of(random_rows(np.random.default_rng(0))), by="touchpoint")
-    assert len(found.to_frame()) == len(found.compare()) == len(found.distribution()) == 0
+    assert len(found.to_frame()) == len(found.distribution()) == 0
+    with pytest.raises(InputError, match="nothing to compare"):
+        found.compare(suppress=False)
     assert "Satisfaction" in found._repr_html_()
     assert "Nobody answered" in found.plot().to_json()
 

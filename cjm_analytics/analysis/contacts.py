@@ -130,8 +130,8 @@ class ContactsPartial:
         Codes of the touchpoints that occur in a stage, ascending.
     of_stage : int64, (n_stages, 3)
         Journeys, customers, and journeys with a progressing event.
-    of_contact : int64, (n_stages, n_contacts, 2)
-        Journeys and events.
+    of_contact : int64, (n_stages, n_contacts, 3)
+        Journeys, events and customers.
     by_channel : int64, (n_stages, n_contacts, n_channels + 1)
         Events; first those without a channel.
     at_goal : int64, n_contacts
@@ -164,7 +164,7 @@ class ContactsPartial:
         return cls(
             contacts=np.zeros(0, np.int64),
             of_stage=np.zeros((n_stages, 3), np.int64),
-            of_contact=np.zeros((n_stages, 0, 2), np.int64),
+            of_contact=np.zeros((n_stages, 0, 3), np.int64),
             by_channel=np.zeros((n_stages, 0, n_channels + 1), np.int64),
             at_goal=np.zeros(0, np.int64),
             furthest=np.zeros(n_stages, np.int64),
@@ -274,8 +274,8 @@ class Contacts:
     def touchpoints(self) -> pd.DataFrame:
         """One row per stage and touchpoint, in each stage the one with most events first.
 
-        Columns: `stage, touchpoint, journeys, events, channels` (a tuple of names, the most used first),
-        `progress, goal` (events of the touchpoint that are the goal).
+        Columns: `stage, touchpoint, journeys, events, customers, channels` (a tuple of names, the most used
+        first), `progress, goal` (events of the touchpoint that are the goal).
         """
         codebook, partial = self._analysis.codebook, self._partial
         channels = np.array([*codebook.channels, ""], dtype=object)[
@@ -294,13 +294,24 @@ class Contacts:
                     "touchpoint": codebook.touchpoints[code],
                     "journeys": int(partial.of_contact[stage, position, 0]),
                     "events": int(partial.of_contact[stage, position, 1]),
+                    "customers": int(partial.of_contact[stage, position, 2]),
                     "channels": tuple(str(channels[one]) for one in order),
                     "progress": codebook.progress[code],
                     "goal": int(partial.at_goal[position]),
                     "place": int(stage),
                 }
             )
-        columns = ["stage", "touchpoint", "journeys", "events", "channels", "progress", "goal", "place"]
+        columns = [
+            "stage",
+            "touchpoint",
+            "journeys",
+            "events",
+            "customers",
+            "channels",
+            "progress",
+            "goal",
+            "place",
+        ]
         frame = pd.DataFrame(rows, columns=columns)
         frame = frame.sort_values(
             ["place", "events", "touchpoint"], ascending=[True, False, True], ignore_index=True

@@ -221,6 +221,7 @@ class FlowAnalysis:
     collapse: bool = True
     times: bool = True
     unit: str = "journey"
+    customers: bool = False
 
     @classmethod
     def plan(  # noqa: PLR0913 - all but the first are named
@@ -239,8 +240,9 @@ class FlowAnalysis:
         collapse: bool = True,
         times: bool = True,
         unit: str = "journey",
+        customers: bool = False,
     ) -> FlowAnalysis:
-        """Check what was asked."""
+        """Check what was asked; `customers`: count those behind each link of journeys, too."""
         check_unit(unit)
         codebook = journeys.codebook
         symbols = Symbols.read(codebook, of)
@@ -265,6 +267,7 @@ class FlowAnalysis:
             collapse,
             times,
             unit,
+            customers,
         )
 
     @property
@@ -285,13 +288,18 @@ class FlowAnalysis:
         unit, stretches = self._passes(asked)
         n_looked_at = len(np.unique(unit)) if self.every else len(unit)
         lengths = Durations.empty(limit=_EXACT_TIMES)
-        if self.every or self.times or self._possible > _TABLE_PER_KEY * len(unit):
+        people = np.zeros(0, np.int64)
+        if self.every or self.times or self.customers or self._possible > _TABLE_PER_KEY * len(unit):
             links = self._listed(asked, stretches)
             keys, number, counts = _numbered(links.key)
             journeys = counts
             if self.every:
                 pairs = np.unique(number.astype(np.int64) * max(n_units, 1) + unit[links.passed])
                 journeys = np.bincount(pairs // max(n_units, 1), minlength=len(keys))
+            if self.customers:
+                whose = partition.journey("customer")[unit[links.passed]]
+                pairs = np.unique(number.astype(np.int64) * partition.n_customers + whose)
+                people = np.bincount(pairs // max(partition.n_customers, 1), minlength=len(keys))
             if self.times:
                 timed = np.flatnonzero(links.length >= 0)
                 lengths = Durations.of(links.length[timed], number[timed], limit=_EXACT_TIMES)
@@ -300,7 +308,9 @@ class FlowAnalysis:
             journeys = counts
         return FlowPartial(
             keys=keys,
-            counts=np.stack([journeys, counts], axis=1).astype(np.int64),
+            counts=np.stack([journeys, counts, *([people] if self.customers else [])], axis=1).astype(
+                np.int64
+            ),
             lengths=lengths,
             units=np.array([n_looked_at, n_units - n_looked_at, len(unit)], np.int64),
             phases=self.symbols.count_phases(partition),
@@ -463,6 +473,11 @@ class FlowAnalysis:
                 "target_phase": phases[target],
             }
         )
+        if self.customers:
+            # Of links that are gathered, the largest: one customer may have taken several.
+            most = np.zeros(len(links), np.int64)
+            np.maximum.at(most, number, partial.counts[:, 2])
+            frame["customers"] = most[order]
         if self.times:
             lengths = partial.lengths.regrouped(number)
             median, mean = lengths.quantiles(0.5, n_groups=len(links)), lengths.means(n_groups=len(links))
@@ -548,8 +563,8 @@ class FlowPartial:
     ----------
     keys : int64, n_links
         (column · width + source) · width + target, ascending; columns are positions from the first on.
-    counts : int64, n_links × 2
-        Journeys and passes that take the link.
+    counts : int64, n_links × 2 or 3
+        Journeys and passes that take the link; customers, where they were asked for.
     lengths : Durations
         From source to target, by number of the link.
     units : int64, 3
@@ -566,7 +581,7 @@ class FlowPartial:
 
     def __add__(self, other: FlowPartial) -> FlowPartial:
         keys = union(self.keys, other.keys)
-        counts = np.zeros((len(keys), 2), np.int64)
+        counts = np.zeros((len(keys), self.counts.shape[1]), np.int64)
         here, there = np.searchsorted(keys, self.keys), np.searchsorted(keys, other.keys)
         counts[here] += self.counts
         counts[there] += other.counts

@@ -450,8 +450,7 @@ class JourneyMap(Shown):
         titles = {one.id: one.title for one in model.touchpoints} if model else {}
         frame["title"] = [titles.get(name) or _spoken(name) for name in frame["touchpoint"]]
         if suppress:
-            # A journey is one customer's, so fewer journeys than min_n are fewer customers too.
-            frame = frame[frame["journeys"] >= self._rules.min_n]
+            frame = frame[frame["customers"] >= self._rules.min_n]
         return frame.groupby("stage", sort=False).head(_TOP).reset_index(drop=True)
 
     def _scores(self, *, suppress: bool) -> pd.DataFrame:

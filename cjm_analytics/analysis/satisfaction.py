@@ -437,7 +437,7 @@ class Satisfaction(Shown):
         Raises
         ------
         InputError
-            The result has no groups.
+            The result has no groups, or no instrument has answers in two of them.
         """
         by = self._analysis.by
         if not by:
@@ -457,6 +457,12 @@ class Satisfaction(Shown):
                     *comparison(sheet, one, other, self._analysis.rules.confidence),
                 )
                 rows.append((sheet.scale.instrument, *sheet.groups[one], *sheet.groups[other], *row))
+        if not rows:
+            few = f" that are shown, of {self._analysis.rules.min_n} answers or more" if suppress else ""
+            raise InputError(
+                f"There is nothing to compare: no instrument has answers in two groups{few}."
+                + (" With suppress=False the hidden ones are compared, too." if suppress else "")
+            )
         frame = pd.DataFrame(rows, columns=["instrument", *by, *(f"other_{name}" for name in by), *_COMPARED])
         q_value = statistics.benjamini_hochberg(frame["p_value"].to_numpy(dtype=float))
         direction = np.where(frame["difference"] > 0, "higher", "lower")

@@ -18,8 +18,8 @@ class Counts(NamedTuple):
     ----------
     of_stage : int64, (n_stages, 3)
         Journeys with an event in the stage, their customers, and journeys with a progressing event in it.
-    of_contact : int64, (n_stages, n_contacts, 2)
-        Journeys and events.
+    of_contact : int64, (n_stages, n_contacts, 3)
+        Journeys, events and customers.
     by_channel : int64, (n_stages, n_contacts, n_channels + 1)
         Events; first those without a channel.
     at_goal : int64, n_contacts
@@ -68,13 +68,14 @@ def count_contacts(
     """
     n_stages, n_contacts, n_channels = shape
     of_stage = np.zeros((n_stages, 3), dtype=np.int64)
-    of_contact = np.zeros((n_stages, n_contacts, 2), dtype=np.int64)
+    of_contact = np.zeros((n_stages, n_contacts, 3), dtype=np.int64)
     by_channel = np.zeros((n_stages, n_contacts, n_channels + 1), dtype=np.int64)
     at_goal = np.zeros(n_contacts, dtype=np.int64)
     seen_journey = np.full(n_stages, -1, dtype=np.int64)
     seen_customer = np.full(n_stages, -1, dtype=np.int64)
     seen_progress = np.full(n_stages, -1, dtype=np.int64)
     seen_contact = np.full((n_stages, n_contacts), -1, dtype=np.int64)
+    seen_person = np.full((n_stages, n_contacts), -1, dtype=np.int64)
     for journey in range(len(offsets) - 1):
         for row in range(offsets[journey], offsets[journey + 1]):
             here = stage[row]
@@ -90,6 +91,8 @@ def count_contacts(
             seen_progress[here] = journey if counts else seen_progress[here]
             of_contact[here, contact, 0] += seen_contact[here, contact] != journey
             seen_contact[here, contact] = journey
+            of_contact[here, contact, 2] += seen_person[here, contact] != customer[journey]
+            seen_person[here, contact] = customer[journey]
             by_channel[here, contact, channel[row] + 1] += 1
             at_goal[contact] += (marker[row] & goal) != 0
     for here in range(n_stages):
