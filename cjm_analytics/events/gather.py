@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,9 @@ _IN_MEMORY = 1280 * 2**20
 """With a folder to spill to, so many bytes of rows stay in memory before the others go to disk."""
 
 _BINS_AT_ONCE = 16
+_BATCHES_AHEAD = 2
+"""So many batches are checked and put into bins while the next one is read."""
+
 _MOST_FILES = 32
 """Evidence in so many files is written anew as one."""
 
@@ -224,22 +227,24 @@ class Gathering:
     def read(self, source: EventSource, advance: Callable[[EventSource, int], object]) -> None:
         """Take in a source; `advance` is told now and then how many rows came of what is left of it."""
         intake = self.intakes[source.name]
-        # The source is read here, in the caller's thread; another one works on the batch before, and a third
-        # one tells the files, unless some might have been read before.
-        with ThreadPoolExecutor(1) as worker, ThreadPoolExecutor(1) as teller:
-            busy: Future[None] | None = None
+        # The source is read here, in the caller's thread. One thread checks the batch before, one puts the one
+        # before that into its bins, and one tells the files, unless some might have been read before.
+        checking, putting, telling = (ThreadPoolExecutor(1) for _ in range(3))
+        with checking, putting, telling:
+            busy: deque[Future[None]] = deque()
             fresh, marks = source, None
             if self._remember and isinstance(source, FileSource):
-                marks = teller.submit(source.fingerprints)
+                marks = telling.submit(source.fingerprints)
                 if self._knows_files_of(source.name):
                     fresh = self._without_known_files(source, marks.result())
             for batch in fresh.batches():
-                if busy:
-                    busy.result()
-                busy = worker.submit(self._take_in, intake, batch)
+                if len(busy) == _BATCHES_AHEAD:
+                    busy.popleft().result()
+                checked = checking.submit(intake.accept, batch)
+                busy.append(putting.submit(self._take_in, intake, batch, checked))
                 advance(fresh, batch.n_read)
-            if busy:
-                busy.result()
+            for one in busy:
+                one.result()
             if marks:
                 self._note_files(source.name, marks.result())
         self.sources[source.name]["rows"] = intake.seen
@@ -364,8 +369,8 @@ class Gathering:
             one_array(piece.column("customer_id")).is_null(), names, pa.scalar(None, pa.string())
         )
 
-    def _take_in(self, intake: Intake, batch: Batch) -> None:
-        events, rejects = intake.accept(batch)
+    def _take_in(self, intake: Intake, batch: Batch, checked: Future[tuple[pa.Table, pa.Table]]) -> None:
+        events, rejects = checked.result()
         self.rejects.add(rejects)
         self.evidence.links(batch.links, self.identity, intake.source, zero=intake.zero)
         self.attributes.add(batch.customers)
