@@ -227,8 +227,8 @@ class Gathering:
     def read(self, source: EventSource, advance: Callable[[EventSource, int], object]) -> None:
         """Take in a source; `advance` is told now and then how many rows came of what is left of it."""
         intake = self.intakes[source.name]
-        # The source is read here, in the caller's thread; of the others one checks batches, one puts them into
-        # bins, and one tells the files, unless some might have been read before.
+        # The source is read here, in the caller's thread; of the others one checks batches, one puts them
+        # into bins, and one tells the files, unless some might have been read before.
         checking, putting, telling = (ThreadPoolExecutor(1) for _ in range(3))
         with checking, putting, telling:
             busy: deque[Future[None]] = deque()
