@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import inspect
 import io
 import json
+import random
 
 import openpyxl
 import pytest
@@ -14,6 +16,8 @@ import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.source import whole
+from cjm_analytics.loaders.vendor import Reading
+from test_loader_matrix import text_of
 
 LIKELY = "How likely is it that you would recommend us to a friend?"
 
@@ -413,3 +417,99 @@ def test_a_response_rate_of_surveymonkey(tmp_path):
     ]
     (tmp_path / "recipients.csv").write_text(csv_text(rows))
     assert rates(loaders.surveymonkey(tmp_path, tz="UTC")) == {"nps": [1, 2, 0.5]}
+
+
+# Columns and rows
+
+
+def _random(rng, name):
+    """Forms of a vendor with gaps, words instead of numbers, previews and several kinds of questions."""
+
+    def maybe(*values):
+        return rng.choice([None, *values])
+
+    rows = []
+    for number in range(rng.randrange(1, 30)):
+        score = maybe(0, 6, 9, 10, "10 - Extremely likely", "good")
+        group = None if score is None else {0: "Detractor", 6: "Detractor"}.get(score, "Promoter")
+        who = {"email": maybe("Ada@example.com", "bob@example.com"), "user": maybe("u1", "u2")}
+        time = f"2025-03-{rng.randrange(1, 28):02} {rng.randrange(0, 24):02}:05:00"
+        if name == "qualtrics":
+            rows.append({
+                "ResponseId": f"R_{number}", "Status": maybe("IP Address", "0", "Survey Preview", "8"),
+                "EndDate": maybe(time), "RecordedDate": time, "RecipientEmail": who["email"],
+                "ExternalReference": who["user"], "Q1": score, "Q1_NPS_GROUP": maybe(group),
+                "Q2_TEXT": maybe("why", "so"), "Q3_TEXT": maybe("and"), "order_id": maybe("1001"),
+                "DistributionChannel": maybe("email", "preview", "anonymous"), "user_id": maybe("u3"),
+            })  # fmt: skip
+        elif name == "surveymonkey":
+            hour = rng.randrange(1, 13)
+            shown = f"{hour:02}:05:00 {rng.choice(['AM', 'PM', 'pm'])}"
+            rows.append({
+                "Respondent ID": number, "Custom Data 1": who["user"], "Email Address": who["email"],
+                "End Date": rng.choice([f"3/{rng.randrange(1, 28)}/2025 {shown}", time, "03/04/2025 15:10"]),
+                "How likely are you to recommend us?": score, "Why?": maybe("so"), "order_id": maybe("1001"),
+                "How likely is it that you would recommend this page?": maybe(1, 7),
+            })  # fmt: skip
+        elif name == "typeform, CSV":
+            rows.append({
+                "#": f"l{number}", "How likely are you to recommend us?": score, "email": who["email"],
+                "user_id": who["user"], "Submit Date (UTC)": maybe(time), "Why?": maybe("so"),
+            })  # fmt: skip
+        elif name == "typeform":
+            answers = [
+                {"field": {"ref": "nps", "id": "f1", "type": "opinion_scale"}, "type": "number",
+                 "number": rng.randrange(11)},
+                {"field": {"ref": "why", "id": "f2", "type": "long_text"}, "type": "text", "text": "so"},
+                {"field": {"id": "f3", "type": "short_text"}, "type": "text", "text": "and"},
+                {"field": {"ref": "mail", "type": "email"}, "type": "email", "email": "eve@example.com"},
+                {"field": {"ref": "yes", "type": "yes_no"}, "type": "boolean", "boolean": False},
+                {"field": {"ref": "which", "type": "multiple_choice"}, "type": "choice",
+                 "choice": {"label": "Lamp"} if rng.random() < 0.5 else {"other": "Bulb"}},
+            ]  # fmt: skip
+            hidden = {
+                one: value for one, value in (("user_id", who["user"]), ("email", who["email"])) if value
+            }
+            rows.append({
+                "landing_id": f"l{number}", "landed_at": time, "form_id": maybe("a", "b"),
+                "submitted_at": rng.choice([time.replace(" ", "T") + "Z", "0001-01-01T00:00:00Z", None]),
+                "hidden": hidden, "answers": rng.sample(answers, rng.randrange(len(answers) + 1)) or None,
+            })  # fmt: skip
+        else:
+            known = {"customer_id": who["user"], "plan": maybe("free"), "Delighted Source": maybe("SMS")}
+            rows.append({
+                "id": str(number), "person": {"id": str(number % 4), "email": who["email"]},
+                "survey_type": maybe("nps", "NPS", "csat"), "score": maybe(0, 3, 5), "tags": [],
+                "created_at": 1741608000 + number, "comment": maybe("so"),
+                "person_properties": maybe({one: value for one, value in known.items() if value}),
+            })  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize("name", ["qualtrics", "surveymonkey", "typeform", "typeform, CSV", "delighted"])
+def test_columns_tell_what_rows_tell(name, tmp_path, monkeypatch):
+    rng = random.Random(name)
+    loader = getattr(loaders, name.partition(",")[0])
+    options = {"tz": "Europe/Berlin"} if "tz" in inspect.signature(loader).parameters else {}
+    for number in range(60):
+        rows = _random(rng, name)
+        is_json = name in {"typeform", "delighted"}
+        path = tmp_path / f"{number}{'.jsonl' if is_json else '.csv'}"
+        path.write_text(text_of(rows, path.name))
+
+        def seen_of(path=path):
+            batch = read(loader(path, **options))
+            events = batch.events.to_pandas()
+            events = events[sorted(events.columns)].astype(str).sort_values(["src_row", "event_id"])
+            links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
+            rejects = sorted((one["src_row"], one["reason"]) for one in batch.rejects.to_pylist())
+            told = [
+                {column: cell for column, cell in row.items() if cell not in {"None", "nan"}}
+                for row in events.to_dict("records")
+            ]
+            return told, links, rejects, batch.n_read, batch.n_excluded
+
+        by_columns = seen_of()
+        with monkeypatch.context() as patched:
+            patched.setattr(Reading, "_by_columns", lambda *_: None)
+            assert by_columns == seen_of()

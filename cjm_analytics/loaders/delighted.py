@@ -6,19 +6,25 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cjm_analytics.loaders.mapping import Cells, first, joined, looked_up, plainly
 from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, invite
+from cjm_analytics.loaders.responses import Responses, first_filled
 from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.values import one_text, plain
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides
+    from cjm_analytics.loaders.mapping import Side, Sides
     from cjm_analytics.loaders.ratings import Scores
-    from cjm_analytics.loaders.rows import Rows
+    from cjm_analytics.loaders.responses import Made
+    from cjm_analytics.loaders.rows import ColumnRows, Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["delighted"]
@@ -42,6 +48,7 @@ _CHANNELS: Final = {
     "ios sdk": "app",
     "android sdk": "app",
 }
+_WAYS: Final = ("Delighted Source", "delighted_source")
 _SENT: Final = ("email", "sms")
 _WHO: Final = ("id", "person", "person_id", "survey_type", "created_at", "person_properties")
 _GONE: Final = (
@@ -96,6 +103,41 @@ def _responses(
             yield place, one
 
 
+def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) -> Made | None:
+    """The same of whole columns, where what is known of the person is no JSON text."""
+    known = rows.column("person_properties") if rows.has("person_properties") else pa.nulls(len(rows))
+    if not pa.types.is_struct(known.type) and known.null_count < len(rows):
+        return None
+    cells = Cells(rows, sides)
+    members = (
+        dict(zip(known.type.names, known.flatten(), strict=True)) if known.null_count < len(rows) else {}
+    )
+    fields = {name: plain(one) for name, one in members.items()}
+    values = {name: rows.column(name) for name in rows.names() if name not in _GONE} | fields
+    person = first("person_id", "person.id", plainly("person"))
+    kinds = pc.utf8_lower(pc.fill_null(first_filled(cells["survey_type"]), "nps"))
+    score = rows.column("score")
+    ratings = []
+    for kind in pc.unique(kinds).to_pylist():
+        scale = asked.scales.get(kind) or _SCALES.get(kind) or Scale(kind)
+        ratings.append((kind, scale, pc.if_else(pc.equal(kinds, kind), score, pa.scalar(None, score.type))))
+    way = first_filled(*(values[one] for one in _WAYS if one in values), pa.nulls(len(rows), pa.string()))
+    ways = pc.dictionary_encode(pc.fill_null(pc.utf8_lower(way), "email"))
+    responses = Responses(
+        "delighted",
+        rows,
+        identity=rows.column("id"),
+        at=rows.column("created_at"),
+        received=rows.column("updated_at"),
+        values=values,
+        email=cells.of(first("person.email", looked_up("people", person, "email"), "email")),
+        comment=rows.column("comment"),
+        channel=pa.array(map(_CHANNELS.get, ways.dictionary.to_pylist()), pa.string()).take(ways.indices),
+        someone=cells.of(joined("=delighted", person)),
+    )
+    return responses.events(ratings, asked)
+
+
 def _person(row: Mapping[str, Any]) -> str | None:
     found = filled_member(row, "person_id", "person")
     return one_text(found.get("id") if isinstance(found, dict) else found)
@@ -103,7 +145,7 @@ def _person(row: Mapping[str, Any]) -> str | None:
 
 def _way(fields: Mapping[str, Any]) -> str:
     """How the survey reached the person."""
-    return str(filled_member(fields, "Delighted Source", "delighted_source") or "email").lower()
+    return str(filled_member(fields, *_WAYS) or "email").lower()
 
 
 def _people(
@@ -176,6 +218,7 @@ def _vendor(asked: Asked, tz: str, written: CsvFormat) -> Vendor:
                 key="id",
                 holds=_WHO,
                 together=partial(_responses, asked=asked),
+                by_columns=partial(_by_columns, asked=asked),
                 run="id",
                 **ANSWERS,
             ),

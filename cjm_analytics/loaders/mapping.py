@@ -40,6 +40,7 @@ __all__ = [
     "chosen",
     "column",
     "device",
+    "different",
     "each",
     "every",
     "filled",
@@ -354,13 +355,13 @@ def each(function: Callable[..., object], *wheres: Where) -> Saying:
         found = [cells.of(one) for one in sayings]
         if any(pa.types.is_nested(one.type) for one in found):
             return inferred([function(*row) for row in zip(*(one.to_pylist() for one in found), strict=True)])
-        few, places = _different(found)
+        few, places = different(found)
         return inferred([function(*row) for row in few]).take(places)
 
     return Saying(read, reads)
 
 
-def _different(columns: Sequence[pa.Array]) -> tuple[list[tuple[object, ...]], pa.Array]:
+def different(columns: Sequence[pa.Array]) -> tuple[list[tuple[object, ...]], pa.Array]:
     """The different rows of some columns, and which of them each row is."""
     encoded = [pc.dictionary_encode(one, null_encoding="encode") for one in columns]
     if len(encoded) == 1:

@@ -7,20 +7,25 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, invite
+from cjm_analytics.loaders.responses import Responses, first_filled, in_zones, told_by
 from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, filled_member
 from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides
+    from cjm_analytics.loaders.mapping import Side, Sides
     from cjm_analytics.loaders.ratings import Scores
-    from cjm_analytics.loaders.rows import Rows
+    from cjm_analytics.loaders.responses import Made, Rated
+    from cjm_analytics.loaders.rows import ColumnRows, Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["qualtrics"]
@@ -185,6 +190,72 @@ def _responses(
             yield place, one
 
 
+def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) -> Made | None:
+    """The same of whole columns, where all that was answered stands in them."""
+    if any(sides.get(one) for one in ("question", "question_response", "survey_embedded_data")):
+        return None
+    names = rows.names()
+    times = {one: [name for name in names if name.partition("[")[0] == one] for one in _TIMES}
+    if not all(pa.types.is_string(rows.column(name).type) for several in times.values() for name in several):
+        return None
+    nothing = pa.nulls(len(rows), pa.string())
+
+    def time(*ones: str) -> pa.Array:
+        found = [
+            in_zones(rows.column(name), marked[2])
+            if (marked := _MARKED.fullmatch(name))
+            else rows.column(name)
+            for one in ones
+            for name in sorted(times[one], key=lambda name: "[" in name)
+        ]
+        return first_filled(*found, nothing)
+
+    values = {told: rows.column(name) for name in names if (told := _bare(name)) is not None}
+    words = [rows.column(name) for name in names if name.endswith((_TEXT, "_TEXT"))]
+    is_real = told_by(
+        rows,
+        lambda status, way: str(status or 0).strip().lower() in _REAL and way != "preview",
+        "status",
+        "distributionChannel",
+    )
+    responses = Responses(
+        "qualtrics",
+        rows,
+        identity=rows.column("_recordId"),
+        at=time("endDate", "recordedDate"),
+        received=time("recordedDate"),
+        values=values,
+        user=rows.column("externalDataReference"),
+        email=rows.column("recipientEmail"),
+        survey=rows.column("survey_id"),
+        comment=pc.coalesce(*map(texts, words)) if words else None,
+        channel=told_by(rows, lambda way: _CHANNELS.get(str(way)), "distributionChannel"),
+        real=is_real.to_numpy(zero_copy_only=False).astype(bool),
+    )
+    return responses.events(_rated_columns(rows, asked), asked)
+
+
+def _rated_columns(rows: ColumnRows, asked: Asked) -> list[Rated]:
+    """The questions that were asked for; else those of which the export says in which group answers are."""
+    there = [(name, scale) for name, scale in asked.scales.items() if rows.has(name)]
+    if asked.scales:
+        return [(name, scale, rows.column(name)) for name, scale in there]
+    rated: list[Rated] = []
+    for group in (name for name in rows.names() if name.endswith("_NPS_GROUP")):
+        name = group.removesuffix("_NPS_GROUP")
+        told_by(rows, partial(_checked_group, name), name, group)
+        cells = rows.column(name)
+        in_group = pc.is_valid(rows.column(group))
+        rated.append((name, _NPS, pc.if_else(in_group, cells, pa.scalar(None, cells.type))))
+    return rated
+
+
+def _checked_group(question: str, cell: object, group: object) -> None:
+    if group is not None:
+        _check_group(question, cell, group)
+
+
+_TIMES: Final = ("startDate", "endDate", "recordedDate")
 _GONE: Final = (
     "startDate", "endDate", "recordedDate", "recipientEmail", "recipientFirstName", "recipientLastName",
     "externalDataReference", "ipAddress", "locationLatitude", "locationLongitude", "status", "_recordId",
@@ -286,6 +357,7 @@ def _vendor(asked: Asked, tz: str | None, written: CsvFormat) -> Vendor:
                 told_by=("_recordId",),
                 names=("survey_response",),
                 together=partial(_responses, asked=asked),
+                by_columns=partial(_by_columns, asked=asked),
                 run="_recordId",
                 **ANSWERS,
             ),

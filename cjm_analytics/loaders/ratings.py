@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWERS",
     "KEYS",
+    "USERS",
     "Asked",
     "Response",
     "Scale",
@@ -31,7 +32,9 @@ __all__ = [
 
 _SCALES: Final = {"nps": (0.0, 10.0), "csat": (1.0, 5.0), "ces": (1.0, 7.0), "stars": (1.0, 5.0)}
 _NUMBER: Final = re.compile(r"(?<![\w.,])[+-]?\d+(?:[.,]\d+)?(?![\w.,]*\d)")
-_USERS: Final = ("user_id", "customer_id")
+USERS: Final = ("user_id", "customer_id")
+"""Fields with the id of the customer that other systems use."""
+
 KEYS: Final = ("order_id", "ticket_id", "account_id", "anonymous_id", "campaign_id")
 """Fields of a survey that have a canonical place, wherever they are called so."""
 
@@ -181,11 +184,11 @@ class Response:
         user = (
             filled_member(self.values, asked.user)
             if asked.user
-            else self.user or filled_member(self.values, *_USERS)
+            else self.user or filled_member(self.values, *USERS)
         )
         known = self.values.get("anonymous_id") or self.someone
         nobody = not user and not self.email and not known
-        taken = {*KEYS, *_USERS, asked.comment, asked.user, *(question for question, _, _ in given)}
+        taken = {*KEYS, *USERS, asked.comment, asked.user, *(question for question, _, _ in given)}
         shared = {
             **{name: value for name, value in self.values.items() if name not in taken},
             **{name: self.values.get(name) for name in KEYS},

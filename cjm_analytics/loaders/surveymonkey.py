@@ -6,6 +6,9 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.ratings import (
     ANSWERS,
@@ -16,16 +19,19 @@ from cjm_analytics.loaders.ratings import (
     invite,
     is_nps_question,
 )
+from cjm_analytics.loaders.responses import Responses, first_filled, in_zones
 from cjm_analytics.loaders.rows import CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides
+    from cjm_analytics.loaders.mapping import Side, Sides
     from cjm_analytics.loaders.ratings import Scores
-    from cjm_analytics.loaders.rows import Rows
+    from cjm_analytics.loaders.responses import Made
+    from cjm_analytics.loaders.rows import ColumnRows, Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["surveymonkey"]
@@ -42,6 +48,12 @@ _PLAIN: Final = " / Response"
 _AMERICAN: Final = re.compile(
     r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d\d)(:\d\d)?(?: ?([AP]M))?", re.IGNORECASE
 )
+_WRITTEN: Final = (
+    r"^(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4}) "
+    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<seconds>:\d\d)?(?: ?(?P<half>[AaPp][Mm]))?$"
+)
+"""The same for whole columns."""
+
 _GONE: Final = (
     "ip_address",
     "first_name",
@@ -115,6 +127,48 @@ def _exported(
     )
     known = asked.scales or {name: _NPS for name in values if is_nps_question(name)}
     yield from response.events([(name, scale, values.get(name)) for name, scale in known.items()], asked)
+
+
+def _by_columns(
+    rows: ColumnRows, _: Mapping[str, Side], *, asked: Asked, zone: str | None, dayfirst: bool
+) -> Made | None:
+    """The same of whole columns, where times are text."""
+    times = [rows.column(name) for name in ("date_modified", "date_created") if rows.has(name)]
+    if not times or not all(pa.types.is_string(one.type) for one in times):
+        return None
+    nothing = pa.nulls(len(rows), pa.string())
+    at = _locals(first_filled(*times), dayfirst=dayfirst)
+    values = {_question(name): rows.column(name) for name in rows.names() if name not in _GONE}
+    words = [texts(rows.column(name)) for name in rows.names() if name.endswith(_OPEN)]
+    users = [rows.column(name) for name in ("user_id", "customer_id", "Custom Data 1")]
+    responses = Responses(
+        "surveymonkey",
+        rows,
+        identity=rows.column("respondent_id"),
+        at=in_zones(at, zone) if zone else at,
+        values=values,
+        user=first_filled(*users),
+        email=rows.column("email"),
+        comment=pc.coalesce(*words, nothing),
+    )
+    known = asked.scales or {name: _NPS for name in values if is_nps_question(name)}
+    return responses.events([(name, scale, values[name]) for name, scale in known.items() if name in values],
+                            asked)  # fmt: skip
+
+
+def _locals(times: pa.Array, *, dayfirst: bool) -> pa.Array:
+    """Times of a file in the order that all others have."""
+    found = pc.extract_regex(pc.utf8_trim_whitespace(times), _WRITTEN)
+    first, second, year, hour, minute, seconds, half = found.flatten()
+    month, day = (second, first) if dayfirst else (first, second)
+    shown = pc.cast(hour, pa.int32())
+    is_late = pc.match_substring_regex(half, "^[Pp]")
+    halved = pc.add(pc.subtract(shown, pc.if_else(pc.equal(shown, 12), 12, 0)), pc.if_else(is_late, 12, 0))
+    clock = pc.cast(pc.if_else(pc.equal(half, ""), shown, halved), pa.string())
+    month, day, clock = (pc.utf8_lpad(one, 2, "0") for one in (month, day, clock))
+    date = pc.binary_join_element_wise(year, month, day, "-")
+    rest = pc.if_else(pc.equal(seconds, ""), ":00", seconds)
+    return pc.coalesce(pc.binary_join_element_wise(date, " ", clock, ":", minute, rest, ""), times)
 
 
 def _details(survey: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -240,6 +294,7 @@ def _vendor(asked: Asked, tz: str | None, written: CsvFormat, *, dayfirst: bool)
             "export": Part(
                 told_by=("respondent_id",),
                 unfold=partial(_exported, asked=asked, zone=tz, dayfirst=dayfirst),
+                by_columns=partial(_by_columns, asked=asked, zone=tz, dayfirst=dayfirst),
                 **ANSWERS,
             ),
             "api_responses": Part(

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.mapping import different
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, is_nps_question
-from cjm_analytics.loaders.rows import CsvFormat, filled_member
+from cjm_analytics.loaders.responses import Responses, first_filled, in_zones
+from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, filled_member
 from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.values import plain, texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides
+    from numpy.typing import NDArray
+
+    from cjm_analytics.loaders.mapping import Side, Sides
     from cjm_analytics.loaders.ratings import Scores
+    from cjm_analytics.loaders.responses import Made, Rated
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["typeform"]
 
 _NPS: Final = Scale.of("nps")
+_REST: Final = ("landed_at", "calculated", "variables", "metadata", "form_id")
 _UNSENT: Final = "0001-01-01"
 _TIMES: Final = ("Submit Date (UTC)", "Start Date (UTC)", "Stage Date (UTC)")
 
@@ -49,9 +61,7 @@ def _responses(
         told = {_name(one, fields): _value(one) for one in answers}
         words = [_name(one, fields) for one in answers if one.get("type") == "text"]
         hidden = sent.get("hidden") or {}
-        rest = {
-            name: sent.get(name) for name in ("landed_at", "calculated", "variables", "metadata", "form_id")
-        }
+        rest = {name: sent.get(name) for name in _REST}
         response = Response(
             vendor="typeform",
             identity=str(filled_member(sent, "response_id", "token", "landing_id")),
@@ -65,6 +75,104 @@ def _responses(
         ratings = [found for one in answers if (found := _rating(one, fields, asked)) is not None]
         for event in response.events(ratings, asked):
             yield place, event
+
+
+def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) -> Made | None:
+    """The same of whole columns, where each question has answers of one kind."""
+    answers = rows.column("answers")
+    is_listed = pa.types.is_list(answers.type) and pa.types.is_struct(answers.type.value_type)
+    if not is_listed or rows.has("form_response") or rows.has("definition"):
+        return None
+    told = _Told.of(rows, sides.get("form", {}), asked)
+    if told is None:
+        return None
+    sent = rows.column("submitted_at")
+    is_sent = pc.invert(pc.starts_with(pc.coalesce(first_filled(sent), _UNSENT), _UNSENT))
+    hidden = rows.column("hidden")
+    given = {}
+    if pa.types.is_struct(hidden.type):
+        given = {name: plain(one) for name, one in zip(hidden.type.names, hidden.flatten(), strict=True)}
+    elif hidden.null_count < len(rows):
+        return None
+    rest = {name: rows.column(name) for name in _REST if rows.has(name)}
+    nothing = pa.nulls(len(rows), pa.string())
+    responses = Responses(
+        "typeform",
+        rows,
+        identity=first_filled(*(rows.column(name) for name in ("response_id", "token", "landing_id"))),
+        at=sent,
+        values={**rest, **told.values, **given},
+        email=first_filled(told.email, given.get("email", nothing)),
+        survey=texts(rows.column("form_id")),
+        comment=told.comment,
+        channel=pa.repeat("web", len(rows)),
+        real=is_sent.to_numpy(zero_copy_only=False),
+    )
+    return responses.events(told.ratings, asked)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the lists of answers say, a column for each question."""
+
+    values: dict[str, pa.Array]
+    ratings: list[Rated]
+    email: pa.Array
+    comment: pa.Array
+
+    @classmethod
+    def of(cls, rows: ColumnRows, fields: Mapping[str, Mapping[str, Any]], asked: Asked) -> _Told | None:
+        """Nothing where two kinds of answers to one question would share a column."""
+        answers = rows.column("answers")
+        parents = pc.list_parent_indices(answers).to_numpy().astype(np.int64)
+        items = ColumnRows(rows.file, pa.Table.from_struct_array(answers.flatten()), parents)
+        tells = [texts(items.column(one)) for one in ("field.ref", "field.id", "field.type", "type")]
+        few, which = different(tells)
+        kinds = which.to_numpy()
+        values: dict[str, pa.Array] = {}
+        ratings: list[Rated] = []
+        for number, (ref, identity, kind, answered) in enumerate(few):
+            one = {"field": {"ref": ref, "id": identity, "type": kind}, "type": answered}
+            name, mine = _name(one, fields), np.flatnonzero(kinds == number)
+            cells = _cells(items, str(answered))
+            if cells is None or name in values:
+                return None
+            values[name] = _spread(cells, mine, parents, len(rows))
+            rated = _rating(one, fields, asked)
+            if rated is not None:
+                ratings.append((name, rated[1], values[name]))
+
+        def first_of(answered: str) -> pa.Array:
+            """The first answer of a kind, row by row."""
+            mine = np.flatnonzero(
+                pc.fill_null(pc.equal(tells[3], answered), False).to_numpy(zero_copy_only=False)
+            )
+            return _spread(texts(items.column(answered)), mine[::-1], parents, len(rows))
+
+        return cls(values, ratings, first_of("email"), first_of("text"))
+
+
+def _cells(items: ColumnRows, answered: str) -> pa.Array | None:
+    """What was answered, of choices their labels; nothing where they have labels of several kinds."""
+    cells = items.column(answered)
+    if not pa.types.is_struct(cells.type):
+        return cells
+    there = [
+        items.column(f"{answered}.{one}")
+        for one in ("label", "other", "labels")
+        if items.has(f"{answered}.{one}")
+    ]
+    filled = [one for one in there if one.null_count < len(one)]
+    if len(filled) > 1 and not all(pa.types.is_string(one.type) for one in filled):
+        return None
+    return pc.coalesce(*filled) if filled else None
+
+
+def _spread(cells: pa.Array, mine: NDArray[np.int64], parents: NDArray[np.int64], size: int) -> pa.Array:
+    """Cells of some items as a column of the rows in which they stand; of several the last one counts."""
+    at = np.full(size, -1, np.int64)
+    at[parents[mine]] = mine
+    return cells.take(pa.array(at, mask=at < 0))
 
 
 def _name(answer: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]]) -> str:
@@ -126,6 +234,28 @@ def _exported(row: dict[str, Any], *, asked: Asked) -> Iterator[dict[str, Any]]:
     yield from response.events([(name, scale, values.get(name)) for name, scale in known.items()], asked)
 
 
+def _exported_columns(rows: ColumnRows, _: Mapping[str, Side], *, asked: Asked) -> Made | None:
+    """The same of whole columns, where times are text."""
+    sent = rows.column(_TIMES[0])
+    if not pa.types.is_string(sent.type):
+        return None
+    values = {name: rows.column(name) for name in rows.names() if name not in {"#", "Network ID", *_TIMES}}
+    nothing = pa.nulls(len(rows), pa.string())
+    responses = Responses(
+        "typeform",
+        rows,
+        identity=rows.column("#"),
+        at=in_zones(sent, "UTC"),
+        values=values,
+        email=first_filled(*(values[name] for name in ("email", "Email") if name in values), nothing),
+        channel=pa.repeat("web", len(rows)),
+        real=pc.is_valid(first_filled(sent)).to_numpy(zero_copy_only=False),
+    )
+    known = asked.scales or {name: _NPS for name in values if is_nps_question(name)}
+    rated = [(name, scale, values[name]) for name, scale in known.items() if name in values]
+    return responses.events(rated, asked)
+
+
 def _checked(rows: Rows, asked: Asked) -> Rows:
     """A block of a file whose columns are its questions, if it has those that were named."""
     if _TIMES[0] in rows.names() and not rows.is_sparse:
@@ -147,6 +277,7 @@ def _vendor(asked: Asked, written: CsvFormat) -> Vendor:
             "api_responses": Part(
                 told_by=("landing_id", "landed_at"),
                 together=partial(_responses, asked=asked),
+                by_columns=partial(_by_columns, asked=asked),
                 run="landing_id",
                 **ANSWERS,
             ),
@@ -156,7 +287,12 @@ def _vendor(asked: Asked, written: CsvFormat) -> Vendor:
                 run="event_id",
                 **ANSWERS,
             ),
-            "export": Part(told_by=("#", _TIMES[0]), unfold=partial(_exported, asked=asked), **ANSWERS),
+            "export": Part(
+                told_by=("#", _TIMES[0]),
+                unfold=partial(_exported, asked=asked),
+                by_columns=partial(_exported_columns, asked=asked),
+                **ANSWERS,
+            ),
             "form": Part(told_by=("fields", "title"), unfold=_fields, key="_field"),
         },
     )

@@ -167,6 +167,9 @@ class Part:
         (all rows as objects, side tables) → (place of the row it comes from, row), for what only follows from
         rows next to one another. The part is then held in memory, unless there is a `run`. A row that has
         `_wrong` is a reject for that reason.
+    by_columns : callable, optional
+        (a block of columns, side tables) → (rows, row that each comes from), several times: what `together`
+        or `unfold` makes of it, only quicker; None where they must look at its rows.
     run : str, optional
         Rows that follow one another with the same value of this column are looked at `together`, and no
         others.
@@ -190,6 +193,9 @@ class Part:
     unfold: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
     unfolds: tuple[Unfold, ...] = ()
     together: Callable[[list[dict[str, Any]], Sides], Iterable[tuple[int, dict[str, Any]]]] | None = None
+    by_columns: (
+        Callable[[ColumnRows, Mapping[str, Side]], list[tuple[Rows, NDArray[np.int64]]] | None] | None
+    ) = None
     run: str | None = None
 
     @cached_property
@@ -207,8 +213,8 @@ class Part:
 
     @property
     def is_columns(self) -> bool:
-        """Whether nothing looks at the rows one by one."""
-        return self.unfold is None and self.together is None
+        """Whether nothing need look at the rows one by one."""
+        return self.by_columns is not None or (self.unfold is None and self.together is None)
 
     @cached_property
     def held(self) -> tuple[Unfold, ...]:
@@ -462,6 +468,8 @@ class Reading:
             part = self.vendor.parts.get(name) if name else None
             if part is None:
                 yield self._strange(rows)
+            elif (made := self._by_columns(part, rows)) is not None:
+                yield self._mapped(part, made, rows)
             elif part.together is None:
                 yield self.block(part, rows)
             elif part.run is not None:
@@ -537,6 +545,11 @@ class Reading:
         """Rows of a table that this vendor's loader does not read."""
         rejects = rejects_of(self.source, rows.file, [], rows.broken)
         return Batch(LOADED.empty_table(), len(rows) + len(rows.broken), rejects, n_excluded=len(rows))
+
+    def _by_columns(self, part: Part, rows: Rows) -> list[tuple[Rows, NDArray[np.int64]]] | None:
+        """What is made of a block as a whole, where a part can and its rows are columns."""
+        can = part.by_columns is not None and isinstance(rows, ColumnRows) and len(rows) > 0
+        return part.by_columns(rows, self.sides) if can else None  # type: ignore[misc, arg-type]
 
     def block(self, part: Part, rows: Rows) -> Batch:
         """One block of one part."""
