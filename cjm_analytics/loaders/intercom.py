@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cjm_analytics.loaders.mapping import (
+    Cells,
+    column,
     each,
     filled,
     first,
@@ -18,16 +24,20 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import as_object
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.rows import filled_member
+from cjm_analytics.loaders.responses import first_filled
+from cjm_analytics.loaders.rows import ColumnRows, filled_member, inferred
 from cjm_analytics.loaders.states import changes, closings, happened, versions
-from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.values import one_text, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides, Where
+    from numpy.typing import NDArray
+
+    from cjm_analytics.loaders.mapping import Side, Sides, Where
+    from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["intercom"]
@@ -134,6 +144,46 @@ def _parts(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict
         channel = {"source_type": filled_member(known, "source.type", "source_type")}
         for said in _said(part, part | who | channel | {"_conversation": number}):
             yield place, said
+
+
+def _parts_by_columns(
+    rows: ColumnRows, sides: Mapping[str, Side]
+) -> list[tuple[Rows, NDArray[np.int64]]] | None:
+    """The same of whole columns: a conversation is looked up once, not for each of its parts."""
+    if rows.has("author") and not pa.types.is_struct(rows.column("author").type):
+        return None
+    cells = Cells(rows, sides)
+    events = cells.of(each(lambda one: _SAID.get(str(one)), "part_type"))
+    kept = np.flatnonzero(events.is_valid().to_numpy(zero_copy_only=False))
+    numbers = cells.keys(column("conversation_id"))
+    few = numbers.dictionary_encode()
+    known = [
+        sides.get("conversation", {}).get(number, {"id": number}) for number in few.dictionary.to_pylist()
+    ]
+    people = [_person(_parsed(one), sides) for one in known]
+    who = {
+        name: texts(inferred([one[name] for one in people])).take(few.indices)
+        for name in ("_contact", "_user", "_email")
+    }
+    kinds = cells.of(first("author.type", "author_type"))
+    authors = cells.of(first("author.id", "author_id"))
+    wrote = pc.is_in(kinds, pa.array(sorted(_CUSTOMERS)))
+    who["_contact"] = first_filled(who["_contact"], pc.if_else(wrote, authors, None))
+    types = [filled_member(one, "source.type", "source_type") for one in known]
+    actors = cells.of(each(lambda one: _ACTORS.get(str(one), "company"), first("author.type", "author_type")))
+    made = pa.table(
+        {
+            **{name: rows.column(name) for name in rows.names()},
+            **who,
+            "source_type": inferred(types).take(few.indices),
+            "_conversation": numbers,
+            "_event": events,
+            "_id": pc.binary_join_element_wise(events, pc.fill_null(texts(rows.column("id")), "None"), ":"),
+            "_time": rows.column("created_at"),
+            "_actor": actors,
+        }
+    )
+    return [(ColumnRows(rows.file, made.take(pa.array(kept)), rows.numbers[kept], is_sparse=True), kept)]
 
 
 def _has_closing(row: Mapping[str, Any], sides: Sides) -> bool:
@@ -273,7 +323,9 @@ _INTERCOM: Final = Vendor(
             key=each(
                 lambda kind, number: number if kind == "close" else None, "part_type", "conversation_id"
             ),
+            holds=("part_type",),
             together=_parts,
+            by_columns=_parts_by_columns,
             events=(_TALK,),
         ),
         "conversation_contact": Part(

@@ -151,7 +151,9 @@ class Side(Mapping[str, Mapping[str, Any]]):
     def column(self, name: str) -> pa.Array:
         """A member of every row."""
         if name not in self._columns:
-            if self._rows or name not in self._held[1]:
+            if not self._rows and name.partition(".")[0] not in self._held[1]:
+                self._columns[name] = pa.nulls(len(self), pa.string())  # no row says anything of it
+            elif self._rows or name not in self._held[1]:
                 self._columns[name] = inferred([member(row, name) for row in self._told.values()])
             else:
                 self._columns[name] = self._held[1][name]

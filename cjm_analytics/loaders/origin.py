@@ -81,7 +81,7 @@ class Origin:
         if self._first is None:
             stream = self._streams()
             self._first = next(stream)
-            if self._is_one_shot:
+            if self._is_one_shot or self.reader is not None:  # such a file may have been read whole by now
                 self._ahead.append(stream)
         return self._first
 
@@ -100,8 +100,11 @@ class Origin:
     def blocks(self) -> Iterator[Rows]:
         """All blocks, file by file."""
         if not self._is_one_shot:
+            begun, first = (self._ahead.pop() if self._ahead else None), self._first
             self._first = None  # nothing is held while the rest is read
-            yield from self._streams()
+            if begun is not None and first is not None:
+                yield first
+            yield from begun or self._streams()
             return
         if self._used:
             raise InputError(

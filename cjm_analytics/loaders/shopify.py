@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.mapping import (
@@ -30,7 +34,7 @@ from cjm_analytics.loaders.vendor import Events, Part, Vendor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides, Where
+    from cjm_analytics.loaders.mapping import Cells, Sides, Where
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
@@ -140,6 +144,20 @@ def _event(
     return said if value is None else {**said, "_value": value}
 
 
+def _noted(cells: Cells) -> pa.Array:
+    """The same of whole columns; where no cart has notes, as in most shops, nobody looks for them."""
+    notes = cells["note_attributes"]
+    is_bare = pa.types.is_list(notes.type) and not pc.any(pc.greater(pc.list_value_length(notes), 0)).as_py()
+    if is_bare and not any(cells.rows.has(name) for name in _NOTES):
+        return pa.nulls(len(cells), pa.string())
+    return cells.of(_ALL_NOTED)
+
+
+_NOTES: Final = tuple(f"note_attribute_{name}" for name in _CLIENTS)
+_ALL_NOTED: Final = each(_client, "note_attributes", *_NOTES)
+_NOTED: Final = replace(_ALL_NOTED, read=_noted)
+
+
 def _who(number: str, user: str | None) -> dict[str, Where]:
     """What an order or a checkout says for all of its events: whose it is, and which."""
     said: dict[str, Where] = {} if user is None else {"_user": _bare(user)}
@@ -152,7 +170,7 @@ def _who(number: str, user: str | None) -> dict[str, Where]:
         "_customer": joined("=shopify", _bare(first("customer.id", "customer_id"))),
         "_cart": "cart_token",
         "_checkout": first("checkout_token", "token"),
-        "_client": each(_client, "note_attributes", *(f"note_attribute_{name}" for name in _CLIENTS)),
+        "_client": _NOTED,
         "_test": "test",
         "_source": "source_name",
         "_currency": "currency",
