@@ -94,7 +94,10 @@ class Side(Mapping[str, Mapping[str, Any]]):
         for key, row in zip(keys.to_pylist(), rows, strict=True):
             if key is None:
                 continue
-            older = self._rows.get(key, {})
+            older = self._rows.get(key)
+            if older is None:
+                self._rows[key] = row
+                continue
             named = self._newest
             is_late = not named or _newness(older.get(named)) <= _newness(row.get(named))
             self._rows[key] = older | row if is_late else row | older

@@ -162,13 +162,16 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
 
 def _newest(rows: Sequence[_Row], begun: Sequence[int | None]) -> dict[str, int]:
     """The place of the last updated copy of each ticket, among those whose time can be read."""
-    best: dict[str, tuple[str, int]] = {}
+    best: dict[str, int] = {}
+
+    def changed(place: int) -> tuple[str, int]:
+        return in_order(_of(rows[place], "updated_at", "created_at")), place
+
     for place, row in enumerate(rows):
         number = key_text(row.get("id"))
         if number is not None and begun[place] is not None:
-            found = (in_order(_of(row, "updated_at", "created_at")), place)
-            best[number] = max(best.get(number, found), found)
-    return {number: place for number, (_, place) in best.items()}
+            best[number] = max(best[number], place, key=changed) if number in best else place
+    return best
 
 
 def _opener(row: Mapping[str, Any], sides: Sides) -> str:
