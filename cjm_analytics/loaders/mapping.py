@@ -76,6 +76,7 @@ class Side(Mapping[str, Mapping[str, Any]]):
 
     def __init__(self, newest: str | None = None) -> None:
         self._newest = newest
+        self._n_rows = 0
         self._rows: dict[str, dict[str, Any]] = {}
         self._blocks: list[tuple[pa.Array, dict[str, pa.Array]]] = []
         self._columns: dict[str, pa.Array] = {}
@@ -94,6 +95,7 @@ class Side(Mapping[str, Mapping[str, Any]]):
         for key, row in zip(keys.to_pylist(), rows, strict=True):
             if key is None:
                 continue
+            self._n_rows += 1
             older = self._rows.get(key)
             if older is None:
                 self._rows[key] = row
@@ -105,7 +107,13 @@ class Side(Mapping[str, Mapping[str, Any]]):
     def add_columns(self, keys: pa.Array, columns: Mapping[str, pa.Array]) -> None:
         """More rows, of which these columns are held."""
         there = pc.is_valid(keys)
+        self._n_rows += len(keys) - keys.null_count
         self._blocks.append((keys.filter(there), {name: one.filter(there) for name, one in columns.items()}))
+
+    @property
+    def is_of_single_rows(self) -> bool:
+        """Whether no key came twice."""
+        return len(self) == self._n_rows
 
     @cached_property
     def places(self) -> dict[str, int]:

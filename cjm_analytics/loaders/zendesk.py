@@ -6,7 +6,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cjm_analytics.loaders.mapping import (
+    Cells,
     Saying,
     column,
     each,
@@ -14,21 +19,27 @@ from cjm_analytics.loaders.mapping import (
     first,
     joined,
     key_text,
+    looked_up,
+    truths,
     unless,
     whenever,
 )
 from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.people import People
+from cjm_analytics.loaders.responses import told_by
+from cjm_analytics.loaders.rows import ColumnRows
 from cjm_analytics.loaders.states import changes, closings, in_order, instants
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import one_text
+from cjm_analytics.loaders.values import one_text, plain, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import INVITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cjm_analytics.loaders.mapping import Sides, Where
+    from numpy.typing import NDArray
+
+    from cjm_analytics.loaders.mapping import Side, Sides, Where
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
@@ -60,6 +71,12 @@ _LABELS: Final = {
     "Satisfaction": "_rated",
 }  # fmt: skip
 """What the files of the agents' interface call the fields of a ticket."""
+
+_KNOWN: Final = (
+    "created_at", "created", "updated_at", "requester_id", "submitter_id", "organization_id", "via",
+    "via_channel", "via_source_rel", "merged_ticket_ids", "status", "tags", "_external", "_address",
+)  # fmt: skip
+"""What other tables must know of a ticket."""
 
 _UNKNOWN: Final = "is not in the export: its requester is unknown"
 _Row: TypeAlias = dict[str, Any]
@@ -158,6 +175,112 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
                 when = _of(row, "updated_at", "created_at")
                 for said in _survey(inline, about, score, (when, when), is_inferred=True):
                     yield place, said
+
+
+def _by_columns(rows: ColumnRows, sides: Mapping[str, Side]) -> list[tuple[Rows, NDArray[np.int64]]] | None:
+    """The same of whole columns, where each ticket comes once and none is of the agents' interface."""
+    side, cells = sides.get("tickets"), Cells(rows, sides)
+    numbers = cells.keys(column("id"))
+    is_odd = any(map(rows.has, ("_solved_at", "_rated", "created")))
+    nested = [cells[name] for name in ("via", "satisfaction_rating")]
+    is_odd = is_odd or any(one.null_count < len(one) and not pa.types.is_struct(one.type) for one in nested)
+    if side is None or not side.is_of_single_rows or numbers.null_count or is_odd:
+        return None
+    kept = ~_are_gone(cells, numbers, side, sides)
+    requester, submitter = cells.keys(column("requester_id")), cells.keys(column("submitter_id"))
+    channel = told_by(rows, _channel_of, *[one for one in ("via.channel", "via_channel") if rows.has(one)])
+    is_call = pc.and_(
+        pc.equal(channel, "phone"),
+        pc.not_equal(pc.fill_null(cells.of(first("via.source.rel", "via_source_rel")), ""), "outbound"),
+    )
+    by_staff = pc.is_in(cells.of(looked_up("users", "submitter_id", "role")), pa.array(sorted(_STAFF)))
+    other = pc.fill_null(pc.not_equal(submitter, pc.fill_null(requester, "")), False)
+    is_companys = pc.and_(pc.and_(other, by_staff), pc.invert(pc.fill_null(is_call, False)))
+    about = {
+        "_ticket": numbers, "_requester": requester, "_account": cells.keys(column("organization_id")),
+        "_external": cells["_external"], "_address": cells["_address"],
+    }  # fmt: skip
+    begun = {
+        "_event": pa.repeat("ticket_created", len(rows)),
+        "_id": pc.binary_join_element_wise("ticket", numbers, ":"),
+        "_time": cells["created_at"],
+        "_channel": channel,
+        "_actor": pc.if_else(is_companys, "company", "customer"),
+    }
+    own = {name: rows.column(name) for name in rows.names()}
+    made = [_rows_at(rows, {**own, **about, **begun}, np.flatnonzero(kept))]
+    return [*made, *_rated_inline(cells, about, sides, kept)]
+
+
+def _channel_of(*said: object) -> str | None:
+    """Canonical channel by the first word that says one."""
+    word = next((one for one in said if one), "")
+    return _CHANNELS.get(str(word).strip().lower().replace(" ", "_"))
+
+
+def _are_gone(cells: Cells, numbers: pa.Array, side: Side, sides: Mapping[str, Side]) -> NDArray[np.bool_]:
+    """Tickets that were merged into others, or deleted."""
+    tags = cells["tags"]
+    if pa.types.is_list(tags.type):
+        gone = np.zeros(len(numbers), bool)
+        merged = pc.fill_null(pc.equal(texts(tags.flatten()), "closed_by_merge"), False)
+        gone[pc.list_parent_indices(tags).filter(merged).to_numpy()] = True
+    else:
+        gone = truths(cells.of(each(lambda one: "closed_by_merge" in _listed(one), "tags")))
+    others = side.column("merged_ticket_ids").drop_null().to_pylist()
+    into = {*filter(None, (key_text(one) for several in others for one in _listed(several)))}
+    into |= set(sides.get("ticket_tags", {}))
+    found = pc.is_in(numbers, pa.array(sorted(into), pa.string()))
+    deleted = pc.fill_null(pc.equal(texts(cells["status"]), "deleted"), False)
+    for one in (found, deleted):
+        gone |= np.asarray(one.to_numpy(zero_copy_only=False), bool)
+    return gone
+
+
+def _rated_inline(
+    cells: Cells, about: Mapping[str, pa.Array], sides: Mapping[str, Side], kept: NDArray[np.bool_]
+) -> list[tuple[Rows, NDArray[np.int64]]]:
+    """Ratings that stand in their tickets and nowhere else."""
+    rows = cells.rows
+    assert isinstance(rows, ColumnRows)  # noqa: S101 - of which `_by_columns` is asked alone
+    rating = cells["satisfaction_rating"]
+    if rating.null_count == len(rows):
+        return []
+    scores = pc.utf8_lower(pc.utf8_trim_whitespace(texts(cells["satisfaction_rating.score"])))
+    rated = {key_text(one.get("ticket_id")) for one in sides.get("satisfaction_ratings", {}).values()}
+    elsewhere = pc.is_in(about["_ticket"], pa.array(sorted(filter(None, rated)), pa.string()))
+    known = pc.is_in(scores, pa.array(sorted({*_GOOD, *_BAD, "offered"})))
+    asked = kept & (pc.and_(known, pc.invert(elsewhere))).to_numpy(zero_copy_only=False)
+    places = np.flatnonzero(asked)
+    read = instants(cells["created_at"].take(pa.array(places)).to_pylist())
+    places = places[np.array([bool(one) for one in read], bool)]
+    size, when = len(rows), cells["updated_at"]
+    told = {
+        **about, "_is_survey": pa.repeat(True, size), "_low": pa.repeat(0, size),
+        "_high": pa.repeat(1, size), "_is_inferred": pa.repeat(True, size),
+        "_time": when if not when.null_count else cells.of(first("updated_at", "created_at")),
+    }  # fmt: skip
+    invite = {
+        "_event": pa.repeat(INVITE, size), "_actor": pa.repeat("company", size),
+        "_id": pc.binary_join_element_wise("csat_invite", about["_ticket"], ":"),
+    }  # fmt: skip
+    members = dict(zip(rating.type.names, map(plain, rating.flatten()), strict=True))
+    answer = {
+        "_event": pa.repeat("survey_response", size), "_actor": pa.repeat("customer", size),
+        "_id": pc.binary_join_element_wise("csat", about["_ticket"], ":"),
+        "_score": pc.cast(pc.is_in(scores, pa.array(sorted(_GOOD))), pa.float64()),
+    }  # fmt: skip
+    is_given = pc.fill_null(pc.not_equal(scores, "offered"), False)
+    given = places[is_given.to_numpy(zero_copy_only=False)[places]]
+    return [_rows_at(rows, {**told, **invite}, places), _rows_at(rows, {**members, **told, **answer}, given)]
+
+
+def _rows_at(
+    rows: ColumnRows, columns: Mapping[str, pa.Array], places: NDArray[np.int64]
+) -> tuple[Rows, NDArray[np.int64]]:
+    table = pa.table(dict(columns))
+    table = table if len(places) == len(rows) else table.take(pa.array(places))
+    return ColumnRows(rows.file, table, rows.numbers[places], is_sparse=True), places
 
 
 def _newest(rows: Sequence[_Row], begun: Sequence[int | None]) -> dict[str, int]:
@@ -496,7 +619,7 @@ _ZENDESK: Final = Vendor(
     parts={
         "tickets": Part(
             names=("ticket",), told_by=("requester_id", "subject"), key="id", newest="updated_at",
-            together=_tickets, events=(_TALK, _RATED),
+            together=_tickets, by_columns=_by_columns, holds=_KNOWN, events=(_TALK, _RATED),
             links=((_NUMBER, "_external"), (_MAIL, "_external")),
             aliases=((whenever(unless(filled("_external")), _NUMBER), _MAIL),),
             time="_time",
