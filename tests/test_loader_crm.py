@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.loaders.source import whole
 from cjm_analytics.loaders.states import changes, day
+from cjm_analytics.loaders.vendor import Reading
 from cjm_analytics.schema import INVITE
 
 ANN, BOB = "003000000000001AAA", "003000000000002AAA"
@@ -866,6 +868,55 @@ def test_closings_are_told_by_parts_by_the_last_close_or_by_versions(tmp_path):
         ("conversation_closed", "2", "second", 1740946000),
         ("conversation_closed", "1", "second", 1740946080),
     ]
+
+
+def test_parts_of_conversations_are_told_by_columns_as_by_rows(tmp_path, monkeypatch):
+    rng = random.Random(3)
+    by_columns = Reading._by_columns
+    conversations = [
+        conversation(1, source={"type": "email", "author": {"type": "user", "id": "c1", "email": "a@b.de"}}),
+        conversation(2, by="admin", contacts=None),
+    ]
+    asked = []
+    for number in range(30):
+        parts = [
+            {
+                "id": str(place),
+                "conversation_id": rng.choice(["1", "2", "9", None]),
+                "part_type": rng.choice(["comment", "close", "open", "note"]),
+                "body": rng.choice(["hi", None]),
+                "created_at": 1741608000 + place,
+                "author": {
+                    "type": rng.choice(["user", "admin", "bot", "lead"]),
+                    "id": rng.choice(["c1", "c2", None]),
+                },
+            }
+            for place in range(rng.randrange(1, 25))
+        ]
+        place = tmp_path / str(number)
+        place.mkdir()
+        for name, rows in (("conversations", conversations), ("conversation_parts", parts)):
+            (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+        def seen(place=place):
+            batch = read(loaders.intercom(place))
+            rows = [
+                sorted((name, str(cell)) for name, cell in row.items() if cell is not None)
+                for row in batch.events.to_pylist()
+            ]
+            links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
+            return sorted(rows), links, batch.n_read, batch.n_excluded, batch.n_nameless
+
+        def noted(*given):
+            asked.append(found := by_columns(*given))
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Reading, "_by_columns", noted)
+            one = seen()
+            patched.setattr(Reading, "_by_columns", lambda *_: None)
+            assert one == seen()
+    assert sum(found is not None for found in asked) == 30
 
 
 def test_a_leads_external_id_is_no_user_id(tmp_path):

@@ -541,8 +541,8 @@ def test_a_table_of_events_is_read_once_and_one_of_people_before_it(tmp_path, mo
     parsed = []
     parse = rows_module._CsvParser.parse
 
-    def counted(self, block, line):
-        rows = parse(self, block, line)
+    def counted(self, body):
+        rows = parse(self, body)
         parsed.append((rows.file, len(rows)))
         return rows
 

@@ -138,6 +138,7 @@ def _by_columns(
         return None
     nothing = pa.nulls(len(rows), pa.string())
     at = _locals(first_filled(*times), dayfirst=dayfirst)
+    at = in_zones(at, zone) if zone else at
     values = {_question(name): rows.column(name) for name in rows.names() if name not in _GONE}
     words = [texts(rows.column(name)) for name in rows.names() if name.endswith(_OPEN)]
     users = [rows.column(name) for name in ("user_id", "customer_id", "Custom Data 1")]
@@ -145,7 +146,8 @@ def _by_columns(
         "surveymonkey",
         rows,
         identity=rows.column("respondent_id"),
-        at=in_zones(at, zone) if zone else at,
+        at=at,
+        received=at,
         values=values,
         user=first_filled(*users),
         email=rows.column("email"),
