@@ -278,6 +278,8 @@ def ordered_runs(
 
 
 _ONE = np.uint64(1)
+_PICKED_AT_ONCE = 2**11
+"""Events from which those that fit are picked at once: what is picked stays in the nearest cache."""
 
 
 @njit(nogil=True, cache=True)
@@ -287,32 +289,40 @@ def plain_runs(
 ) -> int:  # fmt: skip
     """What `ordered_runs` finds where every step is required, nothing excluded, and an event fits one step.
 
-    `step_of[c]` is the step that code c fits, −1 for none. The events of a unit that fit a step are picked
-    out first, without a branch; most do not, and nobody could foresee which. Of the runs the latest start is
-    the last that can still go on.
+    `step_of[c]` is the step that code c fits, −1 for none. The events that fit a step are picked out first,
+    many units at once and without a branch; most do not, and nobody could foresee which, nor where a unit
+    ends. Of the runs the latest start is the last that can still go on.
     """
-    longest = 0
-    for unit in range(len(offsets) - 1):
-        longest = max(longest, offsets[unit + 1] - offsets[unit])
-    rows = np.empty(longest + 1, np.int64)
-    steps = np.empty(longest + 1, np.int64)
+    n_units = len(offsets) - 1
+    most = _PICKED_AT_ONCE
+    for unit in range(n_units):
+        most = max(most, offsets[unit + 1] - offsets[unit])
+    rows = np.empty(most + 1, np.uint64)
+    steps = np.empty(most + 1, np.int64)
     run = np.empty(n_steps, np.uint64)
-    n = 0
-    for unit in range(len(offsets) - 1):
-        n_fit = np.uint64(0)
-        for row in range(np.uint64(offsets[unit]), np.uint64(offsets[unit + 1])):
-            step = step_of[np.uint64(code[row])]
-            rows[n_fit] = row
-            steps[n_fit] = step
-            n_fit += np.uint64(step >= 0)
-        start = np.uint64(0)
-        while start < n_fit and steps[start] != 0:
-            start += _ONE
-        if start == n_fit:
+    n = beyond = 0
+    at = np.uint64(0)
+    for unit in range(n_units):
+        if unit == beyond:
+            beyond += 1
+            while beyond < n_units and offsets[beyond + 1] - offsets[unit] <= most:
+                beyond += 1
+            n_fit = at = np.uint64(0)
+            for row in range(np.uint64(offsets[unit]), np.uint64(offsets[beyond])):
+                step = step_of[np.uint64(code[row])]
+                rows[n_fit] = row
+                steps[n_fit] = step
+                n_fit += np.uint64(step >= 0)
+            rows[n_fit] = offsets[-1]  # behind all units
+        stop = np.uint64(offsets[unit + 1])
+        while rows[at] < stop and steps[at] != 0:
+            at += _ONE
+        if rows[at] >= stop:
             continue
         furthest = 0
-        first = last = run[0] = start
-        for at in range(start + _ONE, n_fit):
+        start = first = last = run[0] = at
+        at += _ONE
+        while rows[at] < stop:
             step = steps[at]
             if step == 0:
                 if not first_only:
@@ -324,17 +334,18 @@ def plain_runs(
                     if step > furthest:
                         furthest = step
                         first = one
-                        last = np.uint64(at)
+                        last = at
+            at += _ONE
         going = furthest < n_steps - 1 and end - time[rows[run[0]]] < within
         n = _note(found, n, unit, time[rows[start]], furthest, rows[first], rows[last], going, _UNVOIDED)
         before = time[rows[first]]
         step = 1
-        for at in range(first + _ONE, last + _ONE):
-            if steps[at] == step:
-                found.lag[n - 1, step] = time[rows[at]] - before
-                before = time[rows[at]]
+        for fit in range(first + _ONE, last + _ONE):
+            if steps[fit] == step:
+                found.lag[n - 1, step] = time[rows[fit]] - before
+                before = time[rows[fit]]
                 if step == noted:
-                    found.served[n - 1] = rows[at]
+                    found.served[n - 1] = rows[fit]
                 step += 1
     return n
 
