@@ -88,7 +88,7 @@ def hint(name: str, available: Iterable[str]) -> str:
     if not names:
         return " There are none here."
     folded = {one.casefold(): one for one in names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6) if name else []
     meant = f" Did you mean {folded[near[0]]!r}?" if near else ""
     shown = ", ".join(names[:_SHOWN])
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -698,7 +699,9 @@ class Journeys:
 
         return self._of_selected(tuple(selected(partition) for partition in self.partitions))
 
-    def between(self, start: str | None = None, end: str | None = None) -> Journeys:
+    def between(
+        self, start: str | None = None, end: str | None = None, *, last: int | None = None
+    ) -> Journeys:
         """Each journey from one event to another, both included; journeys that have not both are left out.
 
         Parameters
@@ -708,6 +711,8 @@ class Journeys:
         end : str, optional
             A touchpoint, or a path pattern: the last event of its first match at or after the start. None:
             the journey's end.
+        last : int, optional
+            Of these events, so many at most: the last ones.
 
         Raises
         ------
@@ -715,9 +720,14 @@ class Journeys:
             No such touchpoint.
         PatternError
             A pattern that cannot be read.
+        InputError
+            `last` is below 1.
 
         Notes
         -----
+        `flow(end=)` counts positions back from the end. `flow(journeys.between(end="buy", last=5))` counts
+        each way from its own beginning, as PostHog does.
+
         Whether a journey reached its goal stays as it was, also if the goal is cut off. `report()` says how
         many events were left out.
 
@@ -735,6 +745,8 @@ class Journeys:
 
         names = self.codebook.touchpoints
         starts, ends = (None if one is None else compile_anchor(one, names) for one in (start, end))
+        if last is not None and (isinstance(last, bool) or not isinstance(last, Integral) or last < 1):
+            raise InputError(f"last={last!r} must be a whole number of at least 1, or None for all.")
 
         def cut(partition: Partition) -> Partition:
             codes, time = _frozen(partition.event("touchpoint")), _frozen(partition.event("time"))
@@ -745,6 +757,8 @@ class Journeys:
             if ends is not None:
                 found = ends.matches(_frozen(low), _frozen(high), codes, time=time, missing=-1)
                 low, high = low[found.unit], found.end + 1
+            if last is not None:
+                low = np.maximum(low, high - int(last))
             edges = np.zeros(partition.n_events + 1, np.int64)
             np.add.at(edges, low, 1)
             np.add.at(edges, high, -1)

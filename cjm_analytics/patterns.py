@@ -644,8 +644,8 @@ def compile_anchor(text: str, names: Sequence[str], *, of: str = "touchpoint") -
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text can only be a pattern, and not the name of one event."""
-    return bool(re.search(r"->|\.\.|[\[\](){}|*+?^]", text))
+    """Whether a text looks like a pattern, also of one name in quotes, and not like the name of one event."""
+    return bool(re.search(r'->|\.\.|[\[\](){}|*+?^]|^\s*".*"\s*$', text))
 
 
 def _flags(n: int, ways: Sequence[_Way]) -> NDArray[np.bool_]:

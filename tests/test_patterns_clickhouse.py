@@ -61,3 +61,24 @@ def test_patterns_match_and_count_alike(chdb, log, theirs, ours, tmp_path):
     )
     found = cjm.matches(journeys_of(log, unit=1_000_000), ours).to_frame()
     assert found[["matched", "matches"]].to_numpy()[0].tolist() == [int(n) for n in str(answer).split(",")]
+
+
+@pytest.mark.parametrize("chain", ["A", "AB", "BA", "CC", "ABC"])
+def test_what_comes_next_after_a_chain(chdb, log, chain, tmp_path):
+    """`sequenceNextNode`: the chain has to begin at the customer's first event of its first name."""
+    path = tmp_path / "log.parquet"
+    log.to_parquet(path)
+    events = ", ".join(f"touchpoint = '{name}'" for name in chain)
+    answer = chdb.query(
+        "SELECT next, count() FROM (SELECT sequenceNextNode('forward', 'first_match')(toUInt32(time), "
+        f"touchpoint::Nullable(String), touchpoint = '{chain[0]}', {events}) AS next "
+        f"FROM file('{path}', Parquet) GROUP BY customer) WHERE next IS NOT NULL GROUP BY next ORDER BY next "
+        "SETTINGS allow_experimental_funnel_functions = 1",
+        "CSV",
+    )
+    theirs = {name.strip('"'): int(n) for name, n in (line.split(",") for line in str(answer).split())}
+    pattern = f"(start) -> [^{chain[0]}]* -> {' -> '.join(chain)}"
+    journeys = journeys_of(log, unit=1_000_000)
+    frame = cjm.flow(journeys, around=pattern, positions=2, collapse=False, top=None).to_frame()
+    ahead = frame[(frame["position"] == 0) & (frame["target"] != "(end)")]
+    assert ahead.groupby("target")["passes"].sum().to_dict() == theirs

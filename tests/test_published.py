@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import cjm_analytics as cjm
+from cjm_analytics.errors import InputError
 from logs import journeys_of
 
 MINUTE = pd.Timedelta("1 minute")
@@ -261,6 +264,43 @@ def test_conversions_between_two_events(ways, steps, within, reached):
     assert cjm.funnel(journeys, steps, within=within).to_frame()["reached"].tolist() == reached
 
 
+# MATCH_RECOGNIZE of SQL: row patterns, reluctant, AFTER MATCH SKIP PAST LAST ROW.
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("A", "A"),
+        ("A -> B", "AB"),
+        ("A -> A", "AA"),
+        ("A{2,} -> B", "AA+?B"),
+        ("A -> B* -> C", "AB*?C"),
+        ("A -> [B|C]+ -> D", "A[BC]+?D"),
+        ("A -> [^A]* -> A", "A[^A]*?A"),
+        ("A .. B", "A.*?B"),
+        ("A .. B .. C", "A.*?B.*?C"),
+        ("(A -> B){2}", "(AB){2}"),
+        ("(A | B) -> (C | D)", "(A|B)(C|D)"),
+        ("(start) -> A -> .* -> B -> (end)", "^A.*?B$"),
+        ("(start) -> [^C]* -> (end)", "^[^C]*$"),
+        ("A -> B? -> C", "AB??C"),
+        ("D -> .{1,2} -> D", "D.{1,2}?D"),
+    ],
+)
+def test_matches_are_those_of_reluctant_row_patterns_that_skip_past_the_last_row(ours, theirs):
+    rng = np.random.default_rng(4)
+    ways = ["".join(rng.choice(list("ABCD"), rng.integers(1, 15))) for _ in range(150)]
+    found = cjm.matches(journeys_of(rows_of(ways)), ours).to_frame()
+    counts = [len(list(re.finditer(theirs, way))) for way in ways]
+    assert found[["matched", "matches"]].to_numpy()[0].tolist() == [sum(n > 0 for n in counts), sum(counts)]
+
+
+def test_which_rows_a_match_is():
+    """Of matches with one end the shortest: SQL's would begin at the first A, and last 3 minutes."""
+    (found,) = cjm.matches(journeys_of(rows_of(["AXAB"])), "A .. B").to_frame().itertuples()
+    assert (found.matches, found.median_length / MINUTE, found.median_until / MINUTE) == (1, 1, 3)
+
+
 # PostHog's paths: links from step to step, with their mean times.
 
 
@@ -340,6 +380,75 @@ def test_paths_to_an_end_are_counted_back_from_it():
     ).items():
         found[source, target] = found.get((source, target), 0) + passes
     assert found == theirs
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (5, {(1, "/2", "/3"): 1, (2, "/3", "/4"): 1, (3, "/4", "/5"): 1, (4, "/5", "/about"): 1,
+             (1, "/5", "/about"): 1, (1, "/3", "/4"): 1, (2, "/4", "/about"): 1}),
+        (2, {(1, "/5", "/about"): 2, (1, "/4", "/about"): 1}),
+        (9, {(1, "/1", "/2"): 1, (2, "/2", "/3"): 1, (3, "/3", "/4"): 1, (4, "/4", "/5"): 1,
+             (5, "/5", "/about"): 1, (1, "/5", "/about"): 1, (1, "/3", "/4"): 1, (2, "/4", "/about"): 1}),
+    ],
+)  # fmt: skip
+def test_the_last_steps_before_an_end_numbered_from_the_first_of_them(steps, expected):
+    journeys = journeys_of(rows_of(WAY_IN)).between(end="/about", last=steps)
+    found = links(journeys, positions=max(steps, 2))
+    assert {link: passes for link, (passes, _) in found.items()} == expected
+    with pytest.raises(InputError, match="last=0"):
+        journeys.between(last=0)
+
+
+def heavy(frame, *, least=None, most=None, limit=None):
+    """PostHog's weight and number of links: by passes, most first."""
+    frame = frame.sort_values("passes", ascending=False, kind="stable")
+    fits = (frame["passes"] >= (least or 0)) & (frame["passes"] <= (most or np.inf))
+    kept = frame[fits].head(limit)
+    return {(one.source, one.target): one.passes for one in kept.itertuples()}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {("/1", "/2"): 5, ("/2", "/3"): 4, ("/1", "/4"): 2, ("/5", "/2"): 1}),
+        ({"least": 2}, {("/1", "/2"): 5, ("/2", "/3"): 4, ("/1", "/4"): 2}),
+        ({"least": 2, "most": 4}, {("/2", "/3"): 4, ("/1", "/4"): 2}),
+        ({"limit": 2}, {("/1", "/2"): 5, ("/2", "/3"): 4}),
+    ],
+)
+def test_links_of_a_weight_are_rows_of_the_frame(options, expected):
+    """Nothing is cut off before it is counted: which links to look at is a question to the table."""
+    ways = [["/1", "/2", "/3"]] * 3 + [["/1", "/2"]] * 2 + [["/1", "/4"]] * 2 + [["/5", "/2", "/3"]]
+    frame = cjm.flow(journeys_of(rows_of(ways)), top=None).to_frame()
+    assert heavy(frame[frame["target"] != "(end)"], **options) == expected
+
+
+FUNNEL = [["step one", "a", "step two", "b", "step three"], ["step one", "c", "step two"], ["step one", "d"],
+          ["a", "step one", "step two", "step three"]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ('(start) -> .* -> "step two"', {("step one", "a"): 1, ("a", "step two"): 1, ("step one", "c"): 1,
+                                          ("c", "step two"): 1, ("a", "step one"): 1,
+                                          ("step one", "step two"): 1}),
+        ('"step one" .. "step two"', {("step one", "a"): 1, ("a", "step two"): 1, ("step one", "c"): 1,
+                                         ("c", "step two"): 1, ("step one", "step two"): 1}),
+        ('"step two" .. "step three"', {("step two", "b"): 1, ("b", "step three"): 1,
+                                            ("step two", "step three"): 1}),
+    ],
+)  # fmt: skip
+def test_paths_up_to_a_step_of_a_funnel_and_between_two(pattern, expected):
+    """PostHog's funnel paths: what comes before a step, and what lies between two of them."""
+    journeys = journeys_of(rows_of(FUNNEL))
+    first, _, last = pattern.rpartition(" .. ")
+    cut = journeys.between(first, last) if first else journeys.between(end=pattern)
+    found = {}
+    for (_, source, target), (passes, _) in links(cut).items():
+        found[source, target] = found.get((source, target), 0) + passes
+    assert found == expected
 
 
 @pytest.mark.parametrize(
