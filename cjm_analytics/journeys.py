@@ -535,7 +535,8 @@ class Journeys:
 
         A trace is a journey (`concept:name` is `customer/number`, beside `customer_id`, `journey` and
         `converted`), an event one of its events: `concept:name` is the touchpoint; channel, phase, stage,
-        session and what the sources told (order, value, score, …) are attributes. `cjm.loaders.xes` reads it
+        session and what the sources told (order, value, score, … and the properties that were kept) are
+        attributes. `cjm.loaders.xes` reads it
         back with `customer="case:customer_id"`.
 
         Raises
@@ -551,7 +552,8 @@ class Journeys:
         """Write an object-centric log, OCEL 2.0: `.json` (or `.jsonocel`) or `.sqlite`.
 
         Objects are customers, journeys, orders and tickets; their ids begin with their type
-        (`customer:ada`). The type of an event is its touchpoint. `cjm.loaders.ocel` reads it back with
+        (`customer:ada`). The type of an event is its touchpoint; its attributes are those of `to_xes`.
+        `cjm.loaders.ocel` reads it back with
         `customer_object_type="customer"`.
 
         Raises

@@ -12,7 +12,7 @@ import math
 import os
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -24,9 +24,10 @@ import orjson
 import pyarrow as pa
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.schema import CANONICAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cjm_analytics.journeys import Journeys, Partition
 
@@ -37,7 +38,7 @@ _TOLD: Final = (
     "event", "event_id", "source", "actor", "order_id", "ticket_id", "campaign_id", "value", "currency",
     "instrument", "score", "comment",
 )  # fmt: skip
-"""Columns of the event store that say what happened."""
+"""Columns of the event store that say what happened; besides, the properties that were kept."""
 
 _OBJECTS: Final = {"order_id": "order", "ticket_id": "ticket"}
 _KINDS: Final = {str: "string", int: "integer", float: "float", bool: "boolean"}
@@ -106,8 +107,7 @@ def _journeys(journeys: Journeys) -> Iterator[Journey]:
 
 
 def _of_partition(partition: Partition) -> Iterator[Journey]:
-    there = [name for name in _TOLD if name in partition.rows.names]
-    table = partition.table([*_CODED, *there])
+    table = partition.table([*_CODED, *_told(partition)])
     columns = {name: _cells(table.column(name)) for name in table.column_names}
     columns["timestamp"] = partition.event("time").astype("datetime64[us]").tolist()
     customers = partition.customer_ids.to_pylist()
@@ -123,15 +123,29 @@ def _of_partition(partition: Partition) -> Iterator[Journey]:
         yield Journey(str(customers[customer]), int(number), bool(converted[place]), events)
 
 
+def _told(partition: Partition) -> list[str]:
+    """What the sources told of the events, as far as the store has it."""
+    names = partition.rows.names
+    own = {*CANONICAL.names, *_CODED, "journey"}
+    return [*(name for name in _TOLD if name in names), *(name for name in names if name not in own)]
+
+
 def _cells(column: pa.ChunkedArray) -> list[Any]:
     """The values of a column; those of a dictionary are made once each."""
     if not pa.types.is_dictionary(column.type):
-        return column.to_pylist()  # type: ignore[no-any-return]
+        return [_plain(value) for value in column.to_pylist()]
     cells: list[Any] = []
     for chunk in column.chunks:
-        names = chunk.dictionary.to_pylist()
+        names = [_plain(value) for value in chunk.dictionary.to_pylist()]
         cells += [None if code is None else names[code] for code in chunk.indices.to_pylist()]
     return cells
+
+
+def _plain(value: object) -> object:
+    """A value that has a type in every format: an instant in UTC without a zone, else text."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    return value if value is None or isinstance(value, str | int | float | Decimal) else str(value)
 
 
 # XES
@@ -184,10 +198,11 @@ def _facts(journey: Journey) -> Iterator[Fact]:
     for place, event in enumerate(journey.events):
         keys = {f"{kind}:{event[name]}": kind for name, kind in _OBJECTS.items() if name in event}
         told = {
-            name: float(value) if isinstance(value, Decimal) else value
+            name: _instant(value) if isinstance(value, datetime)
+            else float(value) if isinstance(value, Decimal) else value
             for name, value in event.items()
             if name not in {"touchpoint", "timestamp", *_OBJECTS}
-        }
+        }  # fmt: skip
         yield Fact(f"{journey.id}/{place}", event["touchpoint"], event["timestamp"], told, {**shared, **keys})
 
 
@@ -266,7 +281,9 @@ _SQL_TYPES: Final = {"string": "TEXT", "integer": "INTEGER", "float": "REAL", "b
 
 def _write_sqlite(journeys: Journeys, path: Path) -> None:
     kinds = {name: f"touchpoint_{place}" for place, name in enumerate(journeys.codebook.touchpoints)}
-    columns = [name for name in (*_CODED, *_TOLD) if name not in {"touchpoint", *_OBJECTS}]
+    told_of = dict.fromkeys(name for partition in journeys.partitions for name in _told(partition))
+    left = dict.fromkeys([*_CODED, *_TOLD, *told_of])
+    columns = [name for name in left if name not in {"touchpoint", *_OBJECTS}]
     numbers = {"session": "INTEGER", "value": "REAL", "score": "REAL"}
     with contextlib.closing(sqlite3.connect(path)) as log:
         for table, fields in {
@@ -278,7 +295,11 @@ def _write_sqlite(journeys: Journeys, path: Path) -> None:
             "object_object": "ocel_source_id TEXT, ocel_target_id TEXT, ocel_qualifier TEXT",
         }.items():
             log.execute(f"create table {table} ({fields})")
-        told = ", ".join(f'"{name}" {numbers.get(name, "TEXT")}' for name in columns)
+        fields_of = zip(_sql_names(columns), columns, strict=True)
+        said = {*_CODED, *_TOLD}
+        told = ", ".join(
+            f"{field} {numbers.get(name, 'TEXT' if name in said else '')}" for field, name in fields_of
+        )
         for name, mapped in kinds.items():
             log.execute("insert into event_map_type values (?, ?)", (name, mapped))
             log.execute(f"create table event_{mapped} (ocel_id TEXT PRIMARY KEY, ocel_time TEXT, {told})")
@@ -307,6 +328,20 @@ def _write_sqlite(journeys: Journeys, path: Path) -> None:
             _insert_object(log, one)
         log.execute("create index of_event on event_object (ocel_event_id)")
         log.commit()
+
+
+def _sql_names(names: Sequence[str]) -> list[str]:
+    """Names as SQLite wants them: in quotes, and different also if small and large letters are the same."""
+    taken, found = {"ocel_id", "ocel_time"}, []
+    for name in names:
+        own, number = name, 1
+        while own.lower() in taken:
+            number += 1
+            own = f"{name} {number}"
+        taken.add(own.lower())
+        quoted = own.replace('"', '""')
+        found.append(f'"{quoted}"')
+    return found
 
 
 def _insert_object(log: sqlite3.Connection, one: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import warnings
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -373,6 +374,63 @@ def test_what_pm4py_writes_is_read(tmp_path, journeys):
             pa.array(floored, pa.timestamp("us", "UTC")),
         )
         same(events, journeys, "s")
+
+
+NAMES = ["a > b", "c,d", "\U0001f600", "x → y", "(end)", "q\"uo'te", "<tag> & co", "back\\slash", "tab\there",
+         "new\nline", "é́", "nul?"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def odd_names():
+    """Signs that formats give a meaning to; properties that were kept, with gaps and a name twice in SQL."""
+    rows = [
+        (
+            f'cust <{place % 3}> & "é"',
+            f"2026-03-29T0{place % 4}:{place:02}:00.5+02:00",
+            name,
+            None if place % 2 else 'p;q="r"',
+            place / 2 if place % 3 else None,
+            bool(place % 2),
+            pd.Timestamp("2020-02-03 04:05"),
+        )
+        for place, name in enumerate(NAMES)
+    ]
+    names = ["who", "at", "what", "note", "Source", "flag", "since"]
+    source = loaders.table(pd.DataFrame(rows, columns=names), customer="who", timestamp="at", event="what",
+                           keep=["note", "Source", "flag", "since"])  # fmt: skip
+    return cjm.sessionize(cjm.ingest(source))
+
+
+def test_odd_names_and_kept_properties_stand_in_every_format(tmp_path, odd_names):
+    frame = odd_names.to_frame().sort_values("timestamp", ignore_index=True)
+    assert set(frame["touchpoint"]) == set(NAMES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pm4py = pytest.importorskip("pm4py")
+        odd_names.to_xes(tmp_path / "log.xes")
+        logs = {"xes": pm4py.convert_to_dataframe(pm4py.read_xes(str(tmp_path / "log.xes")))}
+        for ending, reader in (("json", pm4py.read_ocel2_json), ("sqlite", pm4py.read_ocel2_sqlite)):
+            odd_names.to_ocel(tmp_path / f"log.{ending}")
+            logs[ending] = reader(str(tmp_path / f"log.{ending}")).events
+    for kind, log in logs.items():
+        time, name, number = ("time:timestamp", "concept:name", "Source") if kind == "xes" else (
+            "ocel:timestamp", "ocel:activity", "Source" if kind == "json" else "Source 2")  # fmt: skip
+        found = log.sort_values(time, ignore_index=True)
+        assert found[name].tolist() == frame["touchpoint"].tolist()
+        assert pd.to_datetime(found[time], utc=True).tolist() == frame["timestamp"].tolist()
+        place = found[name].map(NAMES.index)
+        notes = found["note"].astype(object).where(found["note"].notna(), None)
+        assert notes.tolist() == [None if at % 2 else 'p;q="r"' for at in place]
+        numbers = pd.to_numeric(found[number]).tolist()
+        assert numbers == pytest.approx([at / 2 if at % 3 else np.nan for at in place], nan_ok=True)
+        assert [bool(one) for one in found["flag"]] == [bool(at % 2) for at in place]
+        assert set(pd.to_datetime(found["since"], utc=True)) == {pd.Timestamp("2020-02-03 04:05", tz="UTC")}
+    networkx = pytest.importorskip("networkx")
+    graph = cjm.transitions(odd_names).to_networkx()
+    networkx.write_graphml(graph, tmp_path / "graph.graphml")
+    again = networkx.read_graphml(tmp_path / "graph.graphml")
+    assert {node.replace("\r", "\n") for node in again} == set(graph)
+    assert again.number_of_edges() == graph.number_of_edges()
 
 
 def test_an_export_says_what_is_wrong_and_leaves_no_half_file(tmp_path, journeys):
