@@ -66,6 +66,21 @@ def test_two_touches_share_in_proportion_to_the_ends():
     assert shares(result, "position") == pytest.approx({"ad": 0.75, "mail": 0.25})
 
 
+@pytest.mark.parametrize(
+    ("position", "two", "three", "five"),
+    [
+        ((0.4, 0.2, 0.4), [1 / 2, 1 / 2], [0.4, 0.2, 0.4], [0.4, 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.4]),
+        ((0.2, 0.2, 0.6), [0.25, 0.75], [0.2, 0.2, 0.6], [0.2, 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.6]),
+        ((0.6, 0.2, 0.2), [0.75, 0.25], [0.6, 0.2, 0.2], [0.6, 0.2 / 3, 0.2 / 3, 0.2 / 3, 0.2]),
+    ],
+)
+def test_the_u_the_j_and_the_inverse_j_of_adobe_are_positions(position, two, three, five):
+    for expected in (two, three, five):
+        names = list("abcde"[: len(expected)])
+        found = shares(asked(log_of(" ".join([*names, "buy"])), position=position), "position")
+        assert found == pytest.approx(dict(zip(names, expected, strict=True)))
+
+
 def test_removal_effects_by_hand():
     frame = asked(log_of("ad mail buy", "ad buy", "ad mail"), model="markov").to_frame()
     assert frame["removal_effect"].tolist() == pytest.approx([1, 0.5])

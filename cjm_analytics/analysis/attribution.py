@@ -141,7 +141,8 @@ def attribution(  # noqa: PLR0913 - all but the first are named
         The name that stands for no channel.
     remove_direct : bool
     position : tuple of three floats
-        What the first, the middle and the last touch get; they sum to 1.
+        What the first, the middle and the last touch get; they sum to 1. Adobe's J is `(0.2, 0.2, 0.6)`, its
+        inverse J `(0.6, 0.2, 0.2)`.
     half_life : str or Timedelta
     order : int
         1 to 4.
