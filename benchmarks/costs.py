@@ -62,29 +62,43 @@ def compiling() -> str:
 
 
 def compile_road(folder: Path) -> dict[str, float]:
-    """Seconds per kernel, without those of our other kernels that it calls."""
+    """Seconds per kernel until its code can be kept; without our other kernels that it calls."""
     import road
     from numba.core import event
+
+    from cjm_analytics.kernels import compiling
 
     taken: dict[str, float] = {}
     running: list[list] = []
 
+    def begin() -> None:
+        running.append([time.perf_counter(), 0.0])
+
+    def end(name: str) -> None:
+        start, inside = running.pop()
+        seconds = time.perf_counter() - start
+        taken[name] = taken.get(name, 0.0) + seconds - inside
+        if running:
+            running[-1][1] += seconds
+
     class Stopwatch(event.Listener):
         def on_start(self, one) -> None:
             if _is_ours(one):
-                running.append([time.perf_counter(), 0.0])
+                begin()
 
         def on_end(self, one) -> None:
-            if not _is_ours(one):
-                return
-            start, inside = running.pop()
-            seconds = time.perf_counter() - start
-            name = one.data["dispatcher"].py_func.__name__
-            taken[name] = taken.get(name, 0.0) + seconds - inside
-            if running:
-                running[-1][1] += seconds
+            if _is_ours(one):
+                end(one.data["dispatcher"].py_func.__name__)
+
+    def compiled(dispatcher, arguments):
+        begin()
+        try:
+            return whole(dispatcher, arguments)
+        finally:
+            end(dispatcher.py_func.__name__)
 
     event.register("numba:compile", Stopwatch())
+    whole, compiling.compiled = compiling.compiled, compiled
     road.ingest(folder, folder / "log")
     road.sessionize(folder, folder / "log")
     for name in road.STEPS[2:]:

@@ -54,7 +54,6 @@ LIBRARIES = {
     "pyarrow": "import pyarrow, pyarrow.compute, pyarrow.parquet",
     "pandas": "import pandas",
     "cjm_analytics, journeys opened": "import cjm_analytics as cjm; journeys = cjm.open_journeys(place)",
-    "Numba": "import numba",
     "first kernel": "cjm.transitions(journeys, times=False)",
 }
 """What a process loads before it has looked at much data, in this order."""
@@ -92,13 +91,13 @@ class Stopwatch:
 
 def watch_kernels(watch: Stopwatch) -> None:
     """Time every kernel that is called from Python; all that are needed must have been compiled before."""
-    from numba.core.dispatcher import Dispatcher
+    from cjm_analytics.kernels.native import Kernel
 
     ours = [module for name, module in sys.modules.items() if name.startswith("cjm_analytics")]
     for module in ours:
         for name, value in list(vars(module).items()):
-            if isinstance(value, Dispatcher):
-                setattr(module, name, watch.on(value, value.py_func.__name__))
+            if isinstance(value, Kernel):
+                setattr(module, name, watch.on(value, name))
 
 
 def watch_steps(watch: Stopwatch) -> None:
@@ -151,8 +150,7 @@ def profile(work: str, way: str, folder: str) -> None:
     ask()
     whole = time.process_time() - processor
     each = Counter(steps.seconds)
-    if "numba" in sys.modules:
-        watch_kernels(kernels)
+    watch_kernels(kernels)
     count_mapped(bytes_of)
     before = moved()
     ask()

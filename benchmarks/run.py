@@ -76,13 +76,7 @@ def attend(work: str, way: str, folder: str) -> None:
 
 def has_compiled() -> bool:
     """Whether this process has compiled a kernel, rather than found it on disk."""
-    if "numba" not in sys.modules:
-        return False
-    from numba.core.dispatcher import Dispatcher
-
-    ours = [module for name, module in sys.modules.items() if name.startswith("cjm_analytics.kernels")]
-    kernels = [one for module in ours for one in vars(module).values() if isinstance(one, Dispatcher)]
-    return any(kernel.stats.cache_misses for kernel in kernels)
+    return "cjm_analytics.kernels.compiling" in sys.modules
 
 
 class Way:

@@ -94,6 +94,13 @@ def test_importing_loads_neither_plotly_nor_numba_nor_scipy_nor_an_extra():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_kernels_are_compiled_by_our_own_decorator(root):
+    """What `njit` compiles has to be compiled again by whoever calls it without Numba at hand."""
+    texts = {path.name: path.read_text() for path in (root / "cjm_analytics").rglob("*.py")}
+    assert {name for name, text in texts.items() if "njit" in text} == {"native.py"}
+    assert {name for name, text in texts.items() if "import numba" in text} == set()
+
+
 def test_every_name_is_where_the_shop_window_says(root):
     for name in cjm.__all__:
         assert getattr(cjm, name) is not None

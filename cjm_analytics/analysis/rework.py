@@ -102,7 +102,7 @@ class ReworkAnalysis:
         )
         return ReworkPartial(
             counts,
-            pairs,
+            pairs.transpose(1, 2, 0),
             len(asked.offsets) - 1,
             self.symbols.count_phases(partition),
         )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +29,7 @@ FIRST, LAST, LAST_NON_DIRECT, LINEAR, POSITION, TIME_DECAY, SHAPLEY = range(7)
 RAW, EXPOSURE, UNIQUE = range(3)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ways(
     offsets: NDArray[np.int64],
     codes: NDArray[np.int32],
@@ -109,7 +108,7 @@ def ways(
     return symbols[:written], times[:written], bounds[: n_ways + 1], journeys[:n_ways], goals[:n_ways]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def given(
     symbols: NDArray[np.int32],
     times: NDArray[np.int64],
@@ -168,7 +167,7 @@ def given(
     return rows, found
 
 
-@inner
+@kernel
 def _weigh(
     weight: NDArray[np.float64],
     model: int,
@@ -224,7 +223,7 @@ def _weigh(
             weight[at] /= n_distinct
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def steps_of_ways(
     symbols: NDArray[np.int32],
     bounds: NDArray[np.int64],

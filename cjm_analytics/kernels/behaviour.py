@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["pace"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pace(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,7 @@ _STRETCH = 32
 """So many states in a row, at most, are passed in one step."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def weighed(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
@@ -35,7 +36,7 @@ def weighed(
     return taken
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def from_the_ends(begin: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rank of each state, such that its followers come before it wherever they do not lead back to it.
 
@@ -67,7 +68,7 @@ def from_the_ends(begin: NDArray[np.int64], target: NDArray[np.int64]) -> NDArra
     return rank
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def shortened(
     begin: NDArray[np.int64], target: NDArray[np.int64], symbol: NDArray[np.int32], order: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
@@ -130,7 +131,7 @@ def shortened(
     return kept, step_of, ends, over_begin, over[:n_over].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def swept(
     begin: NDArray[np.int64],
     target: NDArray[np.int64],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
+
+from cjm_analytics.kernels.native import kernel
 
 __all__ = ["Counts", "count_contacts", "occurring"]
 
@@ -32,7 +33,7 @@ class Counts(NamedTuple):
     at_goal: NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def occurring(
     stage: NDArray[np.int16], touchpoint: NDArray[Any], n_touchpoints: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -47,7 +48,7 @@ def occurring(
     return inside, outside
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_contacts(
     offsets: NDArray[np.int64],
     customer: NDArray[np.int32],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["assigned", "edit_distances", "medoids"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def edit_distances(
     flat: NDArray[Any], offsets: NDArray[np.int64], chosen: NDArray[np.int64], longest: int
 ) -> NDArray[np.float64]:
@@ -47,7 +48,7 @@ def edit_distances(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def assigned(distances: NDArray[np.float64], centres: NDArray[np.int64]) -> NDArray[np.int64]:
     """The nearest centre of each path, by its place in `centres`; of equals the first."""
     nearest = np.zeros(len(distances), np.int64)
@@ -58,7 +59,7 @@ def assigned(distances: NDArray[np.float64], centres: NDArray[np.int64]) -> NDAr
     return nearest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def medoids(distances: NDArray[np.float64], weight: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """K paths such that the weighted distance of all to the nearest is small: greedy, then improved.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["count_presence"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_presence(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],

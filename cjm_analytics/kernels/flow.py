@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["count_links", "every_row", "first_rows", "position_links"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_rows(
     begin: NDArray[np.int64], end: NDArray[np.int64], fits: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
@@ -27,7 +28,7 @@ def first_rows(
     return first
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def every_row(
     begin: NDArray[np.int64], end: NDArray[np.int64], fits: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -46,7 +47,7 @@ def every_row(
     return units, rows
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def position_links(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],
@@ -106,7 +107,7 @@ def position_links(
     return links[:n_links], passes[:n_links], lengths[:n_links]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_links(
     begin: NDArray[np.int64],
     end: NDArray[np.int64],

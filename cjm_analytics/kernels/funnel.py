@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 __all__ = [
     "Outcomes",
@@ -106,7 +105,7 @@ _NO = np.bool_(False)
 _UNVOIDED = np.int64(0)
 
 
-@inner
+@kernel
 def _note(
     found: Outcomes, n: int, unit: int, started: np.int64, furthest: int, first: int | np.int64,
     last: int | np.int64, going: bool | np.bool_, void: int | np.int64,
@@ -124,7 +123,7 @@ def _note(
     return n + 1
 
 
-@inner
+@kernel
 def _note_rows(
     found: Outcomes, n: int, rows: NDArray[np.int64], furthest: int, time: NDArray[np.int64], noted: int
 ) -> None:
@@ -135,7 +134,7 @@ def _note_rows(
         found.served[n] = rows[noted]
 
 
-@inner
+@kernel
 def _walk(
     found: Outcomes, n: int, code: NDArray[Any], table: NDArray[np.int64], time: NDArray[np.int64],
     after: NDArray[np.int64], noted: int,
@@ -155,7 +154,7 @@ def _walk(
                 break
 
 
-@inner
+@kernel
 def _n_bits(mask: np.int64) -> int:
     n = 0
     while mask != 0:
@@ -164,7 +163,7 @@ def _n_bits(mask: np.int64) -> int:
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ordered_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -282,7 +281,7 @@ _PICKED_AT_ONCE = 2**11
 """Events from which those that fit are picked at once: what is picked stays in the nearest cache."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def plain_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], step_of: NDArray[np.int8],
     time: NDArray[np.int64], within: int, n_steps: int, first_only: bool, end: int, noted: int,
@@ -354,7 +353,7 @@ _NONE = -2
 """No run to continue; −1: a new one."""
 
 
-@inner
+@kernel
 def _serve(
     step: int, masks: NDArray[np.int64], n: int, holds: NDArray[np.int64], tried: NDArray[np.bool_]
 ) -> bool:
@@ -368,7 +367,7 @@ def _serve(
     return False
 
 
-@inner
+@kernel
 def _served_down_to(
     step: int, lowest: int, masks: NDArray[np.int64], n: int, holds: NDArray[np.int64],
     tried: NDArray[np.bool_],
@@ -384,7 +383,7 @@ def _served_down_to(
     return lowest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ordered_instants(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -512,7 +511,7 @@ def ordered_instants(
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def strict_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -563,7 +562,7 @@ def strict_runs(
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def any_order_runs(
     found: Outcomes, offsets: NDArray[np.int64], code: NDArray[Any], table: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -656,7 +655,7 @@ def any_order_runs(
     return n
 
 
-@inner
+@kernel
 def _place(
     event: int, masks: NDArray[np.int64], served_by: NDArray[np.int64], tried: NDArray[np.bool_]
 ) -> bool:

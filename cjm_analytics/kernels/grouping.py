@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["first_time", "group_sessions"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_time(
     offsets: NDArray[np.int64], time: NDArray[np.int64], fits: NDArray[np.bool_], never: int
 ) -> NDArray[np.int64]:
@@ -28,7 +29,7 @@ def first_time(
     return first
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def group_sessions(
     customer_offsets: NDArray[np.int64], session: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["incidence_by"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def incidence_by(
     waits: NDArray[np.int64], counts: NDArray[np.int64], kinds: int, horizon: int, half: float
 ) -> tuple[float, float, float, int, int, int, float]:

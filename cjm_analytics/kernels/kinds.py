@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["distinct", "distinct_below"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def distinct_below(keys: NDArray[np.int64], limit: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Per row the number of its key, and per number its first row; keys lie in 0…limit − 1."""
     number = np.full(limit, -1, dtype=np.int32)
@@ -32,7 +31,7 @@ def distinct_below(keys: NDArray[np.int64], limit: int) -> tuple[NDArray[np.int3
     return codes, first[:n].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Per row the number of its key, and per number its first row: a hash table that doubles at half full."""
     mask = 1023
@@ -63,7 +62,7 @@ def distinct(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int
     return codes, first[:n].copy()
 
 
-@inner
+@kernel
 def _slot(key: int, mask: int) -> int:
     """A place in the table; the multiplication spreads neighbouring keys (Fibonacci hashing)."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)

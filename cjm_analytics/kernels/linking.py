@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["latest_before", "nearest_of_group"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def nearest_of_group(
     group: NDArray[np.int64], time: NDArray[np.int64], of: NDArray[np.int64], at: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -33,7 +32,7 @@ def nearest_of_group(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def latest_before(
     group: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -67,7 +66,7 @@ def latest_before(
     return found, doubt
 
 
-@inner
+@kernel
 def _rank(group: NDArray[np.int64], time: NDArray[np.int64], of: int, at: int) -> int:
     """How many candidates come before or stand at (`of`, `at`)."""
     low, high = 0, len(group)

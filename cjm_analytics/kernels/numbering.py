@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +21,7 @@ _UPPER = np.uint64(0xFFFFFFFF00000000)
 _ONE = np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def filled_slots(hashes: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
     """Slots for the numbers of these hashes; `size` is a power of two."""
     slots = np.zeros(size, dtype=np.uint64)
@@ -35,7 +34,7 @@ def filled_slots(hashes: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
     return slots
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def number_texts(
     hashes: NDArray[np.uint64],
     offsets: NDArray[np.integer[Any]],
@@ -85,7 +84,7 @@ def number_texts(
     return numbers, found
 
 
-@inner
+@kernel
 def _keep(
     own_hash: np.uint64,
     letters: NDArray[np.uint8],
@@ -104,7 +103,7 @@ def _keep(
     return found + 1
 
 
-@inner
+@kernel
 def _is_known(
     letters: NDArray[np.uint8],
     known: tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]],
@@ -120,7 +119,7 @@ def _is_known(
     return True
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def spread(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A hash of each key."""
     hashes = np.empty(len(keys), dtype=np.uint64)
@@ -131,7 +130,7 @@ def spread(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return hashes
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def number_keys(
     keys: NDArray[np.uint64], slots: NDArray[np.uint64], known: NDArray[np.uint64], found: int
 ) -> tuple[NDArray[np.int32], int]:
@@ -157,7 +156,7 @@ def number_keys(
     return numbers, found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_up(
     numbers: NDArray[np.int32],
     seen: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
@@ -173,7 +172,7 @@ def add_up(
         latest[number] = max(latest[number], last[at])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def order_of_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
     """Where hashes stand when they are sorted: in heaps of a few by their upper bits, then one by one."""
     n = len(hashes)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +17,7 @@ _SHORT = 24
 """Runs of so many events are sorted by insertion, longer ones are merged of them."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def hash_texts(offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """A hash of each text `data[offsets[i]:offsets[i + 1]]`, the same on every machine and in every run.
 
@@ -54,7 +53,7 @@ def hash_texts(offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]) -> ND
     return hashes
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def telling_words(offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """As a number the eight bytes of each text behind what all begin with; zeros where the text ends."""
     n = len(offsets) - 1
@@ -73,7 +72,7 @@ def telling_words(offsets: NDArray[np.integer[Any]], data: NDArray[np.uint8]) ->
     return words
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def order_by_bin(bins: NDArray[np.uint16], n_bins: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Rows in order of their bins, stable, and where each bin begins and ends in that order."""
     bounds = np.zeros(n_bins + 1, dtype=np.int64)
@@ -89,7 +88,7 @@ def order_by_bin(bins: NDArray[np.uint16], n_bins: int) -> tuple[NDArray[np.int3
     return order, bounds
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def sort_events(
     customer: NDArray[np.int32], n_customers: int, time: NDArray[np.int64], seq: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -121,14 +120,14 @@ def sort_events(
     return order, offsets, at_once, tied
 
 
-@inner
+@kernel
 def _is_before(one: int, other: int, time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
     if time[one] != time[other]:
         return bool(time[one] < time[other])
     return bool(seq[one] < seq[other])
 
 
-@inner
+@kernel
 def _is_sorted(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> bool:
     for at in range(1, len(rows)):  # noqa: SIM110 - a kernel has loops
         if _is_before(rows[at], rows[at - 1], time, seq):
@@ -136,7 +135,7 @@ def _is_sorted(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np
     return True
 
 
-@inner
+@kernel
 def _sort(rows: NDArray[np.int32], time: NDArray[np.int64], seq: NDArray[np.int64]) -> None:
     """Short runs by insertion, which are merged until one is left; in place and stable."""
     n = len(rows)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +34,7 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def cut_paths(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -78,7 +77,7 @@ def cut_paths(
     return path_offsets, hashes
 
 
-@inner
+@kernel
 def _same(flat: NDArray[Any], offsets: NDArray[np.int64], one: int, other: int) -> bool:
     start, other_start = np.uint64(offsets[one]), np.uint64(offsets[other])
     length = np.uint64(offsets[one + 1]) - start
@@ -92,7 +91,7 @@ def _same(flat: NDArray[Any], offsets: NDArray[np.int64], one: int, other: int) 
     return True
 
 
-@inner
+@kernel
 def _before(flat: NDArray[Any], offsets: NDArray[np.int64], one: int, other: int) -> bool:
     """The fixed order of paths with equal hashes: the shorter first, then by symbols."""
     length = offsets[one + 1] - offsets[one]
@@ -106,7 +105,7 @@ def _before(flat: NDArray[Any], offsets: NDArray[np.int64], one: int, other: int
     return False
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def group_paths(
     flat: NDArray[Any], offsets: NDArray[np.int64], hashes: NDArray[np.uint64], group: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -146,7 +145,7 @@ def group_paths(
     return number, example[:n_found].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def settle_collisions(
     order: NDArray[np.int64],
     hashes: NDArray[np.uint64],
@@ -169,7 +168,7 @@ def settle_collisions(
         order[place] = one
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_places(
     order: NDArray[np.int64],
     hashes: NDArray[np.uint64],
@@ -189,7 +188,7 @@ def first_places(
     return places[: n_found + 1].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_up(
     order: NDArray[np.int64], places: NDArray[np.int64], column: NDArray[np.signedinteger[Any]]
 ) -> NDArray[np.int64]:
@@ -201,7 +200,7 @@ def add_up(
     return total
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def gather_paths(
     flat: NDArray[Any], starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -220,7 +219,7 @@ def gather_paths(
     return gathered, offsets
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def by_path(
     number: NDArray[np.int32], counts: NDArray[np.signedinteger[Any]], durations: NDArray[np.int64]
 ) -> NDArray[np.int64]:
@@ -257,7 +256,7 @@ def gather_durations(
     return gathered, ends
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gather_durations(
     paths: NDArray[np.int64],
     order: NDArray[np.int64],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
+from cjm_analytics.kernels.native import kernel
 from cjm_analytics.kernels.rows import longer
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def matches(
     return count, unit, begin, end
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _matches(
     low: NDArray[np.int64],
     high: NDArray[np.int64],
@@ -136,7 +136,7 @@ def _matches(
     return found, n_found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fitting(
     low: NDArray[np.int64],
     high: NDArray[np.int64],

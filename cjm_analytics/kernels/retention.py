@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from cjm_analytics.kernels.native import kernel
 from cjm_analytics.kernels.rows import longer
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["count_active_days", "count_lifecycle", "list_returns", "number_perio
 EACH, LATEST, RUN, FIRST = range(4)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def number_periods(time: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.int32]:
     """The period of each time: i where bounds[i] <= time < bounds[i + 1]; −1 before all, the last beyond.
 
@@ -65,7 +65,7 @@ def list_returns(
     return rows, slots
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _list_returns(
     offsets: NDArray[np.int64],
     starts: NDArray[np.bool_],
@@ -118,7 +118,7 @@ def _list_returns(
     return found, n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_lifecycle(
     offsets: NDArray[np.int64],
     active: NDArray[np.bool_],
@@ -153,7 +153,7 @@ def count_lifecycle(
     return counts
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_active_days(
     offsets: NDArray[np.int64],
     active: NDArray[np.bool_],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,11 +18,11 @@ EVENTS, UNITS, REPEATS, REPEATED, RETURNS, RETURNED = range(6)
 the symbol after its first; units with such."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_again(
     offsets: NDArray[np.int64], codes: NDArray[Any], missing: int, n_symbols: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Per symbol the columns above; per ordered pair (a, b) three counts.
+    """Per symbol the columns above; three counts per ordered pair (a, b), each a table.
 
     These are: units in which b comes after a, sooner or later; runs a b a; units with such. b comes after a
     if its last event is later than the first of a; a comes after itself if it has two events.
@@ -67,4 +68,4 @@ def count_again(
                 behind[some[other]] += last[other] > first[one]
             for other in range(one + 1, n):  # begins later, and so ends later
                 behind[some[other]] += 1
-    return counts, found.transpose(1, 2, 0)
+    return counts, found

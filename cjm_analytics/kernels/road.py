@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray  # noqa: TC002 - as in all kernels
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 __all__ = ["Outcomes", "Reached", "first_reached", "outcomes"]
 
@@ -28,7 +27,7 @@ class Reached(NamedTuple):
     time: NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_reached(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -61,7 +60,7 @@ NEW_JOURNEY, GONE, NOTHING = 0, 1, 2
 """What followed a drop where no touchpoint did, counted on from the last touchpoint."""
 
 
-@inner
+@kernel
 def around(
     time: NDArray[np.int64],
     touchpoint: NDArray[Any],
@@ -122,7 +121,7 @@ class Outcomes(NamedTuple):
     after: NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def outcomes(
     journeys: NDArray[np.int64],
     entered: tuple[NDArray[np.int64], NDArray[np.int64]],

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +22,7 @@ _FACTOR = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
 
 
-@inner
+@kernel
 def longer(found: NDArray[np.int64]) -> NDArray[np.int64]:
     """Room for twice as many rows, those that are there copied."""
     n, width = found.shape
@@ -45,7 +44,7 @@ def tally(
     return known[:found, 1].copy(), known[:found, 3:].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _tally(
     rows: NDArray[np.int32], unit: NDArray[np.int32], marked: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], int]:
@@ -115,7 +114,7 @@ def merged(
     return rows[:n].copy(), counts[:n].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _merged(
     one: NDArray[np.int32],
     n_one: NDArray[np.int64],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["count_phases", "holds_goal"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_phases(
     codes: NDArray[Any], phases: NDArray[np.int8], missing: int, n_symbols: int, n_phases: int
 ) -> NDArray[np.int64]:
@@ -26,7 +27,7 @@ def count_phases(
     return counts
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def holds_goal(
     first: NDArray[np.int64],
     last: NDArray[np.int64],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["number_by_gap", "number_sessions"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def number_by_gap(
     offsets: NDArray[np.int64], time: NDArray[np.int64], timeout: int, session: NDArray[np.int32]
 ) -> None:
@@ -60,7 +61,7 @@ def number_sessions(
 _OWNER, _NUMBER, _STARTED, _LAST, _DAY, _CAMPAIGN = range(6)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _number_sessions(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],

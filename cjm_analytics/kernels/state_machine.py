@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -154,7 +153,7 @@ def run_journeys(
     return Run(stage, *(np.ascontiguousarray(journeys[name][:n]) for name in Run._fields[1:]))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _run_journeys(
     offsets: NDArray[np.int64],
     time: NDArray[np.int64],
@@ -244,7 +243,7 @@ def _run_journeys(
     return j + 1
 
 
-@inner
+@kernel
 def _begin(
     journeys: NDArray[np.void], j: int, row: int, customer: int, cycle: int, never: int, state: State
 ) -> None:
@@ -266,7 +265,7 @@ def _begin(
         state.low[one], state.high[one], state.inside[one] = row, row, 0
 
 
-@inner
+@kernel
 def _mark(
     bits: np.uint32,
     goals: np.uint32,
@@ -292,7 +291,7 @@ def _mark(
     return height
 
 
-@inner
+@kernel
 def _take_back(
     goal: np.int64, j: int, journeys: NDArray[np.void], stack: NDArray[np.int64], height: int
 ) -> int:
@@ -315,7 +314,7 @@ def _take_back(
     return height
 
 
-@inner
+@kernel
 def _stage(
     rule: int,
     row: int,
@@ -339,7 +338,7 @@ def _stage(
     return -1
 
 
-@inner
+@kernel
 def _holds(
     one: int,
     row: int,
@@ -366,7 +365,7 @@ def _holds(
     return holds != negate
 
 
-@inner
+@kernel
 def _count_within(
     one: int,
     row: int,
@@ -388,7 +387,7 @@ def _count_within(
     return count
 
 
-@inner
+@kernel
 def _compares(compare: int, count: int, bound: int) -> bool:
     if compare == SEEN:
         return count > 0
@@ -405,7 +404,7 @@ def _compares(compare: int, count: int, bound: int) -> bool:
     return count <= bound
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def surplus(
     group: NDArray[np.int64], time: NDArray[np.int64], rank: NDArray[np.int32], within: int
 ) -> NDArray[np.bool_]:
@@ -430,7 +429,7 @@ def surplus(
     return drop
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def taken_back(group: NDArray[np.int64], is_goal: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Which row each reversal takes back: the latest goal of its group that was not, yet.
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,7 @@ __all__ = [
 ]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def types_of(
     texts: tuple[NDArray[np.integer[Any]], NDArray[np.uint8]],
     names: tuple[NDArray[np.integer[Any]], NDArray[np.uint8]],
@@ -62,7 +61,7 @@ def types_of(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def users_apart(
     one: NDArray[np.int32],
     other: NDArray[np.int32],
@@ -104,7 +103,7 @@ def users_apart(
     return node_text, node_type
 
 
-@inner
+@kernel
 def _root(parent: NDArray[np.int32], node: int) -> int:
     while parent[node] != node:
         parent[node] = parent[parent[node]]
@@ -112,7 +111,7 @@ def _root(parent: NDArray[np.int32], node: int) -> int:
     return node
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def joined(
     label: NDArray[np.int32], one: NDArray[np.int32], other: NDArray[np.int32], use: NDArray[np.bool_]
 ) -> NDArray[np.int32]:
@@ -133,7 +132,7 @@ def joined(
     return parent
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def limited_unions(
     one: NDArray[np.int32],
     other: NDArray[np.int32],
@@ -167,7 +166,7 @@ def limited_unions(
     return parent, refused
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def most_partners(
     pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]],
     types: NDArray[np.int8],
@@ -199,7 +198,7 @@ def most_partners(
     return most
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def with_several(
     pairs: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]],
     asked: NDArray[np.bool_],
@@ -226,7 +225,7 @@ def with_several(
     return several
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def first_by_rank(
     label: NDArray[np.int32], rank: NDArray[np.int8]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
@@ -243,7 +242,7 @@ def first_by_rank(
     return first, several
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def is_placeholder(
     offsets: NDArray[np.integer[Any]],
     data: NDArray[np.uint8],
@@ -289,7 +288,7 @@ def is_placeholder(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def session_starts(
     group: NDArray[np.int64],
     since: NDArray[np.int64],

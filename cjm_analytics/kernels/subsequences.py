@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["earliest", "next_places", "weigh"]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def weigh(
     flat: NDArray[Any],
     offsets: NDArray[np.int64],
@@ -46,7 +47,7 @@ def weigh(
     return found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def earliest(
     flat: NDArray[Any],
     offsets: NDArray[np.int64],
@@ -66,7 +67,7 @@ def earliest(
     return kept[:n].copy(), where[:n].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def next_places(
     flat: NDArray[Any],
     offsets: NDArray[np.int64],

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +18,7 @@ _DIGIT = 11
 """Bits by which numbers are put into order at once: as many as have their counts in the nearest cache."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ranked(numbers: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     """Numbers from 0 to 2^bits − 1 in rising order; what they lay in is used for it.
 
@@ -45,7 +44,7 @@ def ranked(numbers: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return here
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def counted(ranked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The different ones of numbers that never fall, and how often each occurs."""
     keys, counts = np.empty(len(ranked), np.int64), np.empty(len(ranked), np.int64)
@@ -58,7 +57,7 @@ def counted(ranked: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.in
     return keys[:n].copy(), counts[:n].copy()
 
 
-@inner
+@kernel
 def put_together(
     one: NDArray[np.int64],
     n_one: NDArray[np.int64],
@@ -89,7 +88,7 @@ def put_together(
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def merged(
     one: NDArray[np.int64],
     n_one: NDArray[np.int64],
@@ -103,7 +102,7 @@ def merged(
     return keys[:n], counts[:n]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def merged_by_group(
     group: NDArray[np.int64],
     value: NDArray[np.int64],

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
-from cjm_analytics.kernels.inner import inner
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +27,7 @@ _ONE = np.uint64(1)
 """Places are counted without a sign: a negative one would mean one from the end, which costs a question."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def ends(data: NDArray[np.uint8], starts: NDArray[np.int32]) -> tuple[int, int]:
     """How many of the texts `data[starts[i]:starts[i + 1]]` are empty, and the lowest byte at any end of one.
 
@@ -44,7 +43,7 @@ def ends(data: NDArray[np.uint8], starts: NDArray[np.int32]) -> tuple[int, int]:
     return n_empty, lowest
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def cut_objects(
     data: NDArray[np.uint8], names: NDArray[np.uint8], bounds: NDArray[np.uint64], n_lines: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]] | None:
@@ -99,7 +98,7 @@ def cut_objects(
     return (first, behind, kinds) if at >= n else None
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def joined(
     data: NDArray[np.uint8], first: NDArray[np.int32], behind: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
@@ -118,14 +117,14 @@ def joined(
     return starts, whole
 
 
-@inner
+@kernel
 def _past_blanks(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     while at < np.uint64(len(data)) and data[at] == _BLANK:
         at += _ONE
     return at
 
 
-@inner
+@kernel
 def _name_at(
     data: NDArray[np.uint8], at: np.uint64, names: NDArray[np.uint8], bounds: NDArray[np.uint64], likely: int
 ) -> int:
@@ -146,7 +145,7 @@ def _name_at(
     return -1
 
 
-@inner
+@kernel
 def _text_at(data: NDArray[np.uint8], at: np.uint64) -> tuple[int, np.uint64]:
     """What kind of text begins with the quote here, and where it ends; 0 where it does not."""
     n, kind = np.uint64(len(data)), TEXT
@@ -161,7 +160,7 @@ def _text_at(data: NDArray[np.uint8], at: np.uint64) -> tuple[int, np.uint64]:
     return (kind, at + _ONE) if at < n else (0, np.uint64(0))
 
 
-@inner
+@kernel
 def _plain_at(data: NDArray[np.uint8], at: np.uint64) -> tuple[int, np.uint64]:
     """What stands here without quotes, and where it ends; 0 where that is no value. `null` is of no kind."""
     for word in range(len(_WORDS)):
@@ -175,7 +174,7 @@ def _plain_at(data: NDArray[np.uint8], at: np.uint64) -> tuple[int, np.uint64]:
     return _number_at(data, at)
 
 
-@inner
+@kernel
 def _number_at(data: NDArray[np.uint8], at: np.uint64) -> tuple[int, np.uint64]:
     """A number by the rules of JSON: no zero in front, digits on both sides of the point."""
     n, none = np.uint64(len(data)), np.uint64(0)
@@ -202,7 +201,7 @@ def _number_at(data: NDArray[np.uint8], at: np.uint64) -> tuple[int, np.uint64]:
     return kind, at
 
 
-@inner
+@kernel
 def _past_digits(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     while at < np.uint64(len(data)) and _ZERO <= data[at] <= _NINE:
         at += _ONE

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from cjm_analytics.kernels.native import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ _BLOCK = 4096
 """So many events at once: what is worked out about them stays in the fastest cache."""
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_transitions(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -81,7 +82,7 @@ def count_transitions(
     return counts, units
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _pair_up(
     before: NDArray[Any],
     codes: NDArray[Any],
@@ -99,7 +100,7 @@ def _pair_up(
         pairs[at] = source * width + (target if target >= 0 else nameless)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _count(
     pairs: NDArray[np.int32],
     begins: NDArray[np.bool_],
@@ -125,7 +126,7 @@ def _count(
     return unit
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def list_transitions(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -158,7 +159,7 @@ def list_transitions(
     return keys[:n_found], units[:n_found], rows[:n_found]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def list_times(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -188,7 +189,7 @@ def list_times(
     return pair, length
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def more_times_than(
     limit: int,
     offsets: NDArray[np.int64],
@@ -260,7 +261,7 @@ def bucket_times(
     return pair, bucket, count
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _bucket_times(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -323,7 +324,7 @@ def _bucket_times(
     return n_found
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def merge_tallies(
     group: NDArray[np.int64],
     value: NDArray[np.int64],
