@@ -10,6 +10,7 @@ import pandas as pd
 
 from cjm_analytics._page import WIDTH, Exhibit, Section, page, write
 from cjm_analytics.charts.theme import NBSP, count, duration, percent
+from cjm_analytics.charts.transitions import END, OTHER, START
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.journeys import UNASSIGNED
 from cjm_analytics.model import ReportRules
@@ -236,8 +237,18 @@ class _Names:
         return cls({name: title for name, title in titles.items() if title})
 
     def __call__(self, name: object) -> str:
+        if "://" in str(name) or str(name) in {START, END, OTHER}:
+            return str(name)
         words = str(name).replace("_", " ").strip()
         return self.titles.get(str(name)) or words[:1].upper() + words[1:]
+
+    def spoken(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """The frame with names as people say them; as it is if two would be called alike."""
+        found = pd.unique(frame[list(columns)].to_numpy(dtype=object).ravel())
+        words = {name: self(name) for name in found}
+        if len(set(words.values())) < len(words):
+            return frame
+        return frame.assign(**{column: frame[column].map(words) for column in columns})
 
 
 def _interval(low: float, high: float) -> str:
@@ -278,7 +289,7 @@ def _drop_off_section(found: JourneyMap | None, reason: str, names: _Names) -> S
         Exhibit(
             f"drop-off-{of}",
             _drop_off_reading(result.to_frame(), of, names),
-            result.plot(),
+            replace(result, _frame=names.spoken(result.to_frame(), of)).plot(),
             [(f"By {of}", result.to_frame())],
         )
         for of, result in (("phase", found.phases), ("stage", found.stages))
@@ -322,7 +333,12 @@ def _funnel_section(found: Funnel | None, reason: str, names: _Names) -> Section
     if pd.notna(last["settled_conversion"]):
         settled, interval = percent(last["settled_conversion"]), _interval(last["low"], last["high"])
         reading += f". Among journeys that had the full time, it is {settled} ({interval})"
-    exhibit = Exhibit("funnel", reading + ".", found.plot(), [("One row per step", frame)])
+    labels = names.spoken(frame, "step")["step"]
+    steps = tuple(
+        replace(step, label=label) for step, label in zip(found.analysis.steps, labels, strict=True)
+    )
+    figure = replace(found, analysis=replace(found.analysis, steps=steps)).plot()
+    exhibit = Exhibit("funnel", reading + ".", figure, [("One row per step", frame)])
     return Section("funnel", title, intro, [exhibit])
 
 
@@ -369,7 +385,7 @@ def _flow_section(found: Flow | None, reason: str, names: _Names, few: int) -> S
         return Section("flow", title, "", missing=f"No link is that of {few} customers or more.")
     share = f"{count(journeys)} of {count(total)} ({percent(journeys / total)})"
     reading = f"Most journeys begin with “{names(name)}”: {share}."
-    figure = replace(found, _frame=frame).plot()
+    figure = replace(found, _frame=names.spoken(frame, "source", "target")).plot()
     return Section("flow", title, intro, [Exhibit("flow", reading, figure, [("One row per link", frame)])])
 
 

@@ -240,6 +240,17 @@ def test_importing_the_module_leaves_the_function_in_its_place():
     assert result.stdout.strip() == "function"
 
 
+def test_pictures_and_sentences_call_a_stage_and_a_step_by_the_same_name(text):
+    def drawn(key):
+        begin = text.index(f'id="chart-{key}"')
+        return text[begin : text.index("</script>", begin)]
+
+    assert "Information search" in drawn("drop-off-stage")
+    assert "information_search" not in drawn("drop-off-stage")
+    assert "Add to cart" in drawn("funnel")
+    assert "add_to_cart" not in drawn("flow")
+
+
 def test_a_link_of_one_customers_many_journeys_is_not_drawn(tmp_path):
     often = [("often", 10 * number, number, "visit") for number in range(12)]
     rows = pd.DataFrame(often, columns=["customer", "time", "journey", "touchpoint"])

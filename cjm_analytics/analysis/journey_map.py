@@ -663,7 +663,7 @@ def _spoken(name: str) -> str:
     ('Information search', 'Order Completed')
     """
     words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
+    return name if "://" in name else words[:1].upper() + words[1:]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
-__all__ = ["END", "START", "coverage", "heading", "heat_map", "most_visited", "pairs", "with_unassigned"]
+__all__ = [
+    "END",
+    "OTHER",
+    "START",
+    "coverage",
+    "heading",
+    "heat_map",
+    "most_visited",
+    "pairs",
+    "with_unassigned",
+]
 
 START, END, OTHER = "(start)", "(end)", "other"
 _CELL = 38
