@@ -480,6 +480,10 @@ def shopify(
     token, is `anonymous_id`; with `user_id=` the shop's own id is `user_id`. Customer, device, `cart_token`
     and `checkout_token` are linked to it, so that what came before the order finds its customer.
 
+    **Memory.** Files are read in blocks, twice: first who placed each order (ids, address, currency), of
+    which some hundred bytes an order are held, because payments, refunds and parcels of other files name the
+    order alone; then everything. The rest of a file is never held, however large it is.
+
     **Traps.** Test orders are kept with `is_test`, which the journey model leaves out. Imported orders have a
     `processed_at` far before their `created_at`. The admin's file tells neither when money was paid back nor
     what became of a parcel: *Refunded Amount* stays in `properties`. Orders of the API say when they were

@@ -458,6 +458,10 @@ def stripe(
     `user_id=` names, is `user_id`; without one the address, else `stripe:cus_…`, is `anonymous_id`. A row
     without any takes them from its charge or customer, if those are in the export.
 
+    **Memory.** Files are read in blocks, twice: first who paid each charge and who the customers are, of
+    which some hundred bytes a charge or customer are held, because refunds and disputes name the charge
+    alone; then everything. The rest of a file is never held, however large it is.
+
     **Traps.** The dashboard's file of payments tells of refunds only with the column *Refunded date (UTC)*;
     of payments under way it tells nothing yet. Amounts of the API are in minor units, and currencies have
     none, two or three decimal places. Rows with `livemode` false are tests (`is_test`, which the journey
