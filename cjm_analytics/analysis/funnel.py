@@ -411,11 +411,16 @@ class FunnelAnalysis:
         log = self._read(partition)
         counts = np.zeros((len(log.groups), len(_KINDS), len(self.steps) + 1), np.int64)
         lags, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for counted in self._count(log):
-            self._add_counts(counts, counted)
-            for lag, key in self._times(counted):
+        if self._in_one_group:
+            for lag, key in self._counted(log, counts[0]):
                 lags.append(lag)
                 keys.append(key)
+        else:
+            for counted in self._count(log):
+                self._add_counts(counts, counted)
+                for lag, key in self._times(counted):
+                    lags.append(lag)
+                    keys.append(key)
         n_steps = len(self.steps)
         times = Durations.of(np.concatenate(lags), np.concatenate(keys))
         if not self.by and self.period is None:
@@ -466,8 +471,37 @@ class FunnelAnalysis:
             owned, frozen(arrange(code)), table, frozen(arrange(time)), grouping, starts, groups, going
         )
 
+    @property
+    def _in_one_group(self) -> bool:
+        """Whether outcomes are counted as they are: ungrouped units of the partition, all steps required."""
+        parted = self.by or self.period is not None or self.hold is not None or self.remove
+        return not parted and len(self.required) == len(self.steps)
+
+    def _counted(
+        self, log: _Log, counts: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Count what `_count` finds, without telling it unit by unit; yields times and their keys."""
+        from cjm_analytics.kernels import funnel as kernels
+
+        can_go_on = frozen(log.can_go_on)
+        for room, n, low in self._found(log):
+            lags, steps = np.empty((2, n * (len(self.steps) - 1)), np.int64)
+            n_lags = kernels.count_outcomes(
+                room, n, can_go_on[low:], self.total, self.end, counts[:_DID], lags, steps
+            )
+            yield lags[:n_lags], steps[:n_lags]
+
     def _count(self, log: _Log, *, at_once: bool = False) -> Iterator[Counted]:
-        """The units of the partition, some at a time: the same room is filled again, which is quicker."""
+        """What became of the units of the partition, some at a time."""
+        for room, n, low in self._found(log, at_once=at_once):
+            columns: list[Any] = [column[:n] for column in room]
+            yield self._told(log, type(room)(*columns), low)
+
+    def _found(self, log: _Log, *, at_once: bool = False) -> Iterator[tuple[Outcomes, int, int]]:
+        """Outcomes of some units, how many they are, and which unit is the first of these.
+
+        The same room is filled again, which is quicker.
+        """
         from cjm_analytics.kernels import funnel as kernels
 
         offsets = log.owned.units.offsets
@@ -479,9 +513,7 @@ class FunnelAnalysis:
         sizes = np.diff(offsets[bounds] if self.unit == "attempt" else bounds)
         room = kernels.room(int(sizes.max()), len(self.steps))
         for low, high in pairwise(bounds):
-            n = self._run(room, frozen(offsets[low : high + 1]), log)
-            columns: list[Any] = [column[:n] for column in room]
-            yield self._told(log, type(room)(*columns), int(low))
+            yield room, self._run(room, frozen(offsets[low : high + 1]), log), int(low)
 
     def _told(self, log: _Log, found: Outcomes, first_unit: int) -> Counted:
         """The outcomes of a kernel in terms of the partition."""
@@ -615,7 +647,7 @@ class FunnelAnalysis:
 _REACHED, _OPEN, _SETTLED, _DID, _DID_SETTLED = _KINDS = range(5)
 
 
-_EVENTS_AT_ONCE = 2**19
+_EVENTS_AT_ONCE = 2**17
 _MOST_GROUPS = 2**12
 """So many combinations of values are counted, whether they occur or not."""
 

@@ -19,6 +19,7 @@ __all__ = [
     "Outcomes",
     "Sequence",
     "any_order_runs",
+    "count_outcomes",
     "ordered_instants",
     "ordered_runs",
     "plain_runs",
@@ -347,6 +348,28 @@ def plain_runs(
                     found.served[n - 1] = rows[fit]
                 step += 1
     return n
+
+
+@kernel
+def count_outcomes(
+    found: Outcomes, n: int, can_go_on: NDArray[np.bool_], within: int, end: int, counts: NDArray[np.int64],
+    lags: NDArray[np.int64], steps: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Count the first n outcomes of a funnel without optional steps, and list their times; says how many.
+
+    By depth, `counts` takes those that reached it, are open there, and are settled; `can_go_on` is by unit.
+    """
+    n_lags = 0
+    final = counts.shape[1] - 1
+    for one in range(n):
+        depth = found.depth[one]
+        counts[0, depth] += 1
+        counts[1, depth] += found.going[one] and depth < final and can_go_on[found.unit[one]]
+        counts[2, depth] += end - found.started[one] >= within
+        for step in range(1, depth):
+            lags[n_lags], steps[n_lags] = found.lag[one, step], step
+            n_lags += 1
+    return n_lags
 
 
 _NONE = -2
