@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,3 +92,29 @@ def test_every_line_of_every_source_is_accounted_for(tmp_path_factory, csv, obje
         *rejects[["src_file", "src_row"]].itertuples(index=False),
     ]
     assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "nested", "several kinds"])
+def test_equal_rows_of_files_with_their_columns_in_another_order_are_one_event(tmp_path, form):
+    row = {"who": "ann", "at": "2026-03-01T10:00:00Z", "what": "view", "shop": "Ulm", "coupon": "X"}
+    if form == "nested":
+        row |= {"page": {"title": "Shoes", "name": "shoes"}, "tags": [{"b": 1, "a": 2}]}
+    if form == "several kinds":
+        row |= {"properties": {"b": [1, "x"], "a": {"d": 1, "c": None}}}
+    turned = dict(reversed([(name, backwards(value)) for name, value in row.items()]))
+    for place, one in enumerate((row, turned)):
+        lines = [",".join(one), ",".join(one.values())] if form == "csv" else [json.dumps(one)]
+        (tmp_path / f"{place}.{'csv' if form == 'csv' else 'jsonl'}").write_text("\n".join(lines) + "\n")
+    log = cjm.loaders.table(tmp_path, customer="who", timestamp="at", event="what")
+    events = cjm.ingest(log, progress=False)
+    account = events.report().to_frame().iloc[0]
+    assert (account["read"], account["kept"], account["duplicates"]) == (2, 1, 1)
+
+
+def backwards(value):
+    """The same JSON with all members in the opposite order."""
+    if isinstance(value, list):
+        return [backwards(one) for one in value]
+    if isinstance(value, dict):
+        return {name: backwards(one) for name, one in reversed(value.items())}
+    return value

@@ -221,7 +221,7 @@ class ColumnRows:
             return self._lines[row].decode("utf-8", "replace").rstrip("\r")
         cells = {name: self.table[name][row].as_py() for name in self.table.column_names}
         if self.separator is None:
-            return (object_text(cells) or b"{}").decode()
+            return orjson.dumps(cells, default=str).decode()
         out = io.StringIO()
         csv.writer(out, delimiter=self.separator, lineterminator="").writerow(cells.values())
         return out.getvalue()

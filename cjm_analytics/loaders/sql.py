@@ -274,7 +274,12 @@ def _typed(cells: list[Any]) -> pa.Array:
     """The cells of a column in the type that they share, else as text."""
     seen = next((one for one in cells if one is not None), None)
     if isinstance(seen, dict | list):
-        return strings([None if one is None else orjson.dumps(one, default=str).decode() for one in cells])
+        return strings(
+            [
+                None if one is None else orjson.dumps(one, default=str, option=orjson.OPT_SORT_KEYS).decode()
+                for one in cells
+            ]
+        )
     try:
         if isinstance(seen, Decimal):
             return pa.array(cells, pa.decimal128(38, 9))

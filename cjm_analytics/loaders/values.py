@@ -387,8 +387,11 @@ def json_texts(columns: Mapping[str, pa.Array]) -> pa.Array | None:
 
 
 def _objects(columns: Mapping[str, pa.Array]) -> pa.Array | None:
-    """JSON objects of columns, as they are; None if nothing is in any."""
-    members = [_members(name, values) for name, values in columns.items()]
+    """JSON objects of columns, as they are; None if nothing is in any.
+
+    Members stand in the order of their names: equal rows are equal in whatever order a file has its columns.
+    """
+    members = [_members(name, columns[name]) for name in sorted(columns)]
     members = [one for one in members if one is not None]
     if not members:
         return None
@@ -451,7 +454,9 @@ def _lists(values: pa.Array) -> pa.Array:
 
 def as_json(values: Sequence[object]) -> pa.Array:
     """Values of any kind as JSON texts, marked as such for `json_texts` by their Arrow type."""
-    dumped = [None if one is None else orjson.dumps(one, default=str) for one in values]
+    dumped = [
+        None if one is None else orjson.dumps(one, default=str, option=orjson.OPT_SORT_KEYS) for one in values
+    ]
     return pa.array(dumped, _JSON)
 
 
@@ -506,13 +511,13 @@ def _object(cell: object) -> dict[str, object]:
 
 
 def object_text(*objects: Mapping[str, object]) -> bytes | None:
-    """Several objects as one JSON text; None if all are empty."""
+    """Several objects as one JSON text, in the order of their members' names; None if all are empty."""
     together: dict[str, object] = {}
     for one in objects:
         together |= one
     if not together:
         return None
-    return orjson.dumps(together, default=str, option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(together, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)
 
 
 def strings(values: Sequence[object]) -> pa.Array:
