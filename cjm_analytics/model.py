@@ -406,3 +406,17 @@ def findings_frame(findings: tuple[Finding, ...]) -> pd.DataFrame:
     columns = ["line", "path", "fault", "hint", "severity"]
     rows = [(one.line, one.path, one.fault, one.hint.strip(), one.severity) for one in findings]
     return pd.DataFrame(rows, columns=columns).astype({"line": "Int64"})
+
+
+def spoken(name: str) -> str:
+    """A name as people write it, where the model has no title for it.
+
+    Examples
+    --------
+    >>> spoken("information_search"), spoken("Order Completed"), spoken("https://shop.example/a_b")
+    ('Information search', 'Order Completed', 'https://shop.example/a_b')
+    """
+    if "://" in name:
+        return name
+    words = name.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]

@@ -29,6 +29,7 @@ from cjm_analytics.model import (
     Survey,
     Touchpoint,
     findings_frame,
+    spoken,
 )
 from cjm_analytics.places import Place, line_of, lines_of, spelled
 from cjm_analytics.schema import CANONICAL
@@ -395,14 +396,14 @@ class _Reading:
             ids.append((name, (*one.place, "id")))
             ids += [(stage, (*one.place, "stages", at)) for at, stage in enumerate(stages)]
             horizon = one.duration("horizon")
-            phases.append(Phase(name or "", one.text("title") or _title(name or ""), stages, horizon))
+            phases.append(Phase(name or "", one.text("title") or spoken(name or ""), stages, horizon))
         self.unique("phase or stage", ids)
         self.phase_ids = [phase.id for phase in phases]
         self.stages = [stage for phase in phases for stage in phase.stages]
         return tuple(phases)
 
     def _stage_titles(self, top: _Table) -> dict[str, str]:
-        titles = {stage: _title(stage) for stage in self.stages}
+        titles = {stage: spoken(stage) for stage in self.stages}
         table = top.table("stage", None)
         for stage in table.spec if table else ():
             inner = table.table(stage, ("title",)) if table else None
@@ -467,7 +468,7 @@ class _Reading:
             match = one.match("match", required=True)
             branches = self._branches(one)
             progress = one.flag("progress", default=True)
-            title = one.text("title") or _title(name or "")
+            title = one.text("title") or spoken(name or "")
             if name is not None and match is not None:
                 found.append(Touchpoint(name, match, branches, progress, title))
         self.unique("touchpoint", ids)
@@ -776,9 +777,3 @@ def _pair(spec: object) -> bool:
         and all(isinstance(one, int | float) and not isinstance(one, bool) for one in spec)
         and spec[0] < spec[1]
     )
-
-
-def _title(name: str) -> str:
-    """`information_search` → `Information search`."""
-    words = name.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]

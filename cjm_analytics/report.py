@@ -13,7 +13,7 @@ from cjm_analytics.charts.theme import NBSP, count, duration, percent
 from cjm_analytics.charts.transitions import END, OTHER, START
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.journeys import UNASSIGNED
-from cjm_analytics.model import ReportRules
+from cjm_analytics.model import ReportRules, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -237,10 +237,8 @@ class _Names:
         return cls({name: title for name, title in titles.items() if title})
 
     def __call__(self, name: object) -> str:
-        if "://" in str(name) or str(name) in {START, END, OTHER}:
-            return str(name)
-        words = str(name).replace("_", " ").strip()
-        return self.titles.get(str(name)) or words[:1].upper() + words[1:]
+        known = str(name)
+        return known if known in {START, END, OTHER} else self.titles.get(known) or spoken(known)
 
     def spoken(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
         """The frame with names as people say them; as it is if two would be called alike."""

@@ -16,7 +16,7 @@ from cjm_analytics.charts.theme import NBSP, percent
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError
 from cjm_analytics.journeys import NEVER
-from cjm_analytics.model import ReportRules
+from cjm_analytics.model import ReportRules, spoken
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
@@ -410,7 +410,7 @@ class JourneyMap(Shown):
         titles = self._analysis.model.stage_titles if self._analysis.model else {}
         contacts[["median_time", "p90_time"]] = self._times
         frame = _with_drop_off(contacts, self._parts["stage"], "stage", rules)
-        frame.insert(2, "title", [titles.get(stage) or _spoken(stage) for stage in frame["stage"]])
+        frame.insert(2, "title", [titles.get(stage) or spoken(stage) for stage in frame["stage"]])
         frame["reliability"] = [_grade(customers, rules) for customers in frame["customers"]]
         if suppress:
             hidden = (frame["reliability"] == "hidden").to_numpy()
@@ -438,7 +438,7 @@ class JourneyMap(Shown):
         frame["reached"] = frame["phase"].map(reached).fillna(0).astype(np.int64)
         model = self._analysis.model
         titles = {phase.id: phase.title for phase in model.phases} if model else {}
-        frame["title"] = [titles.get(phase) or _spoken(phase) for phase in frame["phase"]]
+        frame["title"] = [titles.get(phase) or spoken(phase) for phase in frame["phase"]]
         frame = _with_drop_off(frame, self._parts["phase"], "phase", self._rules)
         if suppress:
             _suppress_drop_off(frame)
@@ -448,7 +448,7 @@ class JourneyMap(Shown):
         frame = self._contacts.touchpoints()
         model = self._analysis.model
         titles = {one.id: one.title for one in model.touchpoints} if model else {}
-        frame["title"] = [titles.get(name) or _spoken(name) for name in frame["touchpoint"]]
+        frame["title"] = [titles.get(name) or spoken(name) for name in frame["touchpoint"]]
         if suppress:
             frame = frame[frame["customers"] >= self._rules.min_n]
         return frame.groupby("stage", sort=False).head(_TOP).reset_index(drop=True)
@@ -479,7 +479,7 @@ class JourneyMap(Shown):
         if not model:
             return {}
         return {
-            place: [(_spoken(key), text) for key, text in words.items() if text.strip()]
+            place: [(spoken(key), text) for key, text in words.items() if text.strip()]
             for place, words in model.notes.items()
         }
 
@@ -500,12 +500,12 @@ class JourneyMap(Shown):
         whole = []
         goals = self._analysis.goals
         if goals and contacts.converted >= rules.min_n:
-            name = _spoken(goals[0]).lower() if len(goals) == 1 else "the goal"
+            name = spoken(goals[0]).lower() if len(goals) == 1 else "the goal"
             counts = f"{contacts.converted:,} of {contacts.journeys:,}"
             whole.append((percent(self.conversion), f"with {name}: {counts}"))
         line = [self.period, facts["time zone"], f"sources: {facts['sources']}"]
         return {
-            "name": _spoken(model.name) if model else "Customer journey",
+            "name": spoken(model.name) if model else "Customer journey",
             "line": " · ".join(part for part in line if part),
             "figures": figures,
             "min_n": rules.min_n,
@@ -652,18 +652,6 @@ def _range(low: float, high: float, measure: str) -> str:
     if measure.startswith("promoters"):
         return f"{first} to {last}"
     return f"{first.removesuffix(NBSP + '%')}–{last}"
-
-
-def _spoken(name: str) -> str:
-    """A name as people write it.
-
-    Examples
-    --------
-    >>> _spoken("information_search"), _spoken("Order Completed")
-    ('Information search', 'Order Completed')
-    """
-    words = name.replace("_", " ").strip()
-    return name if "://" in name else words[:1].upper() + words[1:]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -306,8 +306,8 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
         range=[0, min(1.05 * top, 1.02)], title_text="Share of those that started", **theme.share_axis(top)
     )
     figure.update_xaxes(title_text="First visit to the first step", showgrid=False)
+    figure.update_xaxes(**theme.period_axis(starts, 10))
     if len(starts) == 1:
-        figure.update_xaxes(tickvals=starts, ticktext=[f"{one:%Y-%m-%d}" for one in starts])
         # A line of one point is not to be seen.
         figure.update_traces(mode="lines+markers")
     figure.update_layout(margin={"t": 104, "b": 56}, hovermode="x unified")

@@ -327,7 +327,8 @@ def lifecycle_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str)
             tickvals=marks, ticktext=[f"{abs(one):,}" for one in marks],
         )  # fmt: skip
     figure.update_xaxes(title_text=f"{period.capitalize()} (first day)", row=max(len(panels), 1))
-    figure.update_xaxes(tickformat="%Y-%m-%d", showgrid=False)
+    starts = [one for part in panels.values() for one in pd.to_datetime(part["period"])]
+    figure.update_xaxes(showgrid=False, **theme.period_axis(starts, 10))
     if not panels:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)

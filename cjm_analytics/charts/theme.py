@@ -30,6 +30,7 @@ __all__ = [
     "little",
     "on",
     "percent",
+    "period_axis",
     "phase_colours",
     "share_axis",
     "tint",
@@ -124,6 +125,20 @@ def percent(share: float) -> str:
     text = f"{value:.1f}" if fine else f"{value:.0f}"
     text = "< 0.1" if text == "0.0" else "> 99.9" if text == "100.0" else text.removesuffix(".0")
     return text + NBSP + "%"
+
+
+def period_axis(starts: Iterable[pd.Timestamp], n_labels: int = 12) -> dict[str, Any]:
+    """Marks on an axis of time where periods begin, all of them or every second, third and so on.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> period_axis(pd.date_range("2026-01-05", periods=5, freq="7D"), 3)["ticktext"]
+    ['2026-01-05', '2026-01-19', '2026-02-02']
+    """
+    there = sorted(set(starts))
+    shown = there[:: max(-(-len(there) // n_labels), 1)]
+    return {"tickvals": shown, "ticktext": [f"{one:%Y-%m-%d}" for one in shown]}
 
 
 def share_axis(top: float) -> dict[str, Any]:
