@@ -121,7 +121,6 @@ class Outcomes(NamedTuple):
     after: NDArray[np.int64]
 
 
-@kernel
 def outcomes(
     journeys: NDArray[np.int64],
     entered: tuple[NDArray[np.int64], NDArray[np.int64]],
@@ -147,15 +146,35 @@ def outcomes(
     """
     counts = np.zeros(5, dtype=np.int64)
     at_once = np.zeros(2 * kinds, dtype=np.int64)
-    waits = np.empty(len(journeys), dtype=np.int64)
-    gone = np.empty(len(journeys), dtype=np.int64)
+    waits, gone = np.empty((2, len(journeys)), dtype=np.int64)
+    n_waits, n_dropped = _weigh(
+        journeys, *entered, *following, left_at, kinds, horizon, observed_until, never,
+        counts, at_once, waits, gone,
+    )  # fmt: skip
+    last, before = np.zeros((2, n_touchpoints), dtype=np.int64)
+    after = np.zeros(n_touchpoints + 3, dtype=np.int64)
+    _look(
+        gone[:n_dropped], *entered, following[1], left_at, renews, customer, offsets, time, touchpoint,
+        n_touchpoints, horizon, never, last, before, after,
+    )  # fmt: skip
+    return Outcomes(counts, at_once, waits[:n_waits], last, before, after)
+
+
+@kernel
+def _weigh(
+    journeys: NDArray[np.int64], entered_row: NDArray[np.int64], entered_at: NDArray[np.int64],
+    next_row: NDArray[np.int64], next_at: NDArray[np.int64], left_at: NDArray[np.int64], kinds: int,
+    horizon: int, observed_until: int, never: int, counts: NDArray[np.int64], at_once: NDArray[np.int64],
+    waits: NDArray[np.int64], gone: NDArray[np.int64],
+) -> tuple[int, int]:  # fmt: skip
+    """Count, list the waits, and list those who dropped; says how many waits and how many dropped."""
     n_waits = n_continued = n_dropped = n_followed = n_passed = 0
     # Nobody can foresee what becomes of a journey, so all is worked out for all, without a branch.
     for journey in journeys:
-        entered_at, next_at = entered[1][journey], following[1][journey]
-        to_next = never if next_at == never else max(next_at - entered_at, 0)
-        to_end = never if left_at[journey] == never else max(left_at[journey] - entered_at, 0)
-        seen = observed_until - entered_at
+        began = entered_at[journey]
+        to_next = never if next_at[journey] == never else max(next_at[journey] - began, 0)
+        to_end = never if left_at[journey] == never else max(left_at[journey] - began, 0)
+        seen = observed_until - began
         continued = (to_next <= horizon) & (to_next <= to_end)
         followed = seen >= horizon
         dropped = (not continued) & (followed | (to_end <= horizon))
@@ -164,19 +183,30 @@ def outcomes(
         gone[n_dropped] = journey
         n_dropped += dropped
         # The estimator stops at the observation end; who entered after it was never at risk.
-        duration = max(min(to_next, to_end, seen), -1)
-        kind = (CONTINUED if to_next == duration else LEFT) if min(to_next, to_end) == duration else CENSORED
-        n_passed += (following[0][journey] == entered[0][journey]) & (seen >= 0)
+        ended = min(to_next, to_end)
+        duration = max(min(ended, seen), -1)
+        kind = (CONTINUED if to_next == duration else LEFT) if ended == duration else CENSORED
+        n_passed += (next_row[journey] == entered_row[journey]) & (seen >= 0)
         waits[n_waits] = duration * kinds + kind
         n_waits += duration > 0
         at_once[(min(duration, 0) + 1) * kinds + kind] += duration <= 0
-    counts[:] = len(journeys), n_continued, n_dropped, n_followed, n_passed
-    last = np.zeros(n_touchpoints, dtype=np.int64)
-    before = np.zeros(n_touchpoints, dtype=np.int64)
-    after = np.zeros(n_touchpoints + 3, dtype=np.int64)
-    for journey in gone[:n_dropped]:
-        entered_at = entered[1][journey]
-        until = max(following[1][journey], entered_at + 1)
+    counts[0], counts[1], counts[2] = len(journeys), n_continued, n_dropped
+    counts[3], counts[4] = n_followed, n_passed
+    return n_waits, n_dropped
+
+
+@kernel
+def _look(
+    gone: NDArray[np.int64], entered_row: NDArray[np.int64], entered_at: NDArray[np.int64],
+    next_at: NDArray[np.int64], left_at: NDArray[np.int64], renews: NDArray[np.bool_],
+    customer: NDArray[np.int32], offsets: NDArray[np.int64], time: NDArray[np.int64],
+    touchpoint: NDArray[Any], n_touchpoints: int, horizon: int, never: int,
+    last: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Count where those who dropped were last seen, and what came after that."""
+    for journey in gone:
+        began = entered_at[journey]
+        until = max(next_at[journey], began + 1)
         final = offsets[journey + 1] - 1
         while final > offsets[journey] and time[final] >= until:
             final -= 1
@@ -184,14 +214,14 @@ def outcomes(
         next_journey_at = never
         if journey + 1 < len(customer) and customer[journey + 1] == customer[journey]:
             next_journey_at = time[offsets[journey + 1]]
-        to_end = never if left_at[journey] == never else max(left_at[journey] - entered_at, 0)
+        to_end = never if left_at[journey] == never else max(left_at[journey] - began, 0)
         seen_at, came = around(
             time,
             touchpoint,
             n_touchpoints,
-            entered[0][journey],
+            entered_row[journey],
             offsets[journey + 1],
-            entered_at + min(horizon, to_end),
+            began + min(horizon, to_end),
             left_at[journey],
             renews[journey],
             next_journey_at,
@@ -199,4 +229,3 @@ def outcomes(
         )
         before[seen_at] += 1
         after[came] += 1
-    return Outcomes(counts, at_once, waits[:n_waits], last, before, after)
