@@ -20,6 +20,9 @@ from generate import amount
 HERE = Path(__file__).resolve().parent
 MET = {True: "met", False: "missed"}
 CORE = ("customer_id", "timestamp", "event", "channel")
+WARM = "200K"
+"""A log on which the road calls all its kernels; some are for more than a few thousand numbers."""
+
 LIGHT = 0.6
 COMPILED = 1
 BYTES = 9
@@ -46,7 +49,7 @@ def compiling() -> str:
     """Compile all kernels of the road into an empty cache; a second process finds them there."""
     with tempfile.TemporaryDirectory(prefix="cjm-kernels-") as folder:
         place = Path(folder)
-        _said([sys.executable, str(HERE / "generate.py"), "20K", str(place / "log")])
+        _said([sys.executable, str(HERE / "generate.py"), WARM, str(place / "log")])
         command = [sys.executable, str(HERE / "costs.py"), "--compile", folder]
         own_cache = os.environ | {"NUMBA_CACHE_DIR": str(place / "kernels")}
         first, again = (json.loads(_said(command, own_cache).splitlines()[-1]) for _ in range(2))

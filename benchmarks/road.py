@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import click
+from costs import WARM
 
 HERE = Path(__file__).resolve().parent
 STEPS = ["ingest", "sessionize", "funnel", "drop_off", "paths", "transitions", "flow", "journey_map"]
@@ -81,7 +82,7 @@ def main(size: str, to: Path | None, folder: Path | None) -> None:
     place = folder or Path(tempfile.mkdtemp(prefix="cjm-road-"))
     warm = place / "warm"
     shutil.rmtree(warm, ignore_errors=True)
-    for target, n in ((place / "log", size), (warm / "log", "20k")):
+    for target, n in ((place / "log", size), (warm / "log", WARM)):
         if not target.exists():
             subprocess.run([sys.executable, HERE / "generate.py", n, target], check=True)
     shutil.rmtree(place / "events", ignore_errors=True)

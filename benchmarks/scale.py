@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import click
-from costs import MET, PEAKS, SLOWER
+from costs import MET, PEAKS, SLOWER, WARM
 from generate import amount
 from road import STEPS
 
@@ -44,7 +44,7 @@ def walk(size: str, folder: Path, logs: Path | None) -> list[dict]:
         start = time.perf_counter()
         subprocess.run([sys.executable, HERE / "generate.py", size, log], check=True)
         rows.append({"step": "generate", "seconds": time.perf_counter() - start, "peak": None, "answer": ""})
-    subprocess.run([sys.executable, HERE / "generate.py", "20K", warm / "log"], check=True)
+    subprocess.run([sys.executable, HERE / "generate.py", WARM, warm / "log"], check=True)
     for name in STEPS:
         command = [sys.executable, HERE / "road.py", "--step", name, folder, log, warm]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
