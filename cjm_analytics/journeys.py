@@ -1164,31 +1164,45 @@ def _case_frame(partition: Partition) -> pd.DataFrame:
     first, last = offsets[:-1], offsets[1:] - 1
     begin, end = time[first], time[last]
 
-    def named(name: str, names: Sequence[str]) -> pd.Series:
+    def named(codes: NDArray[Any], names: Sequence[str]) -> pd.Series:
+        if names and pd.options.future.infer_string:  # pandas keeps texts as Arrow does
+            return _taken(pa.array(names, pa.string()), codes)
         # As objects from the start: in a column of None pandas would look at every one.
-        return pd.Series(_names(partition.journey(name), names), dtype=None if names else object)
+        return pd.Series(_names(codes, names), dtype=None if names else object)
+
+    def customers() -> pd.Series | NDArray[np.object_]:
+        codes = partition.journey("customer")
+        if pd.options.future.infer_string:
+            return _taken(partition.customer_ids, codes)
+        return _customer_names(partition, codes)
 
     return pd.DataFrame(
         {
-            "customer_id": _customer_names(partition, partition.journey("customer")),
+            "customer_id": customers(),
             "journey": partition.journey("cycle").copy(),
             "start": _stamps(begin),
             "end": _stamps(end),
             "events": np.diff(offsets),
             "converted": goal != NEVER,
             "goal_time": _stamps(goal),
-            "closed": named("closed", CLOSED),
+            "closed": named(partition.journey("closed"), CLOSED),
             "goal_reversed": partition.journey("reversed").astype(bool),
-            "furthest_phase": named("furthest_phase", partition.codebook.phases),
-            "furthest_stage": named("furthest_stage", partition.codebook.stages),
+            "furthest_phase": named(partition.journey("furthest_phase"), partition.codebook.phases),
+            "furthest_stage": named(partition.journey("furthest_stage"), partition.codebook.stages),
             "duration": ((end - begin) * 1_000).view("m8[ns]"),
-            "first_touchpoint": _names(touchpoint[first], partition.codebook.touchpoints),
-            "last_touchpoint": _names(touchpoint[last], partition.codebook.touchpoints),
+            "first_touchpoint": named(touchpoint[first], partition.codebook.touchpoints),
+            "last_touchpoint": named(touchpoint[last], partition.codebook.touchpoints),
             "closed_at": _stamps(partition.journey("closed_at")),
             "truncated": partition.journey("truncated").astype(bool),
         },
         copy=False,  # every column is new
     )
+
+
+def _taken(texts: pa.Array, codes: NDArray[Any]) -> pd.Series:
+    """Texts of codes; missing for −1."""
+    taken: pd.Series = texts.take(pa.array(codes, mask=codes < 0)).to_pandas()
+    return taken
 
 
 def _names(codes: NDArray[Any], names: Sequence[str]) -> NDArray[np.object_]:

@@ -177,3 +177,13 @@ def test_what_cannot_be_described_is_said(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="No column holds times"):
         cjm.loaders.describe(tmp_path / "other.csv")
+
+
+def test_an_export_given_to_the_loader_of_another_system_is_said(tmp_path):
+    path = tmp_path / "events.csv"
+    rows = [f"2026-03-01 10:00:{second:02},view,d1" for second in range(30)]
+    path.write_text("\n".join(["event_time,event_type,device_id", *rows]) + "\n")
+    with pytest.warns(UserWarning, match="all 30 rows were left out") as told:
+        events = cjm.ingest(cjm.loaders.snowplow(path), progress=False)
+    assert "cjm.loaders.describe" in str(told[0].message)
+    assert len(events) == 0

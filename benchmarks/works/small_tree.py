@@ -17,7 +17,7 @@ def disk(place):
     def ask():
         forget()
         tree = cjm.paths(opened(place.journeys), collapse=False).tree(max_depth=DEPTH)
-        return sorted(tree["prefix"])
+        return sorted(tree["prefix"].tolist())
 
     return ask
 

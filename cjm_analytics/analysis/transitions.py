@@ -202,32 +202,24 @@ class TransitionsAnalysis:
         groups = tuple(partial.groups[one] for one in order)
         label = np.array(names, dtype=object)
         links = self._gathered(partial)
-        number, source, target, count = (
-            links[name].to_numpy() for name in ("group", "source", "target", "count")
-        )
+        number, source, target, count = (links[name] for name in ("group", "source", "target", "count"))
         leaving, entering = (_totals(number * len(names) + end, count) for end in (source, target))
         rank, place = np.unique(label, return_inverse=True)[1], np.argsort(order)[number]
-        frame = pd.DataFrame(
-            {
-                "group": place,
-                "source": label[source],
-                "target": label[target],
-                "count": count,
-                "journeys": links["journeys"],
-                "share": count / leaving,
-                "median_time": timedeltas(links["median_time"].to_numpy()),
-                "leaving": leaving,
-                "units": partial.units[number],
-                "share_in": count / entering,
-                "mean_time": timedeltas(links["mean_time"].to_numpy()),
-            }
-        )
-        frame = frame.take(np.lexsort((rank[target], rank[source], -count, place))).reset_index(drop=True)
-        if self.by:
-            frame["group"] = np.array(groups, dtype=object)[frame["group"]]
-            frame = frame.rename(columns={"group": self.by})
-        else:
-            frame = frame.drop(columns="group")
+        at = np.lexsort((rank[target], rank[source], -count, place))
+        columns: dict[str, Any] = {self.by: np.array(groups, dtype=object)[place[at]]} if self.by else {}
+        columns |= {
+            "source": label[source[at]],
+            "target": label[target[at]],
+            "count": count[at],
+            "journeys": links["journeys"][at],
+            "share": (count / leaving)[at],
+            "median_time": timedeltas(links["median_time"][at]),
+            "leaving": leaving[at],
+            "units": partial.units[number[at]],
+            "share_in": (count / entering)[at],
+            "mean_time": timedeltas(links["mean_time"][at]),
+        }
+        frame = pd.DataFrame(columns, copy=False)  # every column is new
         return Transitions(
             units=int(partial.units.sum()),
             total=int(partial.counts.sum()),
@@ -250,30 +242,31 @@ class TransitionsAnalysis:
         named = source[source % partial.width < len(self.symbols)]
         return np.bincount(named // partial.width, minlength=len(partial.groups)).astype(np.int64)
 
-    def _gathered(self, partial: TransitionsPartial) -> pd.DataFrame:
+    def _gathered(self, partial: TransitionsPartial) -> dict[str, Any]:
         """Group, source and target of each transition; rare ones lead through the node after the last."""
         number, pair = np.divmod(partial.keys, partial.width**2)
         source, target = np.divmod(pair, partial.width)
-        links = pd.DataFrame(
-            {
-                "group": number,
-                "source": source,
-                "target": target,
-                "count": partial.counts,
-                "journeys": partial.journeys,
-                "median_time": partial.times.quantiles(0.5, n_groups=len(partial.keys)),
-                "mean_time": partial.times.means(n_groups=len(partial.keys)),
-            }
-        )
+        every = {
+            "group": number,
+            "source": source,
+            "target": target,
+            "count": partial.counts,
+            "journeys": partial.journeys,
+            "median_time": partial.times.quantiles(0.5, n_groups=len(partial.keys)),
+            "mean_time": partial.times.means(n_groups=len(partial.keys)),
+        }
+        if self.min_share <= 0:
+            return every
         frequent = np.unique(pair[partial.journeys >= self.min_share * partial.units[number] - 1e-9])
         shown = np.zeros(partial.width, np.bool_)
         shown[np.concatenate(np.divmod(frequent, partial.width))] = True
         shown[len(self.symbols) :] = True
-        if self.min_share > 0 and OTHER in self.symbols.names:
+        if OTHER in self.symbols.names:
             shown[self.symbols.names.index(OTHER)] = False
         kept = np.isin(pair, frequent) & shown[source] & shown[target]
         if kept.all():
-            return links
+            return every
+        links = pd.DataFrame(every)
         rare, rest = links[~kept], partial.width
         of_one = shown[rare["source"]] | ~shown[rare["target"]]
         into = rare[of_one].assign(target=rest)
@@ -283,10 +276,10 @@ class TransitionsAnalysis:
         through = through.assign(
             journeys=pd.array([pd.NA] * len(through), "Int64"), median_time=np.nan, mean_time=np.nan
         )
-        gathered: pd.DataFrame = pd.concat(
-            [links[kept].astype({"journeys": "Int64"}), through], ignore_index=True
-        )
-        return gathered
+        gathered = pd.concat([links[kept].astype({"journeys": "Int64"}), through], ignore_index=True)
+        return {
+            name: gathered[name].array if name == "journeys" else gathered[name].to_numpy() for name in every
+        }
 
     @property
     def _width(self) -> int:

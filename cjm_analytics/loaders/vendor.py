@@ -70,6 +70,9 @@ _NEEDED: Final = {"user_id", "anonymous_id", "timestamp", "event"}
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
 
+_MANY: Final = 20
+"""From so many rows on, an export of which nothing is left is suspicious."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -324,7 +327,14 @@ class Vendor:
             promoted = Promoted(wanted)
             reading = Reading(self, promoted, name or self.name, self.clock.afresh())
             kept = [file for file in files if file.shown not in left_out]
-            yield from reading.batches(kept, told, None if files else source)
+            n_read = n_nameless = n_used = 0
+            for batch in reading.batches(kept, told, None if files else source):
+                n_read += batch.n_read
+                n_nameless += batch.n_nameless
+                n_used += sum(map(len, (batch.events, batch.rejects, batch.links, batch.customers)))
+                yield batch
+            if n_read >= _MANY and not n_used:
+                _warn_of_nothing(name or self.name, n_read, n_nameless)
             for one in [one for one in promoted.unseen if one not in self._also]:
                 said = hint(one, promoted.members)
                 warnings.warn(f"keep={one!r} is in no row of {name or self.name}.{said}", stacklevel=2)
@@ -822,4 +832,14 @@ def _joined(batches: Sequence[Batch]) -> Batch:
         else LOADED.empty_table(),
         0,
         pa.concat_tables([one.rejects for one in batches]),
+    )
+
+
+def _warn_of_nothing(source: str, n_read: int, n_nameless: int) -> None:
+    """Say that an export, perhaps another system's, was read and left out as a whole."""
+    nameless = f"; {n_nameless:,} of them name nobody" if n_nameless else ""
+    warnings.warn(
+        f"{source}: all {n_read:,} rows were left out{nameless}. If it is another system's export, "
+        "cjm.loaders.describe(path) says which loader reads it.",
+        stacklevel=3,
     )
