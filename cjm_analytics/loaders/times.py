@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import available_timezones
 
@@ -87,8 +88,8 @@ class Clock:
     _seen: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.tz is not None and self.tz not in available_timezones():
-            raise UnknownNameError("time zone", self.tz, sorted(available_timezones()))
+        if self.tz is not None and self.tz not in _zones():
+            raise UnknownNameError("time zone", self.tz, sorted(_zones()))
         if self.unit is not None and self.unit not in UNITS:
             raise UnknownNameError("unit of time", self.unit, UNITS)
         for one in self.formats:
@@ -323,6 +324,12 @@ class Clock:
             text = _short(words[int(row)].as_py())
             joined.wrong[int(row)] = f"{where.column} {text!r} fits no timestamp_format"
         return joined
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """All zones: to ask the system takes 12 ms."""
+    return frozenset(available_timezones())
 
 
 @dataclass(frozen=True)
