@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from numbers import Integral
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CJMError", "InputError", "ModelError", "ModelWarning", "StoreError", "UnknownNameError",
-    "check_several", "hint",
+    "check_count", "check_several", "hint",
 ]  # fmt: skip
 
 _SHOWN = 12
@@ -66,6 +67,15 @@ There are: cart, checkout.
     def __init__(self, kind: str, name: object, available: Iterable[str]) -> None:
         names = [str(one) for one in available]
         super().__init__(f"No {kind} named {str(name)!r}.{hint(str(name), names)}")
+
+
+def check_count(name: str, value: int | None, *, least: int = 1, none: str | None = "for all") -> None:
+    """Refuse what is no count, or too small a one; `none` says what None is for, where it is allowed."""
+    if value is None and none:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        other = f", or None {none}" if none else ""
+        raise InputError(f"{name}={value!r} must be a whole number of at least {least}{other}.")
 
 
 def check_several(groups: Iterable[object]) -> None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
-from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError, check_count
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
@@ -747,8 +746,7 @@ class Journeys:
 
         names = self.codebook.touchpoints
         starts, ends = (None if one is None else compile_anchor(one, names) for one in (start, end))
-        if last is not None and (isinstance(last, bool) or not isinstance(last, Integral) or last < 1):
-            raise InputError(f"last={last!r} must be a whole number of at least 1, or None for all.")
+        check_count("last", last)
 
         def cut(partition: Partition) -> Partition:
             codes, time = _frozen(partition.event("touchpoint")), _frozen(partition.event("time"))

@@ -16,7 +16,6 @@ from cjm_analytics.analysis.sequences import (
     aligned,
     amounts,
     check_by,
-    check_count,
     check_currency,
     check_goal,
     currencies,
@@ -29,7 +28,7 @@ from cjm_analytics.analysis.sequences import (
 )
 from cjm_analytics.durations import microseconds
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_count
 from cjm_analytics.journeys import NEVER, NONE
 from cjm_analytics.lots import Lots
 from cjm_analytics.removal import Chain

@@ -15,16 +15,16 @@ from cjm_analytics.analysis.sequences import (
     START,
     Asked,
     Symbols,
-    check_count,
     check_share,
     check_unit,
     dominant_phases,
     frozen,
+    totals,
     union,
 )
 from cjm_analytics.durations import timedeltas
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_count
 from cjm_analytics.journeys import UNASSIGNED
 from cjm_analytics.patterns import compile_pattern, is_pattern
 from cjm_analytics.quantiles import Durations
@@ -395,7 +395,7 @@ class FlowAnalysis:
         if self.around is None:
             return keys[0], counts[0]
         every, number = np.unique(np.concatenate(keys), return_inverse=True)
-        return every, _summed(number, np.concatenate(counts), len(every))
+        return every, totals(number, np.concatenate(counts), len(every))
 
     @property
     def _meaning(self) -> tuple[int, bool, int, int, int]:
@@ -456,8 +456,8 @@ class FlowAnalysis:
         links, number = np.unique(key, return_inverse=True)
         start, number_of_start = np.unique(links // places, return_inverse=True)
         column, source, target = start[number_of_start] // places, links // places % places, links % places
-        passes = _summed(number, passes, len(links))
-        at_source = _summed(number_of_start, passes, len(start))[number_of_start]
+        passes = totals(number, passes, len(links))
+        at_source = totals(number_of_start, passes, len(start))[number_of_start]
         order = np.lexsort((rank[target], rank[source], -passes, column))
         source, target = source[order], target[order]
         frame = pd.DataFrame(
@@ -465,7 +465,7 @@ class FlowAnalysis:
                 "position": column[order] + self.first_position,
                 "source": names[source],
                 "target": names[target],
-                "journeys": _summed(number, partial.counts[:, 0], len(links))[order],
+                "journeys": totals(number, partial.counts[:, 0], len(links))[order],
                 "share": (passes / at_source)[order],
                 "at_source": at_source[order],
                 "passes": passes[order],
@@ -503,7 +503,7 @@ class FlowAnalysis:
     ) -> tuple[NDArray[np.int64], float]:
         """The nodes `column · width + symbol` that are not gathered, and the share of passes at them."""
         found, number = np.unique(nodes, return_inverse=True)
-        passes = _summed(number, passes, len(found))
+        passes = totals(number, passes, len(found))
         named = found % self.width < len(self.symbols)
         found, passes = found[named], passes[named]
         column, symbol = np.divmod(found, self.width)
@@ -530,13 +530,6 @@ class FlowAnalysis:
             bit = np.uint32(1 << self.codebook.markers.index(name))
             fits = (asked.column("marker") & bit) != 0
         return fits
-
-
-def _summed(number: NDArray[np.int64], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """The sum of the values of each number below n."""
-    sums = np.zeros(n, np.int64)
-    np.add.at(sums, number, values)
-    return sums
 
 
 def _numbered(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

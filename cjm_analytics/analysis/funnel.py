@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Group, columns
-from cjm_analytics.analysis.sequences import OTHER, aligned, check_by, check_count, frozen
+from cjm_analytics.analysis.sequences import OTHER, aligned, check_by, frozen
 from cjm_analytics.durations import Duration, microseconds, readable
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError, check_several
+from cjm_analytics.errors import InputError, UnknownNameError, check_count, check_several
 from cjm_analytics.journeys import NONE, Units
 from cjm_analytics.matching import Match, compile_match
 from cjm_analytics.quantiles import Durations

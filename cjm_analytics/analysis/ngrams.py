@@ -18,7 +18,6 @@ from cjm_analytics.analysis.sequences import (
     Symbols,
     aligned,
     check_by,
-    check_count,
     check_goal,
     check_unit,
     dominant_phases,
@@ -30,7 +29,7 @@ from cjm_analytics.analysis.sequences import (
     ungrouped,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import check_several
+from cjm_analytics.errors import check_count, check_several
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

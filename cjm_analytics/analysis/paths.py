@@ -19,7 +19,6 @@ from cjm_analytics.analysis.sequences import (
     Symbols,
     amounts,
     check_by,
-    check_count,
     check_currency,
     check_goal,
     check_share,
@@ -37,7 +36,7 @@ from cjm_analytics.analysis.sequences import (
     ungrouped,
 )
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError, check_several
+from cjm_analytics.errors import InputError, UnknownNameError, check_count, check_several
 from cjm_analytics.once import cached_property
 
 if TYPE_CHECKING:
@@ -777,11 +776,11 @@ class Paths(Shown):
         while len(alive) and (max_depth is None or depth < max_depth):
             symbol = total.flat[total.offsets[alive] + depth].astype(np.int64)
             nodes, node = np.unique(parent * n_symbols + symbol, return_inverse=True)
-            journeys = _sums(node, total.counts[alive], len(nodes))
+            journeys = totals(node, total.counts[alive], len(nodes))
             depth += 1
             ends = np.diff(total.offsets)[alive] == depth
-            ended = _sums(node[ends], total.counts[alive[ends]], len(nodes))
-            converted = _sums(node, total.converted[alive], len(nodes))
+            ended = totals(node[ends], total.counts[alive[ends]], len(nodes))
+            converted = totals(node, total.converted[alive], len(nodes))
             kept = journeys >= min_journeys
             prefixes = [
                 (above[at // n_symbols] + ARROW if depth > 1 else "") + self._names[at % n_symbols]
@@ -1020,9 +1019,3 @@ class Paths(Shown):
         }
         note = "" if self._has_goal else "No goal is known: name one with goal= to see conversion."
         return Card(f"Paths by {self.of}", facts, self._frame, note=note)
-
-
-def _sums(number: NDArray[np.int64], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    sums = np.zeros(n, np.int64)
-    np.add.at(sums, number, values)
-    return sums

@@ -14,10 +14,10 @@ import pandas as pd
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.named import Group, Named, columns, groups_of, in_group_order, observed_until
 from cjm_analytics.analysis.periods import LENGTHS, Calendar
-from cjm_analytics.analysis.sequences import check_count, frozen
+from cjm_analytics.analysis.sequences import frozen
 from cjm_analytics.durations import DAY
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError, check_several
+from cjm_analytics.errors import InputError, UnknownNameError, check_count, check_several
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import benjamini_hochberg, newcombe, two_proportion_test, wilson
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -284,15 +283,6 @@ def check_goal(codebook: Codebook, goal: str | None) -> None:
     available = [*codebook.markers, *codebook.touchpoints]
     if goal is not None and goal not in available:
         raise UnknownNameError("goal", goal, available)
-
-
-def check_count(name: str, value: int | None, *, least: int = 1, none: str | None = "for all") -> None:
-    """Refuse what is no count, or too small a one; `none` says what None is for, where it is allowed."""
-    if value is None and none:
-        return
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        other = f", or None {none}" if none else ""
-        raise InputError(f"{name}={value!r} must be a whole number of at least {least}{other}.")
 
 
 def check_share(name: str, value: float) -> None:

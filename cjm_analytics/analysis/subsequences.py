@@ -11,9 +11,9 @@ import pandas as pd
 from cjm_analytics import statistics
 from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.paths import PathsAnalysis, PathsPartial, PathsTotal
-from cjm_analytics.analysis.sequences import check_count, dominant_phases
+from cjm_analytics.analysis.sequences import dominant_phases
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError
+from cjm_analytics.errors import InputError, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

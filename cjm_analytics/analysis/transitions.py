@@ -405,9 +405,7 @@ class TransitionsPartial:
 
     def totals(self) -> NDArray[np.int64]:
         """All transitions of each group."""
-        found = np.zeros(len(self.groups), np.int64)
-        np.add.at(found, self.keys // self.width**2, self.counts)
-        return found
+        return totals(self.keys // self.width**2, self.counts, len(self.groups))
 
     def _moved(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
         """The keys, group g now being group `place[g]`."""

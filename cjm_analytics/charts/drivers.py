@@ -126,14 +126,7 @@ def drivers_chart(frame: pd.DataFrame, *, subtitle: str, warning: str = "") -> g
         ticklabelstandoff=8,
     )
     if not len(rows):
-        figure.add_annotation(
-            text="Nothing to compare: too few units.",
-            x=0.5,
-            y=0.5,
-            xref="paper",
-            yref="paper",
-            showarrow=False,
-        )
+        theme.say_instead(figure, "Nothing to compare: too few units.")
     return figure
 
 

@@ -128,15 +128,11 @@ def drop_off_chart(frame: pd.DataFrame, *, of: str, by: Sequence[str] = ()) -> g
         showline=False,
     )
     if not rows["entered"].sum():
-        figure.add_annotation(
-            text="Nothing to show: all groups are under the minimum."
+        theme.say_instead(
+            figure,
+            "Nothing to show: all groups are under the minimum."
             if left_out
             else f"No journey entered a {of}.",
-            x=0.5,
-            y=0.5,
-            xref="paper",
-            yref="paper",
-            showarrow=False,
         )
     return figure
 

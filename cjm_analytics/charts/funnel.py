@@ -147,10 +147,9 @@ def _grouped(frame: pd.DataFrame, title: str, window: str, rest: str | None) -> 
         height=figure.layout.height + more_lines,
     )
     if not groups:
-        figure.add_annotation(
-            text="Nothing to show: all groups are under the minimum." if left_out else "No group started.",
-            x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False,
-        )  # fmt: skip
+        theme.say_instead(
+            figure, "Nothing to show: all groups are under the minimum." if left_out else "No group started."
+        )
     return figure
 
 
@@ -314,15 +313,11 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
     if not len(rows):
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-        figure.add_annotation(
-            text=f"Nothing to show: too few {unit}s did the first step."
+        theme.say_instead(
+            figure,
+            f"Nothing to show: too few {unit}s did the first step."
             if few
             else f"No {unit} did the first step.",
-            x=0.5,
-            y=0.5,
-            xref="paper",
-            yref="paper",
-            showarrow=False,
         )
     return figure
 

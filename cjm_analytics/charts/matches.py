@@ -93,10 +93,7 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
     )  # fmt: skip
     if not len(rows):
         figure.update_xaxes(visible=False)
-        figure.add_annotation(
-            text=f"Nothing to show: too few {unit}s.", x=0.5, y=0.5, xref="paper", yref="paper",
-            showarrow=False,
-        )  # fmt: skip
+        theme.say_instead(figure, f"Nothing to show: too few {unit}s.")
     return figure
 
 

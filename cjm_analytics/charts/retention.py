@@ -332,9 +332,7 @@ def lifecycle_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str)
     if not panels:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-        figure.add_annotation(
-            text="Nobody was active.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
-        )
+        theme.say_instead(figure, "Nobody was active.")
     return figure
 
 
@@ -411,15 +409,11 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
     if not panels:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-        figure.add_annotation(
-            text="Nothing to show: all groups are under the minimum."
+        theme.say_instead(
+            figure,
+            "Nothing to show: all groups are under the minimum."
             if left_out
             else f"No {period} was seen as a whole.",
-            x=0.5,
-            y=0.5,
-            xref="paper",
-            yref="paper",
-            showarrow=False,
         )
     return figure
 

@@ -99,9 +99,7 @@ def satisfaction_chart(
     if not panels:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-        figure.add_annotation(
-            text="Nobody answered.", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False
-        )
+        theme.say_instead(figure, "Nobody answered.")
     return figure
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "percent",
     "period_axis",
     "phase_colours",
+    "say_instead",
     "share_axis",
     "tint",
     "write_beside",
@@ -220,6 +221,11 @@ def write_beside(
         hoverinfo="skip",
         cliponaxis=False,
     )
+
+
+def say_instead(figure: go.Figure, text: str) -> None:
+    """Why a chart shows nothing, in its middle."""
+    figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
 
 
 def left_out(groups: int) -> str:

@@ -111,15 +111,9 @@ def time_to_chart(
         automargin=False,
     )
     if not any(curve["at_risk"].iloc[0] for curve in curves.values()):
-        figure.add_annotation(
-            text="Nothing to show: all groups are under the minimum."
-            if left_out
-            else f"No {unit_name} started.",
-            x=0.5,
-            y=0.5,
-            xref="paper",
-            yref="paper",
-            showarrow=False,
+        theme.say_instead(
+            figure,
+            "Nothing to show: all groups are under the minimum." if left_out else f"No {unit_name} started.",
         )
     return figure
 
