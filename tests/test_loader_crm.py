@@ -6,14 +6,15 @@ import csv
 import json
 import random
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 import cjm_analytics as cjm
+from both_ways import columns_tell_what_rows_tell
 from cjm_analytics import loaders
 from cjm_analytics.loaders.source import whole
 from cjm_analytics.loaders.states import changes, day
-from cjm_analytics.loaders.vendor import Reading
 from cjm_analytics.schema import INVITE
 
 ANN, BOB = "003000000000001AAA", "003000000000002AAA"
@@ -872,12 +873,10 @@ def test_closings_are_told_by_parts_by_the_last_close_or_by_versions(tmp_path):
 
 def test_parts_of_conversations_are_told_by_columns_as_by_rows(tmp_path, monkeypatch):
     rng = random.Random(3)
-    by_columns = Reading._by_columns
     conversations = [
         conversation(1, source={"type": "email", "author": {"type": "user", "id": "c1", "email": "a@b.de"}}),
         conversation(2, by="admin", contacts=None),
     ]
-    asked = []
     for number in range(30):
         parts = [
             {
@@ -897,26 +896,7 @@ def test_parts_of_conversations_are_told_by_columns_as_by_rows(tmp_path, monkeyp
         place.mkdir()
         for name, rows in (("conversations", conversations), ("conversation_parts", parts)):
             (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-        def seen(place=place):
-            batch = read(loaders.intercom(place))
-            rows = [
-                sorted((name, str(cell)) for name, cell in row.items() if cell is not None)
-                for row in batch.events.to_pylist()
-            ]
-            links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
-            return sorted(rows), links, batch.n_read, batch.n_excluded, batch.n_nameless
-
-        def noted(*given):
-            asked.append(found := by_columns(*given))
-            return found
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Reading, "_by_columns", noted)
-            one = seen()
-            patched.setattr(Reading, "_by_columns", lambda *_: None)
-            assert one == seen()
-    assert sum(found is not None for found in asked) == 30
+        assert columns_tell_what_rows_tell(partial(loaders.intercom, place), monkeypatch)
 
 
 def test_a_leads_external_id_is_no_user_id(tmp_path):

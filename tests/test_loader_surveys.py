@@ -8,15 +8,16 @@ import inspect
 import io
 import json
 import random
+from functools import partial
 
 import openpyxl
 import pytest
 
 import cjm_analytics as cjm
+from both_ways import columns_tell_what_rows_tell
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.source import whole
-from cjm_analytics.loaders.vendor import Reading
 from test_loader_matrix import text_of
 
 LIKELY = "How likely is it that you would recommend us to a friend?"
@@ -496,20 +497,4 @@ def test_columns_tell_what_rows_tell(name, tmp_path, monkeypatch):
         is_json = name in {"typeform", "delighted"}
         path = tmp_path / f"{number}{'.jsonl' if is_json else '.csv'}"
         path.write_text(text_of(rows, path.name))
-
-        def seen_of(path=path):
-            batch = read(loader(path, **options))
-            events = batch.events.to_pandas()
-            events = events[sorted(events.columns)].astype(str).sort_values(["src_row", "event_id"])
-            links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
-            rejects = sorted((one["src_row"], one["reason"]) for one in batch.rejects.to_pylist())
-            told = [
-                {column: cell for column, cell in row.items() if cell not in {"None", "nan"}}
-                for row in events.to_dict("records")
-            ]
-            return told, links, rejects, batch.n_read, batch.n_excluded
-
-        by_columns = seen_of()
-        with monkeypatch.context() as patched:
-            patched.setattr(Reading, "_by_columns", lambda *_: None)
-            assert by_columns == seen_of()
+        assert columns_tell_what_rows_tell(partial(loader, path, **options), monkeypatch)

@@ -7,15 +7,16 @@ import datetime as dt
 import io
 import json
 import random
+from functools import partial
 
 import pytest
 
 import cjm_analytics as cjm
+from both_ways import columns_tell_what_rows_tell
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders import rows as rows_module
 from cjm_analytics.loaders.source import whole
-from cjm_analytics.loaders.vendor import Reading
 from cjm_analytics.schema import INVITE
 
 UTC = dt.UTC
@@ -599,31 +600,10 @@ def _random_export(rng):
 
 def test_columns_tell_what_rows_tell(tmp_path, monkeypatch):
     rng = random.Random(7)
-    asked = []
-    by_columns = Reading._by_columns
     for number in range(60):
         folder = tmp_path / str(number)
         folder.mkdir()
         for name, rows in _random_export(rng).items():
             lines = "".join(json.dumps(row) + "\n" for row in rows)
             (folder / f"{name}.jsonl").write_text(lines)
-
-        def told(folder=folder):
-            batch = whole(loaders.zendesk(folder).batches())
-            rows = [
-                sorted((name, str(cell)) for name, cell in row.items() if cell is not None and name != "seq")
-                for row in batch.events.to_pylist()
-            ]
-            links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
-            return sorted(rows), links, batch.n_read, batch.n_excluded, batch.rejects.num_rows
-
-        def noted(*given):
-            asked.append(found := by_columns(*given))
-            return found
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Reading, "_by_columns", noted)
-            one = told()
-            patched.setattr(Reading, "_by_columns", lambda *_: None)
-            assert one == told()
-    assert sum(found is not None for found in asked) == 60
+        assert columns_tell_what_rows_tell(partial(loaders.zendesk, folder), monkeypatch)
