@@ -56,6 +56,11 @@ class StoreError(CJMError):
 class UnknownNameError(CJMError):
     """A name that is not there; the message names the nearest one that is.
 
+    Attributes
+    ----------
+    available : tuple of str
+        The names that there are.
+
     Examples
     --------
     >>> raise UnknownNameError("touchpoint", "chekout", ["cart", "checkout"])
@@ -65,8 +70,8 @@ There are: cart, checkout.
     """
 
     def __init__(self, kind: str, name: object, available: Iterable[str]) -> None:
-        names = [str(one) for one in available]
-        super().__init__(f"No {kind} named {str(name)!r}.{hint(str(name), names)}")
+        self.available = tuple(map(str, available))
+        super().__init__(f"No {kind} named {str(name)!r}.{hint(str(name), self.available)}")
 
 
 def check_count(name: str, value: int | None, *, least: int = 1, none: str | None = "for all") -> None:

@@ -256,8 +256,77 @@ def ocel_sqlite(path):
     log.close()
 
 
-@pytest.mark.parametrize("write", [ocel1, ocel2, ocel_xml, ocel_sqlite])
-def test_ocel_in_four_layouts(tmp_path, write):
+def ocel1_xml(path):
+    def said(key, value, tag="string"):
+        return f'<{tag} key="{key}" value="{value}"/>'
+
+    def listed(key, inside):
+        return f'<list key="{key}">{"".join(inside)}</list>'
+
+    events = "".join(
+        f"<event>{said('id', key)}{said('activity', kind)}{said('timestamp', time, 'date')}"
+        + listed("omap", (said("object-id", one) for one in objects))
+        + listed("vmap", (said(name, value, "float") for name, value in told.items()))
+        + "</event>"
+        for key, kind, time, told, objects in EVENTS
+    )
+    objects = "".join(
+        f"<object>{said('id', key)}{said('type', kind)}{listed('ovmap', [])}</object>"
+        for key, kind in OBJECTS.items()
+    )
+    known = f'<global scope="event">{said("activity", "__INVALID__")}</global>'
+    path.write_text(f"<log>{known}<events>{events}</events><objects>{objects}</objects></log>")
+
+
+def ocel1_sqlite(path):
+    with sqlite3.connect(path) as log:
+        log.execute('create table OBJECTS ("ocel:oid" text, "ocel:type" text, age real)')
+        log.executemany("insert into OBJECTS values (?, ?, 7)", OBJECTS.items())
+        log.execute('create table RELATIONS ("ocel:eid" text, "ocel:activity" text, "ocel:oid" text)')
+        log.execute(
+            'create table EVENTS ("ocel:eid" text, "ocel:timestamp" text, "ocel:activity" text, '
+            "channel text, total real)"
+        )
+        for key, kind, time, told, objects in EVENTS:
+            row = (key, time, kind, told.get("channel"), told.get("total"))
+            log.execute("insert into EVENTS values (?, ?, ?, ?, ?)", row)
+            log.executemany("insert into RELATIONS values (?, ?, ?)", [(key, kind, one) for one in objects])
+    log.close()
+
+
+def ids_by_type(objects):
+    return {
+        kind: [one for one in objects if OBJECTS[one] == kind] for kind in dict.fromkeys(OBJECTS.values())
+    }
+
+
+def ocel1_csv(path):
+    rows = [
+        {"ocel:eid": key, "ocel:timestamp": time, "ocel:activity": kind, **told}
+        | {f"ocel:type:{name}": ids or None for name, ids in ids_by_type(objects).items()}
+        for key, kind, time, told, objects in EVENTS
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+def ocel2_csv(path):
+    rows = [
+        {"id": key, "activity": kind, "timestamp": time, **told}
+        | {
+            f"ot:{name}": "/".join(f'{one}#by {kind}{{"age":7,"/":"#"}}' for one in ids) or None
+            for name, ids in ids_by_type(objects).items()
+        }
+        for key, kind, time, told, objects in EVENTS
+    ]
+    about = [{"ot:parcel": 'p{"age":8}'}, {"id": "o1", "activity": "o2o", "ot:parcel": "p#in"}]
+    pd.DataFrame([*rows, *about]).to_csv(path, index=False, encoding="utf-8-sig")
+
+
+LAYOUTS = (ocel1, ocel2, ocel_xml, ocel_sqlite, ocel1_xml, ocel1_sqlite, ocel1_csv, ocel2_csv)
+
+
+@pytest.mark.parametrize("write", LAYOUTS)
+def test_ocel_in_every_layout(tmp_path, write):
     path = tmp_path / "log.any"
     write(path)
     source = loaders.ocel(path, customer_object_type="customer")
@@ -280,6 +349,32 @@ def test_ocel_in_four_layouts(tmp_path, write):
     assert batch.n_excluded == 1
     with pytest.raises(UnknownNameError, match=r"'custommer'. Did you mean 'customer'"):
         loaders.ocel(path, customer_object_type="custommer")
+    assert loaders.describe(path).code == f"cjm.loaders.ocel({str(path)!r}, customer_object_type='customer')"
+
+
+def test_ids_in_cells_of_ocel_may_have_any_sign(tmp_path):
+    first = "ocel:eid,ocel:timestamp,ocel:activity,ocel:type:customer\n"
+    second = "id,activity,timestamp,ot:customer\n"
+    at = "2025-03-01T10:00:00Z"
+    for text, ids in (
+        (first + f"e,{at},buy,ada", ["ada"]),
+        (first + f"e,{at},buy,[ada", ["[ada"]),
+        (first + f"""e,{at},buy,"['a,b', ""c's"", 7]"\n""", ["a,b", "c's", "7"]),
+        (second + f"e,buy,{at},a\\/b\\#c\\{{d\\\\/e", ["a/b#c{d\\", "e"]),
+    ):
+        (tmp_path / "log.csv").write_text(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = read(loaders.ocel(tmp_path / "log.csv", customer_object_type="customer"))
+        assert found.events["user_id"].to_pylist() == ids
+
+
+def test_describe_asks_which_objects_are_customers_where_no_name_says_so(tmp_path):
+    log = {"objects": [{"id": "a", "type": "debtor"}, {"id": "b", "type": "parcel"}], "events": []}
+    (tmp_path / "log.json").write_text(json.dumps(log))
+    found = loaders.describe(tmp_path / "log.json")
+    assert found.options == {"customer_object_type": "?"}
+    assert found.questions == ("Say customer_object_type=. There are: debtor, parcel.",)
 
 
 def test_ocel_says_what_is_wrong(tmp_path):
@@ -287,6 +382,10 @@ def test_ocel_says_what_is_wrong(tmp_path):
         ("{}", "neither 'ocel:events' nor 'events'"),
         ("<a/>", "root is <a>"),
         ("{", "damaged"),
+        ('{"objects": [{"type": "customer"}], "events": []}', "not laid out as an OCEL is: 'id' is missing"),
+        ('{"events": [7]}', "not laid out as an OCEL is"),
+        ("<log><events><event/></events></log>", "'id' is missing"),
+        ('id,activity,timestamp,ot:customer\n"e', "damaged or cut off at line 1"),
     ):
         (tmp_path / "log.json").write_text(text)
         with pytest.raises(InputError, match=said):

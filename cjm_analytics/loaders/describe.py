@@ -259,13 +259,18 @@ def _tried(
                     break
     except UnknownNameError as fault:
         missing = next((one for one in needed if f"{one}=" in str(fault)), None)
-        said = () if missing is None else (str(fault).replace(f" named {_UNSAID!r}", " is told", 1),)
-        return _Reading(loader.__name__, asked, said, nothing, is_named=False) if said else None
+        there = [one for one in fault.available if any(re.search(name, _bare(one)) for name in _CUSTOMER)]
+        if missing and len(there) == 1:
+            found = _tried(loader, source, {**known, missing: there[0]})
+        else:
+            said = f"Say {missing}=. There are: {', '.join(fault.available)}."
+            found = _Reading(loader.__name__, asked, (said,), nothing, is_named=False) if missing else None
+        return found
     except InputError as fault:
         if " zone" in str(fault) and "tz" in parameters and "tz" not in options:
             found = _tried(loader, source, {**known, "tz": "UTC"})
-            said = (f"The times carry no zone: say tz=, such as {'Europe/Berlin'!r}.",)
-            return found and replace(found, options={**found.options, "tz": _UNSAID}, questions=said)
+            said = f"The times carry no zone: say tz=, such as {'Europe/Berlin'!r}."
+            return found and replace(found, options={**found.options, "tz": _UNSAID}, questions=(said,))
         return None
     except (CJMError, OSError, ValueError, TypeError, KeyError, pa.ArrowException):
         return None

@@ -1,51 +1,36 @@
-"""Object-centric process logs: OCEL 1.0 in JSON, OCEL 2.0 in JSON, XML and SQLite."""
+"""Object-centric process logs: what becomes of an event that belongs to several objects."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import sqlite3
-import tempfile
 import warnings
-import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import orjson
 
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import UnknownNameError
+from cjm_analytics.loaders.happenings import happenings
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.rows import ObjectRows
 from cjm_analytics.loaders.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.files import InputFile
+    from cjm_analytics.loaders.happenings import Happening
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["ocel"]
 
 _BLOCK: Final = 20_000
-_SQLITE: Final = b"SQLite format 3\x00"
 _KEYS: Final = {
     "order": "order_id", "orders": "order_id",
     "ticket": "ticket_id", "tickets": "ticket_id", "case": "ticket_id", "conversation": "ticket_id",
 }  # fmt: skip
 """Types of objects that have a canonical column."""
-
-
-class Happening(NamedTuple):
-    """One event of a log, with the ids of its objects."""
-
-    id: str
-    type: str | None
-    time: str | None
-    attributes: dict[str, Any]
-    objects: list[str]
 
 
 def ocel(
@@ -57,10 +42,10 @@ def ocel(
     name: str = "ocel",
     **columns: str | float | None,
 ) -> EventStream:
-    """Read object-centric process logs: OCEL 1.0 (`.jsonocel`) and OCEL 2.0 (JSON, XML, SQLite).
+    """Read object-centric process logs: OCEL 1.0 and 2.0 in JSON, XML, SQLite and CSV.
 
-    **From where.** What PM4Py, OCPM and process-mining suites export; the content of a file tells its kind.
-    The JSON kinds are read into memory, XML and SQLite are streamed.
+    **From where.** What PM4Py, OCPM and process-mining suites export (`.jsonocel`, `.xmlocel`, `.sqlite`,
+    `.csv`); the content of a file tells its kind. The JSON kinds are read into memory, the others streamed.
 
     **What becomes what.** An event belongs to several objects. Those of the type `customer_object_type` are
     the customers; the objects of type order, ticket, case and conversation become `order_id` and `ticket_id`
@@ -136,7 +121,7 @@ class OcelReader:
         numbers: list[int] = []
         told: Counter[str] = Counter()
         skipped = 0
-        for number, event in enumerate(_happenings(file, types), start=1):
+        for number, event in enumerate(happenings(file, types), start=1):
             mine = list(self._rows(event, types))
             skipped += not mine
             told["without"] += not mine
@@ -190,126 +175,3 @@ class OcelReader:
                 "left out.",
                 stacklevel=2,
             )
-
-
-def _happenings(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
-    """The events of a log; `types` is filled with the type of each object before the first comes."""
-    with file.open() as stream:
-        start = bytes(stream.read(64)).lstrip(b"\xef\xbb\xbf \r\n\t")
-    if start.startswith(_SQLITE):
-        yield from _of_sqlite(file, types)
-    elif start.startswith(b"<"):
-        yield from _of_xml(file, types)
-    else:
-        yield from _of_json(file, types)
-
-
-def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
-    try:
-        log = orjson.loads(file.content().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as fault:
-        raise InputError(f"{file.shown!r} is damaged, cut off or no OCEL: {fault}.") from fault
-    if isinstance(log, dict) and "ocel:events" in log:
-        types |= {key: str(one.get("ocel:type")) for key, one in log.get("ocel:objects", {}).items()}
-        for key, one in log["ocel:events"].items():
-            yield Happening(
-                key,
-                one.get("ocel:activity"),
-                one.get("ocel:timestamp"),
-                one.get("ocel:vmap") or {},
-                one.get("ocel:omap") or [],
-            )
-        return
-    if not isinstance(log, dict) or "events" not in log:
-        raise InputError(f"{file.shown!r} is no OCEL: it has neither 'ocel:events' nor 'events'.")
-    types |= {str(one["id"]): str(one.get("type")) for one in log.get("objects", [])}
-    for one in log["events"]:
-        yield Happening(
-            str(one.get("id")),
-            one.get("type"),
-            one.get("time"),
-            {each["name"]: each.get("value") for each in one.get("attributes") or []},
-            [str(each["objectId"]) for each in one.get("relationships") or []],
-        )
-
-
-def _of_xml(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
-    early: list[Happening] = []
-    with file.open() as stream:
-        try:
-            walk = ET.iterparse(stream, events=("start", "end"))  # noqa: S314 - see the import
-            _, log = next(walk)
-            if log.tag != "log":
-                raise InputError(f"{file.shown!r} is no OCEL: its root is <{log.tag}>, not <log>.")
-            path: list[ET.Element] = []
-            is_known = False
-            for moment, element in walk:
-                if moment == "start":
-                    path.append(element)
-                    continue
-                if path:
-                    path.pop()
-                if element.tag == "object" and element.get("id"):
-                    types[element.get("id", "")] = element.get("type", "")
-                    path[-1].clear()
-                elif element.tag == "event" and element.get("id"):
-                    event = _event_of_xml(element)
-                    path[-1].clear()
-                    if is_known:
-                        yield event
-                    else:
-                        early.append(event)
-                elif element.tag == "objects" and len(path) == 0:
-                    is_known = True
-                    yield from early
-                    early = []
-        except ET.ParseError as fault:
-            raise InputError(f"{file.shown!r} is damaged, cut off or no OCEL: {fault}.") from fault
-    yield from early
-
-
-def _event_of_xml(element: ET.Element) -> Happening:
-    return Happening(
-        element.get("id", ""),
-        element.get("type"),
-        element.get("time"),
-        {str(one.get("name")): one.text for one in element.iter("attribute")},
-        [str(one.get("object-id")) for one in element.iter("relationship") if one.get("object-id")],
-    )
-
-
-def _of_sqlite(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
-    with contextlib.ExitStack() as opened:
-        copy = opened.enter_context(tempfile.NamedTemporaryFile(suffix=".sqlite"))
-        with file.open() as stream:
-            shutil.copyfileobj(stream, copy)
-        copy.flush()
-        log = opened.enter_context(contextlib.closing(sqlite3.connect(f"file:{copy.name}?mode=ro", uri=True)))
-        try:
-            types |= {
-                str(one): str(kind) for one, kind in log.execute("select ocel_id, ocel_type from object")
-            }
-            tables = log.execute("select ocel_type, ocel_type_map from event_map_type").fetchall()
-            for kind, mapped in tables:
-                yield from _events_of_table(log, str(kind), f"event_{mapped}")
-        except sqlite3.DatabaseError as fault:
-            raise InputError(f"{file.shown!r} is damaged or no OCEL: {fault}.") from fault
-
-
-def _events_of_table(log: sqlite3.Connection, kind: str, name: str) -> Iterator[Happening]:
-    """The events of one type, with their objects."""
-    quoted = '"' + name.replace('"', '""') + '"'
-    found = log.execute(
-        f"select e.*, (select json_group_array(ocel_object_id) from event_object "  # noqa: S608 - quoted
-        f"where ocel_event_id = e.ocel_id) from {quoted} e"
-    )
-    names = [one[0] for one in found.description][:-1]
-    for *cells, objects in found:
-        row = {key: cell for key, cell in zip(names, cells, strict=True) if cell is not None}
-        yield Happening(
-            str(row.pop("ocel_id")), kind, row.pop("ocel_time", None), row, _ids(orjson.loads(objects))
-        )
-
-
-def _ids(values: Iterable[object]) -> list[str]:
-    return [str(one) for one in values]
