@@ -9,6 +9,9 @@ import json
 import random
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import pytest
 
 import cjm_analytics as cjm
@@ -475,6 +478,87 @@ def test_a_requester_whose_address_is_none_is_known_by_number(tmp_path):
     tickets = [ticket(id=one, requester_id=one) for one in (2, 3)]
     events = cjm.ingest(loaders.zendesk(export(tmp_path, tickets=tickets, users=users)))
     assert events.to_frame()["customer_id"].unique().tolist() == ["zendesk:2", "zendesk:3"]
+
+
+# Envelopes
+
+
+def _lines(*objects):
+    return "".join(json.dumps(one) + "\n" for one in objects)
+
+
+def _singer(table, rows):
+    yield {"type": "SCHEMA", "stream": table, "schema": {}, "key_properties": ["id"]}
+    yield from (
+        {"type": "RECORD", "stream": table, "record": one, "time_extracted": "2025-04-01"} for one in rows
+    )
+    yield {"type": "STATE", "value": {"bookmarks": {}}}
+
+
+def _airbyte(table, rows):
+    yield {"type": "LOG", "log": {"level": "INFO", "message": "reading"}}
+    yield from (
+        {"type": "RECORD", "record": {"stream": table, "data": one, "emitted_at": 1743465600000}}
+        for one in rows
+    )
+
+
+ENVELOPES = {
+    "singer.jsonl": _singer,
+    "messages.jsonl": _airbyte,
+    "records.jsonl": lambda table, rows: (
+        {"stream": table, "data": one, "emitted_at": 1743465600000} for one in rows
+    ),
+    "export_2025_04_01_1a2b_1.json": lambda table, rows: ({table.removesuffix("s"): one} for one in rows),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_rows_are_taken_out_of_the_envelopes_of_copying_tools(tmp_path, name):
+    tables = {"tickets": [ticket(), ticket(id=501)], "users": [ADA, AGENT], "brands": [{"id": 3}]}
+    lines = [one for table, rows in tables.items() for one in ENVELOPES[name](table, rows)]
+    (tmp_path / name).write_text(_lines(*lines))
+    batch = read(tmp_path)
+    assert told(batch, "user_id", "event_id") == [
+        ("ticket_created", "u1", "ticket:500"),
+        ("ticket_created", "u1", "ticket:501"),
+    ]
+    assert (batch.n_read, batch.n_excluded, batch.rejects.num_rows) == (5, 3, 0)
+    written = [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+    assert "500" in json.dumps(written[batch.events["src_row"].to_pylist()[0] - 1])
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_rows_are_taken_out_of_raw_tables_of_airbyte(tmp_path, ending):
+    for table, rows in {"tickets": [ticket(), ticket(id=501)], "users": [ADA, AGENT]}.items():
+        raw = [
+            {"_airbyte_ab_id": f"{place}", "_airbyte_emitted_at": 1743465600000, "_airbyte_data": one}
+            for place, one in enumerate(rows)
+        ]
+        as_text = [{**one, "_airbyte_data": json.dumps(one["_airbyte_data"])} for one in raw]
+        path = tmp_path / f"{table}.{ending}"
+        if ending == "jsonl":
+            path.write_text(_lines(*raw))
+        elif ending == "csv":
+            pa_csv.write_csv(pa.Table.from_pylist(as_text), path)
+        else:
+            pq.write_table(pa.Table.from_pylist(as_text), path)
+    batch = read(tmp_path)
+    assert told(batch, "user_id", "event_id") == [
+        ("ticket_created", "u1", "ticket:500"),
+        ("ticket_created", "u1", "ticket:501"),
+    ]
+
+
+def test_what_is_in_no_envelope_beside_those_that_are_is_a_reject(tmp_path):
+    lines = [*_singer("tickets", [ticket()]), {"odd": 1}, *_singer("users", [ADA])]
+    (tmp_path / "singer.jsonl").write_text(_lines(*lines) + "{broken\n")
+    batch = read(tmp_path)
+    assert told(batch, "user_id") == [("ticket_created", "u1")]
+    assert [(one["src_row"], one["reason"].partition(":")[0]) for one in batch.rejects.to_pylist()] == [
+        (4, "no record in it"),
+        (8, "no JSON"),
+    ]
 
 
 # The story, and a real sample
