@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -82,19 +85,16 @@ def journeys_of(
 
 
 def _partition(frame, time, codebook, stages, goal, answers, invites, customers, unit):
-    touchpoint = np.array([codebook.touchpoints.index(name) for name in frame["touchpoint"]], dtype=np.int16)
-    stage = np.array(
-        [codebook.stages.index(stages[name][0]) if name in stages else -1 for name in frame["touchpoint"]],
-        dtype=np.int16,
-    )
+    codes = {name: code for code, name in enumerate(codebook.touchpoints)}
+    stage_codes = {name: codebook.stages.index(stage) for name, (stage, _) in stages.items()}
+    channel_codes = {name: code for code, name in enumerate(codebook.channels)}
+    touchpoint = np.array([codes[name] for name in frame["touchpoint"]], dtype=np.int16)
+    stage = np.array([stage_codes.get(name, -1) for name in frame["touchpoint"]], dtype=np.int16)
     phase = np.array([codebook.stage_phase[one] if one >= 0 else -1 for one in stage], dtype=np.int8)
     events = MemoryColumns.of(
         {
             "touchpoint": touchpoint,
-            "channel": np.array(
-                [codebook.channels.index(one) if isinstance(one, str) else -1 for one in frame["channel"]],
-                dtype=np.int16,
-            ),
+            "channel": np.array([channel_codes.get(one, -1) for one in frame["channel"]], dtype=np.int16),
             "phase": phase,
             "stage": stage,
             "session": frame["session"].to_numpy(np.int32),
@@ -102,7 +102,7 @@ def _partition(frame, time, codebook, stages, goal, answers, invites, customers,
             "marker": (frame["touchpoint"] == goal).to_numpy(np.uint32),
         }
     )
-    keys = list(dict.fromkeys(zip(frame["customer"], frame["journey"], strict=True)))
+    place = {name: number for number, name in enumerate(customers)}
     cases = {
         name: []
         for name in (
@@ -116,18 +116,20 @@ def _partition(frame, time, codebook, stages, goal, answers, invites, customers,
             "n_events",
         )
     }
-    for customer, journey in keys:
-        mine = ((frame["customer"] == customer) & (frame["journey"] == journey)).to_numpy()
-        goals = time[mine & (frame["touchpoint"] == goal).to_numpy()]
-        closed = int(frame["closed"][mine].iloc[0])
-        cases["customer"].append(customers.index(customer))
+    is_goal = (frame["touchpoint"] == goal).to_numpy()
+    keys = zip(frame["customer"], frame["journey"], strict=True)
+    for (customer, journey), run in groupby(enumerate(keys), key=itemgetter(1)):
+        mine = [row for row, _ in run]
+        goals = [time[row] for row in mine if is_goal[row]]
+        closed = int(frame["closed"].iat[mine[0]])
+        cases["customer"].append(place[customer])
         cases["cycle"].append(journey)
-        cases["goal"].append(goals[0] if len(goals) else NEVER)
+        cases["goal"].append(goals[0] if goals else NEVER)
         cases["closed"].append(closed)
-        cases["closed_at"].append(time[mine][-1] if closed else NEVER)
+        cases["closed_at"].append(time[mine[-1]] if closed else NEVER)
         cases["furthest_phase"].append(phase[mine].max())
         cases["furthest_stage"].append(stage[mine].max())
-        cases["n_events"].append(int(mine.sum()))
+        cases["n_events"].append(len(mine))
     types = {
         "customer": np.int32,
         "cycle": np.int32,
@@ -136,23 +138,23 @@ def _partition(frame, time, codebook, stages, goal, answers, invites, customers,
         "furthest_stage": np.int16,
     }
     arrays = {name: np.array(values, dtype=types.get(name, np.int64)) for name, values in cases.items()}
-    arrays["reversed"] = np.zeros(len(keys), dtype=bool)
-    arrays["truncated"] = np.zeros(len(keys), dtype=bool)
+    arrays["reversed"] = np.zeros(len(cases["goal"]), dtype=bool)
+    arrays["truncated"] = np.zeros(len(cases["goal"]), dtype=bool)
     extra = frame.drop(columns=["time", "touchpoint", "journey", "session", "closed", "channel"])
     rows = extra.rename(columns={"customer": "customer_id"}).assign(event=frame["touchpoint"])
     return Partition(
         codebook=codebook,
         events=events,
         cases=MemoryColumns.of(arrays),
-        answers=MemoryColumns.of(_answers(answers, invites, codebook, customers, unit)),
+        answers=MemoryColumns.of(_answers(answers, invites, codebook, place, unit)),
         rows=MemoryColumns(pa.Table.from_pandas(rows, preserve_index=False)),
         customers=MemoryColumns(pa.table({"customer_id": pa.array(customers, pa.string())})),
     )
 
 
-def _answers(answers, invites, codebook, customers, unit):
-    both = [(one, False) for one in answers if one["customer"] in customers]
-    both += [(one, True) for one in invites if one["customer"] in customers]
+def _answers(answers, invites, codebook, place, unit):
+    both = [(one, False) for one in answers if one["customer"] in place]
+    both += [(one, True) for one in invites if one["customer"] in place]
 
     def code(one, key, names):
         value = one.get(key, -1)
@@ -161,7 +163,7 @@ def _answers(answers, invites, codebook, customers, unit):
     columns = {
         "event": (np.int64, lambda one, _: one.get("event", -1)),
         "journey": (np.int64, lambda one, _: one.get("journey", -1)),
-        "customer": (np.int32, lambda one, _: customers.index(one["customer"])),
+        "customer": (np.int32, lambda one, _: place[one["customer"]]),
         "time": (np.int64, lambda one, _: int(one.get("time", 0) * unit)),
         "invite": (np.bool_, lambda _, invite: invite),
         "survey": (np.int16, lambda one, _: codebook.surveys.index(one["instrument"])),
