@@ -116,12 +116,13 @@ def _partition(frame, time, codebook, stages, goal, answers, invites, customers,
             "n_events",
         )
     }
+    closed_codes = frame["closed"].to_numpy()
     is_goal = (frame["touchpoint"] == goal).to_numpy()
     keys = zip(frame["customer"], frame["journey"], strict=True)
     for (customer, journey), run in groupby(enumerate(keys), key=itemgetter(1)):
         mine = [row for row, _ in run]
         goals = [time[row] for row in mine if is_goal[row]]
-        closed = int(frame["closed"].iat[mine[0]])
+        closed = int(closed_codes[mine[0]])
         cases["customer"].append(place[customer])
         cases["cycle"].append(journey)
         cases["goal"].append(goals[0] if goals else NEVER)
