@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cjm_analytics.errors import InputError
@@ -33,7 +34,9 @@ __all__ = [
     "RecodedColumns",
     "as_numpy",
     "dotted",
+    "plain",
     "remembered",
+    "runs",
     "set_memory_budget",
 ]
 
@@ -362,3 +365,26 @@ def _as_text(value: object) -> str | None:
     import orjson
 
     return orjson.dumps(value).decode()
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Names as text and decimals as floats: what an analyst expects in a frame."""
+    for position, one in enumerate(table.schema):
+        if pa.types.is_dictionary(one.type):
+            table = table.set_column(position, one.name, table.column(position).cast(one.type.value_type))
+        elif pa.types.is_decimal(one.type):
+            table = table.set_column(position, one.name, _floats(table.column(position)))
+    return table
+
+
+def _floats(decimals: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The nearest float of each: a quotient is rounded once, so 49.9000 is 49.9 and not a bit beside it."""
+    scale = 10**decimals.type.scale
+    whole = pc.cast(pc.multiply(decimals, pa.scalar(scale)), pa.int64())
+    return pc.divide(pc.cast(whole, pa.float64(), safe=False), float(scale))
+
+
+def runs(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All numbers of the ranges `start … start + length`, one range after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()), dtype=np.int64)

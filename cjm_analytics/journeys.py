@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,12 +15,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics._card import Card, Shown
-from cjm_analytics.columns import Columns, HeldColumns, MemoryColumns, RecodedColumns, as_numpy, dotted
+from cjm_analytics.columns import (
+    Columns,
+    HeldColumns,
+    MemoryColumns,
+    RecodedColumns,
+    as_numpy,
+    dotted,
+    plain,
+    runs,
+)
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError, check_count
 from cjm_analytics.once import cached_property
+from cjm_analytics.schema import CANONICAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,6 +55,12 @@ NEVER = np.iinfo(np.int64).max
 
 _DERIVED = ("touchpoint", "channel", "phase", "stage", "session", "journey", "person")
 """Names of columns that the rows of a store have not got."""
+
+_USUAL = (
+    "customer_id", "journey", "position", "timestamp", "event", "touchpoint", "channel", "phase", "stage",
+    "session", "event_id", "rated_touchpoint", "rated_stage", "rated_phase",
+)  # fmt: skip
+"""The columns of `Journeys.to_frame`, before those that depend on the log."""
 
 NONE = "(none)"
 """The label of a missing value."""
@@ -311,11 +328,7 @@ class Partition:
 
     def _named(self, name: str) -> pa.ChunkedArray | pa.Array:
         if name in {"touchpoint", "channel", "phase", "stage"}:
-            codes = self.event(name)
-            return pa.DictionaryArray.from_arrays(
-                pa.array(codes.astype(np.int32), mask=codes < 0),
-                pa.array(self.codebook.names(name), pa.string()),
-            )
+            return _dictionary(self.event(name).astype(np.int32), self.codebook.names(name))
         if name == "session":
             session = self.event("session")
             return pa.array(session, mask=session < 0)
@@ -513,21 +526,70 @@ class Journeys:
         ends = [end for source, end in self.observation_ends.items() if source in needed]
         return min(ends or self.observation_ends.values(), default=0)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per event, sorted by customer, journey and position.
 
-        Columns `customer_id, journey, position, timestamp, event, touchpoint, channel, phase, stage,
-        session`, then `event_id` and, for survey answers, what they rate: `rated_touchpoint, rated_stage,
-        rated_phase`. `journey` and `session` count from 0 within the customer.
-        """
-        frame = pd.concat([_event_frame(partition) for partition in self.partitions], ignore_index=True)
-        return frame.sort_values(["customer_id", "journey", "position"], kind="stable", ignore_index=True)
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Any that `by=` and `where=` can name (columns of the event store, properties that were kept,
+            `customer.<attribute>`, `properties.<dotted>`, `person`), and those below. Default: `customer_id,
+            journey, position, timestamp, event, touchpoint, channel, phase, stage, session`, then `event_id`
+            and, for survey answers, what they rate: `rated_touchpoint, rated_stage, rated_phase`, then
+            `value` and `currency` where the log has them, and the properties that were kept at ingest.
+            `journey` and `session` count from 0 within the customer; `value` is a float.
 
-    def to_arrow(self) -> pa.Table:
-        """The columns of `to_frame` as an Arrow table, partition by partition: the names are dictionaries."""
-        frames = (_event_frame(partition) for partition in self.partitions)
-        tables = [_coded(pa.Table.from_pandas(frame, preserve_index=False)) for frame in frames]
+        Raises
+        ------
+        UnknownNameError
+            There is no such column.
+
+        Examples
+        --------
+        >>> import cjm_analytics as cjm
+        >>> journeys = cjm.sessionize(cjm.ingest(cjm.loaders.table(
+        ...     {"who": ["a", "a"], "when": ["2026-01-01", "2026-01-02"], "what": ["ad", "buy"],
+        ...      "price": [None, "9.90"], "page": ["/", "/cart"]}, customer="who", timestamp="when",
+        ...     event="what", value="price", tz="UTC")))
+        >>> journeys.to_frame(["touchpoint", "value", "properties.page"])
+          touchpoint  value properties.page
+        0         ad    NaN               /
+        1        buy    9.9           /cart
+        """
+        table = plain(self.to_arrow(columns))
+        order = _order_of_cases(self.partitions)
+        if order is not None:
+            lengths = np.concatenate([np.diff(one.offsets) for one in self.partitions])
+            starts = np.cumsum(lengths) - lengths
+            table = table.take(pa.array(runs(starts[order], lengths[order])))
+        frame: pd.DataFrame = table.to_pandas()
+        if "session" in frame:  # a number that may be missing, not one with decimals
+            frame["session"] = table.column("session").to_pandas(
+                types_mapper={pa.int32(): pd.Int32Dtype()}.get
+            )
+        return frame
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The columns of `to_frame` as an Arrow table, partition by partition: the names are dictionaries.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such column.
+        """
+        names = self._usual_columns() if columns is None else columns
+        tables = [_event_table(partition, names) for partition in self.partitions]
         return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+
+    def _usual_columns(self) -> list[str]:
+        held, filled = set(), set()
+        for rows in (partition.rows for partition in self.partitions):
+            held |= set(rows.names)
+            filled |= set(getattr(rows, "filled", rows.names))
+        first = [name for name in _USUAL if name not in {"event", "event_id"} or name in held]
+        kept = [name for name in self.partitions[0].rows.names if name not in {*CANONICAL.names, *_DERIVED}]
+        told = [name for name in ("value", "currency") if name in filled]
+        return [*first, *told, *(name for name in kept if not name.startswith("customer."))]
 
     def to_xes(self, path: str | Path) -> None:
         """Write a process log in XES (IEEE 1849), which PM4Py, ProM and others read; `.xes` or `.xes.gz`.
@@ -1029,61 +1091,45 @@ def _within(codes: NDArray[Any], lowest: int, beyond: int) -> bool:
     return not len(codes) or bool(codes.min() >= lowest and codes.max() < beyond)
 
 
-def _event_frame(partition: Partition) -> pd.DataFrame:
-    lengths = np.diff(partition.offsets)
-    names = [name for name in ("customer_id", "event_id", "event") if name in partition.rows.names]
-    frame: pd.DataFrame = _as_text(partition.table(names)).to_pandas()
-    frame = frame.assign(
-        journey=np.repeat(partition.journey("cycle"), lengths),
-        position=np.arange(partition.n_events) - np.repeat(partition.offsets[:-1], lengths),
-        timestamp=pd.to_datetime(partition.event("time"), unit="us", utc=True),
+def _event_table(partition: Partition, names: Sequence[str]) -> pa.Table:
+    """Columns of `Journeys.to_frame`; every column without any value is one of text."""
+    places: Mapping[str, Callable[[], pa.Array | pa.ChunkedArray]] = {
+        "position": lambda: pa.array(
+            np.arange(partition.n_events) - np.repeat(partition.offsets[:-1], np.diff(partition.offsets))
+        ),
+        "timestamp": lambda: pa.array(_stamps(partition.event("time"))),
         **{
-            name: _names(partition.event(name), partition.codebook.names(name))
-            for name in ("touchpoint", "channel", "phase", "stage")
+            f"rated_{of}": partial(_rated, partition, of)
+            for of in ("touchpoint", "stage", "phase", "channel")
         },
-        session=pd.array(np.where((s := partition.event("session")) < 0, 0, s), dtype="Int32"),
-    )
-    frame.loc[s < 0, "session"] = pd.NA
-    answered = partition.answer("event") >= 0
-    rows = partition.answer("event")[answered]
-    for of in ("touchpoint", "stage", "phase"):
-        column = np.full(partition.n_events, None, dtype=object)
-        column[rows] = _names(partition.answer(f"rated_{of}")[answered], partition.codebook.names(of))
-        frame[f"rated_{of}"] = column
-    first = [
-        "customer_id",
-        "journey",
-        "position",
-        "timestamp",
-        "event",
-        "touchpoint",
-        "channel",
-        "phase",
-        "stage",
-        "session",
-    ]
-    return frame[[*(name for name in first if name in frame), *(name for name in frame if name not in first)]]
+    }
+
+    known = {*partition.rows.names, *_DERIVED}
+
+    def column(name: str) -> pa.Array | pa.ChunkedArray:
+        if name in places:
+            return places[name]()
+        if name not in known and not name.startswith("properties."):
+            raise UnknownNameError("column", name, sorted({*known, *places}))
+        found = partition.table([name]).column(0)
+        if name == "event" and not pa.types.is_dictionary(found.type):
+            found = found.dictionary_encode()
+        return found.cast(pa.string()) if pa.types.is_null(found.type) else found
+
+    return pa.table({name: column(name) for name in dict.fromkeys(names)})
 
 
-def _coded(table: pa.Table) -> pa.Table:
-    """The table with names as dictionaries; columns without any value are of text, too."""
-    for place, field_ in enumerate(table.schema):
-        if pa.types.is_null(field_.type):
-            table = table.set_column(place, field_.name, table.column(place).cast(pa.string()))
-    for name in ("event", "touchpoint", "channel", "phase", "stage"):
-        if name in table.column_names:
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, table.column(name).dictionary_encode())
-    return table
+def _rated(partition: Partition, of: str) -> pa.DictionaryArray:
+    """Per event the name of what it rates; missing where it is no answer."""
+    codes = np.full(partition.n_events, -1, np.int32)
+    rows = partition.answer("event")
+    codes[rows[rows >= 0]] = partition.answer(f"rated_{of}")[rows >= 0]
+    return _dictionary(codes, partition.codebook.names(of))
 
 
-def _as_text(table: pa.Table) -> pa.Table:
-    """The table with names as text, so that frames of different partitions are alike."""
-    for place, field_ in enumerate(table.schema):
-        if pa.types.is_dictionary(field_.type):
-            text = table.column(place).cast(field_.type.value_type)
-            table = table.set_column(place, field_.name, text)
-    return table
+def _dictionary(codes: NDArray[np.int32], names: Sequence[str]) -> pa.DictionaryArray:
+    """Names of codes; missing for −1."""
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(names, pa.string()))
 
 
 def _stamps(time: NDArray[np.int64]) -> pd.DatetimeIndex:

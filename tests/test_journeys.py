@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from cjm_analytics.columns import MemoryColumns
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+from cjm_analytics.events.ingest import ingest
 from cjm_analytics.journeys import EVENT_COLUMNS, JOURNEY_COLUMNS, open_journeys
+from cjm_analytics.loaders import table
 from cjm_analytics.sessionizer import sessionize
 from logs import events_of, journeys_of, random_rows
 
@@ -89,6 +92,57 @@ def test_the_event_frame_has_a_row_per_event(journeys):
     assert frame["position"].tolist() == [0, 1, 2, 0, 0, 1, 0]
     assert frame["session"].isna().tolist() == [False] * 5 + [True, False]
     assert frame["stage"].tolist() == ["look", "order", "pay", "look", "look", None, "order"]
+
+
+def test_the_event_frame_ends_with_the_value_and_what_was_kept():
+    log = table(
+        {
+            "who": ["ann", "bob", "ann"],
+            "when": ["2026-03-01", "2026-03-02", "2026-03-03"],
+            "what": ["ad", "buy", "buy"],
+            "price": [None, "49.9", "12"],
+            "plan": ["pro", None, "pro"],
+            "page": ["/", "/cart", "/cart"],
+        },
+        customer="who", timestamp="when", event="what", value="price", currency="=EUR", keep=["plan"],
+        tz="UTC",
+    )  # fmt: skip
+    journeys = sessionize(ingest(log))
+    frame = journeys.to_frame()
+    assert list(frame)[10:] == [
+        "event_id", "rated_touchpoint", "rated_stage", "rated_phase", "value", "currency", "plan",
+    ]  # fmt: skip
+    assert frame["value"].fillna(-1).tolist() == [-1, 12, 49.9]
+    assert frame["plan"].fillna("none").tolist() == ["pro", "pro", "none"]
+    assert list(journeys.to_arrow().column_names) == list(frame)
+
+
+def test_the_event_frame_has_no_value_where_no_event_has_one(journeys):
+    assert list(journeys.to_frame())[-1] == "plan"
+    log = table(
+        {"who": ["ann"], "when": ["2026-03-01"]}, customer="who", timestamp="when", event="=ad", tz="UTC"
+    )
+    assert list(sessionize(ingest(log)).to_frame())[-1] == "rated_phase"
+
+
+def test_the_event_frame_takes_any_column_by_name(journeys):
+    events = events_of(
+        [
+            {"timestamp": 0, "source": "shop", "properties": '{"cart": {"items": 3}}', "seen": True},
+            {"timestamp": 1, "source": "desk", "user_id": "u1"},
+        ],
+        extra=[pa.field("customer.plan", pa.string()), pa.field("seen", pa.bool_())],
+    )
+    asked = ["source", "properties.cart.items", "customer.plan", "seen", "journey"]
+    frame = sessionize(events).to_frame([*asked, "source"])
+    assert list(frame) == asked
+    assert frame["source"].tolist() == ["shop", "desk"]
+    assert frame["properties.cart.items"].isna().tolist() == [False, True]
+    assert journeys.to_frame(["rated_channel", "person"])["person"].unique().tolist() == ["known"]
+    with pytest.raises(UnknownNameError, match="Did you mean 'position'"):
+        journeys.to_frame(["postion"])
+    with pytest.raises(UnknownNameError, match="Did you mean 'plan'"):
+        journeys.to_frame(["customer_id", "plann"])
 
 
 def test_the_case_frame_has_a_row_per_journey(journeys):

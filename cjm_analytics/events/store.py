@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.columns import FileColumns
+from cjm_analytics.columns import FileColumns, plain, runs
 from cjm_analytics.errors import InputError, StoreError
 from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.partition import EventColumns
@@ -127,7 +127,7 @@ class Events:
         names = list(columns) if columns is not None else self._filled()
         wanted = list(dict.fromkeys(names))
         table = pa.concat_tables(
-            [_plain(partition.columns.read(wanted)) for partition in self.partitions],
+            [plain(partition.columns.read(wanted)) for partition in self.partitions],
             promote_options="permissive",
         )
         if len(self.partitions) > 1:
@@ -273,26 +273,3 @@ def _frame(schema: pa.Schema, pieces: Sequence[Columns]) -> pd.DataFrame:
     tables = [columns.read(schema.names) for columns in pieces]
     frame: pd.DataFrame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
     return frame
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Names as text and decimals as floats: what an analyst expects in a frame."""
-    for position, one in enumerate(table.schema):
-        if pa.types.is_dictionary(one.type):
-            table = table.set_column(position, one.name, table.column(position).cast(one.type.value_type))
-        elif pa.types.is_decimal(one.type):
-            table = table.set_column(position, one.name, _floats(table.column(position)))
-    return table
-
-
-def _floats(decimals: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The nearest float of each: a quotient is rounded once, so 49.9000 is 49.9 and not a bit beside it."""
-    scale = 10**decimals.type.scale
-    whole = pc.cast(pc.multiply(decimals, pa.scalar(scale)), pa.int64())
-    return pc.divide(pc.cast(whole, pa.float64(), safe=False), float(scale))
-
-
-def runs(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All numbers of the ranges `start … start + length`, one range after the other."""
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()), dtype=np.int64)
