@@ -72,7 +72,10 @@ OFF_SCALE = "answers off their scale"
 SUPERSEDED = "superseded answers"
 """Answers that were left out, although their events are in journeys: they do not add to the sum of events."""
 
-INFORMATIONAL = (UNASSIGNED, OFF_SCALE, SUPERSEDED)
+NO_INSTRUMENT = "scores without an instrument"
+"""Of events in journeys; what they measure is unknown, so that they are no answers."""
+
+INFORMATIONAL = (UNASSIGNED, OFF_SCALE, SUPERSEDED, NO_INSTRUMENT)
 """What `report()` tells of events that are in journeys."""
 
 CLOSED = ("open", "inactive", "new cycle", "left")

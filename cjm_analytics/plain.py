@@ -16,6 +16,7 @@ from cjm_analytics.journeys import (
     EVENT_COLUMNS,
     JOURNEY_COLUMNS,
     NEVER,
+    NO_INSTRUMENT,
     OFF_SCALE,
     SUPERSEDED,
     Codebook,
@@ -26,6 +27,7 @@ from cjm_analytics.meaning import DIGITAL, FLAGS, REASONS
 from cjm_analytics.once import cached_property
 from cjm_analytics.schema import INVITE
 from cjm_analytics.sessions import Rows
+from cjm_analytics.surveys import unnamed_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +71,12 @@ def plain_journeys(events: Events, rules: SessionRules) -> Journeys:
         codebook=codebook,
         observation_start=events.observation_start,
         observation_ends=dict(events.observation_ends),
-        accounting=dict.fromkeys([*REASONS[1:], OFF_SCALE, SUPERSEDED], 0),
+        accounting={
+            **dict.fromkeys([*REASONS[1:], OFF_SCALE, SUPERSEDED], 0),
+            NO_INSTRUMENT: sum(
+                unnamed_scores(one.columns) for one in events.partitions if "score" in one.columns.filled
+            ),
+        },
     )
 
 

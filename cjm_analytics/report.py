@@ -12,7 +12,7 @@ from cjm_analytics._page import WIDTH, Exhibit, Section, page, write
 from cjm_analytics.charts.theme import NBSP, count, duration, percent
 from cjm_analytics.charts.transitions import END, OTHER, START
 from cjm_analytics.errors import CJMError, InputError
-from cjm_analytics.journeys import UNASSIGNED
+from cjm_analytics.journeys import NO_INSTRUMENT, UNASSIGNED
 from cjm_analytics.model import ReportRules, spoken
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
     from cjm_analytics.analysis.funnel import FunnelAnalysis
     from cjm_analytics.analysis.journey_map import JourneyMapAnalysis
     from cjm_analytics.analysis.paths import PathsAnalysis
-    from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis
+    from cjm_analytics.analysis.satisfaction import SatisfactionAnalysis, without_instrument
 
     if engine is None:
         from cjm_analytics.engine.local import LocalEngine
@@ -174,7 +174,8 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
     asked.ask("paths", lambda: PathsAnalysis.plan(journeys, top=_TOP, customers=True))
     asked.ask("flow", lambda: FlowAnalysis.plan(journeys, positions=_POSITIONS, top=6, customers=True))
     by = "phase" if staged else None
-    silent = "" if journeys.codebook.instruments else _NO_ANSWERS
+    silence = _NO_ANSWERS + without_instrument(journeys.accounting.get(NO_INSTRUMENT, 0))
+    silent = "" if journeys.codebook.instruments else silence
     asked.ask("satisfaction", lambda: SatisfactionAnalysis.plan(journeys, by=by), unless=silent)
     answers = engine.run_all(list(asked.analyses.values()), journeys)
     found = dict(zip(asked.analyses, answers, strict=True))
@@ -186,7 +187,7 @@ def _sections(journeys: Journeys, engine: Engine | None) -> tuple[list[Section],
         _funnel_section(found.get("funnel"), reasons.get("funnel", ""), names),
         _paths_section(found.get("paths"), reasons.get("paths", ""), few),
         _flow_section(found.get("flow"), reasons.get("flow", ""), names, few),
-        _satisfaction_section(found.get("satisfaction"), reasons.get("satisfaction", ""), names),
+        _satisfaction_section(found.get("satisfaction"), reasons.get("satisfaction", silence), names),
         _quality_section(journeys, found.get("map"), few),
     ]
     return sections, found.get("map")
@@ -396,6 +397,8 @@ def _satisfaction_section(found: Satisfaction | None, reason: str, names: _Names
     if found is None:
         return Section("satisfaction", title, intro, missing=reason)
     frame = found.to_frame()
+    if frame.empty:
+        return Section("satisfaction", title, intro, missing=reason)
     shown_columns = [
         "instrument",
         *(name for name in ("phase",) if name in frame),

@@ -23,6 +23,7 @@ from cjm_analytics.journey_store import JourneyWriter, read_journeys
 from cjm_analytics.journeys import (
     CLOSED,
     NEVER,
+    NO_INSTRUMENT,
     OFF_SCALE,
     SUPERSEDED,
     UNASSIGNED,
@@ -36,7 +37,7 @@ from cjm_analytics.once import cached_property
 from cjm_analytics.plain import are_plain, plain_journeys
 from cjm_analytics.progress import progress_bar
 from cjm_analytics.sessions import Rows, SessionRules
-from cjm_analytics.surveys import Log, SurveyDraft, answers_in
+from cjm_analytics.surveys import Log, SurveyDraft, answers_in, unnamed_scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -309,6 +310,7 @@ class _Draft:
     meaning: Meaning
     counts: NDArray[np.int64]
     surveys: SurveyDraft
+    unnamed_scores: int
     rows: Columns
     lost: NDArray[np.int64]
     n_stages: NDArray[np.int64]
@@ -488,6 +490,7 @@ def _draft(partition: EventPartition, plan: _Plan) -> _Draft:
         meaning=meaning,
         counts=np.bincount(log.kind, minlength=len(meaning.rule)),
         surveys=surveys,
+        unnamed_scores=unnamed_scores(columns, log.row),
         rows=columns if log.row is None else columns.take(log.row),
         lost=np.bincount(fate, minlength=len(REASONS)),
         n_stages=np.bincount(run.stage[run.stage >= 0], minlength=1),
@@ -709,6 +712,7 @@ def _accounting(drafts: list[_Draft], model: JourneyModel | None) -> dict[str, i
         counts[UNASSIGNED] = sum(int(one.counts[one.meaning.rule < 0].sum()) for one in drafts)
     counts[OFF_SCALE] = sum(one.surveys.off_scale for one in drafts)
     counts[SUPERSEDED] = sum(one.surveys.superseded for one in drafts)
+    counts[NO_INSTRUMENT] = sum(one.unnamed_scores for one in drafts)
     return counts
 
 

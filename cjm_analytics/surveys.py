@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.columns import as_numpy
 from cjm_analytics.durations import HOUR
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cjm_analytics.meaning import Meaning
     from cjm_analytics.model import JourneyModel, Survey
 
-__all__ = ["Log", "SurveyDraft", "answers_in"]
+__all__ = ["Log", "SurveyDraft", "answers_in", "unnamed_scores"]
 
 UNLINKED, BY_KEY, BY_TIME, IN_DOUBT = range(4)
 """Positions in `journeys.LINKS`."""
@@ -121,6 +122,15 @@ def answers_in(log: Log, meaning: Meaning, model: JourneyModel | None) -> Survey
     table["customer"] = table["customer"].clip(lower=-1)
     table = table.sort_values(["customer", "time", "row"], kind="stable", ignore_index=True)
     return SurveyDraft(table, off_scale, superseded)
+
+
+def unnamed_scores(columns: Columns, row: NDArray[np.int64] | None = None) -> int:
+    """How many events (of these rows) have a score and no instrument: they are no answers."""
+    table = columns.read(["score", "instrument"])
+    if table.column("score").null_count == table.num_rows:
+        return 0
+    unnamed = as_numpy(pc.and_(pc.is_valid(table.column("score")), pc.is_null(table.column("instrument"))))
+    return int((unnamed if row is None else unnamed[row]).sum())
 
 
 # ── which answers and invites there are ──────────────────────────────────────────────────────────────────

@@ -139,3 +139,13 @@ def test_a_store_that_grew_is_read_as_one(tmp_path):
     assert events.partitions[0].columns.lengths is None
     check(events, tmp_path)
     assert cjm.sessionize(events).n_events == len(frame)
+
+
+def test_scores_without_an_instrument_are_counted():
+    log = cjm.loaders.table(
+        {"who": ["a", "b"], "when": ["2026-03-01", "2026-03-02"], "stars": [4, None]},
+        customer="who", timestamp="when", event="=visit", score="stars", kind="clickstream", tz="UTC",
+    )  # fmt: skip
+    events = cjm.ingest(log)
+    assert are_plain(events)
+    assert cjm.sessionize(events).accounting["scores without an instrument"] == 1

@@ -20,7 +20,7 @@ from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.journeys import NONE, UNASSIGNED
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import mean, newcombe, nps, wilson
-from logs import journeys_of, random_rows
+from logs import events_of, journeys_of, random_rows
 
 ROAD = {"ad": ("aware", "before"), "cart": ("choose", "during"), "use": ("use", "after")}
 
@@ -481,6 +481,41 @@ def test_a_log_without_answers_gives_an_empty_frame_a_card_and_a_picture():
         found.compare(suppress=False)
     assert "Satisfaction" in found._repr_html_()
     assert "Nobody answered" in found.plot().to_json()
+
+
+def test_an_instrument_that_no_survey_takes_says_what_to_write():
+    import cjm_analytics as cjm
+
+    rows = [{"timestamp": 0, "source_kind": "survey", "score": 4.0, "instrument": "taste"}]
+    journeys = cjm.sessionize(events_of(rows))
+    note = satisfaction(journeys)._card().note
+    assert """answers to 'taste' rate: add a [[survey]] with match = { instrument = "taste" }""" in note
+    assert "[[survey]]" not in satisfaction(journeys, by=None)._card().note
+
+
+def test_scores_without_an_instrument_are_said_where_nobody_answered(tmp_path):
+    import cjm_analytics as cjm
+
+    rows = [
+        {"timestamp": 0, "event": "review", "source_kind": "order", "score": 4.0},
+        {"timestamp": 1, "event": "review", "source_kind": "order", "score": 5.0, "is_bot": True},
+        {"timestamp": 2, "event": "review", "source_kind": "order", "score": 3.0, "customer_id": "b"},
+        {"timestamp": 3, "event": "visit", "source_kind": "order", "customer_id": "b"},
+    ]
+    said = "2 events have a score, but no instrument"
+    for model in (None, cjm.JourneyModel.standard()):
+        journeys = cjm.sessionize(events_of(rows, n_partitions=2), model)
+        found = satisfaction(journeys)
+        assert journeys.accounting["scores without an instrument"] == 2
+        assert said in found._card().note
+        drawn = found.plot().to_json().replace("<br>", " ").replace("\\u003cbr\\u003e", " ")
+        assert said in drawn
+        cjm.report(journeys, to=tmp_path / "report.html")
+        assert said in (tmp_path / "report.html").read_text(encoding="utf-8")
+    named = [row | {"instrument": "stars"} for row in rows]
+    journeys = cjm.sessionize(events_of(named), cjm.JourneyModel.standard())
+    assert journeys.accounting["scores without an instrument"] == 0
+    assert "no instrument" not in satisfaction(journeys)._card().note
 
 
 def test_the_satisfaction_of_the_sample_shop_is_the_true_one_within_its_interval(root):

@@ -15,7 +15,7 @@ from cjm_analytics._card import Card, Shown
 from cjm_analytics.analysis.scales import Group, Pattern, Scale, Sheet, comparison
 from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError
-from cjm_analytics.journeys import NONE, UNASSIGNED
+from cjm_analytics.journeys import NO_INSTRUMENT, NONE, UNASSIGNED
 from cjm_analytics.model import ReportRules
 
 if TYPE_CHECKING:
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from cjm_analytics.engine import Engine
     from cjm_analytics.journeys import Journeys, Partition
 
-__all__ = ["RELATION", "UNLINKED", "Satisfaction", "SatisfactionAnalysis", "satisfaction"]
+__all__ = [
+    "RELATION",
+    "UNLINKED",
+    "Satisfaction",
+    "SatisfactionAnalysis",
+    "satisfaction",
+    "without_instrument",
+]
 
 UNLINKED = "(unlinked)"
 """The label of answers for which no event was found that they rate."""
@@ -62,7 +69,8 @@ def satisfaction(
     interval is that of fewer answers, by the design effect of the cluster-robust variance (never below 1).
 
     `response_rate` is answers over invites (`survey_invite` events) of the same cell; missing where none are
-    known, or fewer than there are answers. Answers without a score count nowhere (but in `.missing`).
+    known, or fewer than there are answers. Answers without a score count nowhere (but in `.missing`); scores
+    without an instrument are no answers, as nobody knows their scale (`journeys.report()` counts them).
 
     Customers who left before a phase cannot rate it: figures speak of those who came so far and answered.
 
@@ -121,6 +129,8 @@ class SatisfactionAnalysis:
     phase_of : mapping of str to str
         The phase of each stage, for charts.
     rules : ReportRules
+    unnamed : int
+        Events of the log with a score and no instrument.
     """
 
     by: tuple[str, ...]
@@ -130,6 +140,7 @@ class SatisfactionAnalysis:
     order: Mapping[str, tuple[str, ...]]
     phase_of: Mapping[str, str]
     rules: ReportRules
+    unnamed: int = 0
 
     @classmethod
     def plan(
@@ -181,6 +192,7 @@ class SatisfactionAnalysis:
                 for stage, phase in zip(codebook.stages, codebook.stage_phase, strict=True)
             },
             rules=journeys.model.report if journeys.model else ReportRules(),
+            unnamed=journeys.accounting.get(NO_INSTRUMENT, 0),
         )
 
     def map(self, partition: Partition) -> SatisfactionPartial:
@@ -478,7 +490,22 @@ class Satisfaction(Shown):
 
         phases = tuple(dict.fromkeys(self._analysis.phase_of.values()))
         return satisfaction_chart(
-            self.to_frame(), by=self._analysis.by, phases=phases, phase_of=self._analysis.phase_of
+            self.to_frame(),
+            by=self._analysis.by,
+            phases=phases,
+            phase_of=self._analysis.phase_of,
+            silence=f"Nobody answered.{without_instrument(self._analysis.unnamed)}",
+        )
+
+    def _of_no_survey(self) -> str:
+        """What to write where no survey of a model says what answers rate."""
+        unknown = [sheet.scale.instrument for sheet in self._sheets if not sheet.scale.surveys]
+        if not unknown or not self._analysis.by:
+            return ""
+        first = f"instrument = {unknown[0]!r}".replace("'", '"')
+        return (
+            f" No survey of a model says what answers to {' and '.join(map(repr, unknown))} rate: add a "
+            f"[[survey]] with match = {{ {first} }} and rates = {{ touchpoint = … }}."
         )
 
     def _card(self) -> Card:
@@ -495,7 +522,19 @@ class Satisfaction(Shown):
             f"Cells with fewer than {rules.min_n} answers are hidden, those with fewer than {rules.weak_n} "
             "weak. Only customers who came so far and answered are heard."
         )
+        note += without_instrument(self._analysis.unnamed) + self._of_no_survey()
         return Card("Satisfaction", facts, frame[shown], note=note, percent=False)
+
+
+def without_instrument(events: int) -> str:
+    """What a reader must know of events with a score that no instrument makes an answer; "" without any."""
+    if not events:
+        return ""
+    some = f"{events:,} events have" if events > 1 else "1 event has"
+    return (
+        f" {some} a score, but no instrument that says what it measures: name it where the log is read, "
+        'for example instrument="=stars".'
+    )
 
 
 _COLUMNS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ _ROW, _GAP = 46, 92
 _TOP, _BOTTOM = 116, 64
 _ROOM = 220
 """Pixels for the name of a row."""
+
+_LINE = 90
+"""Characters of a line that says why nothing is drawn."""
 
 _PANEL = ["instrument", "kind", "survey", "measure", "scale"]
 
@@ -53,6 +57,7 @@ def satisfaction_chart(
     by: Sequence[str],
     phases: Sequence[str] = (),
     phase_of: Mapping[str, str] | None = None,
+    silence: str = "Nobody answered.",
 ) -> go.Figure:
     """One panel per instrument, one row per phase (or whatever `by` names), each a score with its interval.
 
@@ -68,6 +73,8 @@ def satisfaction_chart(
         In the order of the road, for their colours.
     phase_of : mapping of str to str, optional
         The phase of each stage.
+    silence : str
+        What is said instead where there is no row.
     """
     from plotly.subplots import make_subplots
 
@@ -99,7 +106,7 @@ def satisfaction_chart(
     if not panels:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
-        theme.say_instead(figure, "Nobody answered.")
+        theme.say_instead(figure, "<br>".join(wrap(plain(silence), _LINE)))
     return figure
 
 
