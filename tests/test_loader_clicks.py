@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import itertools
 import json
@@ -179,6 +180,96 @@ class TestGa4:
         for path in (tmp_path / "events_20250330.parquet", lines(tmp_path / "e.jsonl", [row])):
             batch = read(loaders.ga4(path))
             assert values(batch, "session_id", "path") == [(f"12.34:7:{AT}", "/p?x=1")]
+
+    def flat(self, row, sep, before):
+        """The row as a query flattens it: members of records as columns, parameters behind `before`."""
+        made = {before + one["key"]: next(iter(one["value"].values())) for one in row.pop("event_params")}
+        for name, value in row.items():
+            made |= (
+                {f"{name}{sep}{inner}": one for inner, one in value.items()}
+                if isinstance(value, dict)
+                else {name: value}
+            )
+        return made
+
+    @pytest.mark.parametrize("end", ["csv", "jsonl"])
+    @pytest.mark.parametrize(
+        ("sep", "before"), [(".", "event_params."), ("_", "event_params_"), (".", ""), ("_", "")]
+    )
+    def test_a_flattened_table_says_what_the_nested_one_says(self, sep, before, end, tmp_path):
+        params = [("ga_session_id", AT), ("page_location", "https://shop.example/p?x=1"), ("value", 5),
+                  ("currency", "EUR"), ("page_title", "Lamp")]  # fmt: skip
+        shop = {"transaction_id": "T1", "purchase_revenue": 7.5}
+        rows = [
+            self.row(
+                "a", params=params, device={"category": "mobile", "language": "en"}, geo={"city": "Bonn"}
+            ),
+            self.row("b", 1, params=params[:1], ecommerce=shop, device={"category": "desktop"}, items=None),
+        ]
+        nested = read(loaders.ga4(lines(tmp_path / "nested.jsonl", rows)))
+        flat = [self.flat(row, sep, before) for row in rows]
+        path = tmp_path / f"flat.{end}"
+        if end == "csv":
+            pd.DataFrame(flat).assign(ecommerce=None).to_csv(path, index=False)
+        else:
+            lines(path, [{"ecommerce": None, **row} for row in flat])
+        batch = read(loaders.ga4(path))
+        columns = ("event", "session_id", "path", "order_id", "value", "currency", "device", "channel")
+        assert values(batch, *columns) == values(nested, *columns)
+        told = [json.loads(one) for one in batch.events["properties"].to_pylist()]
+        assert told[0]["page_title"] == "Lamp"
+        assert told[0]["device"] == {"language": "en"}
+
+    def test_a_session_without_a_stream_is_that_of_its_device(self, tmp_path):
+        table = {
+            "event_timestamp": ["2025-03-30 00:59:59.5 UTC"], "user_pseudo_id": ["12.34"],
+            "event_name": ["a"], "session_id": [AT], "source": ["google"], "device": ["mobile"],
+        }  # fmt: skip
+        pd.DataFrame(table).to_csv(tmp_path / "e.csv", index=False)
+        batch = read(loaders.ga4(tmp_path / "e.csv"))
+        columns = ("session_id", "utm_source", "device", "timestamp")
+        assert values(batch, *columns) == [(f"12.34:{AT}", None, "mobile", "2025-03-30T00:59:59")]
+        assert json.loads(batch.events["properties"][0].as_py())["source"] == "google"
+
+    @pytest.mark.parametrize("is_wrapped", [False, True])
+    def test_records_as_the_console_of_bigquery_saves_them(self, is_wrapped, tmp_path):
+        row = self.row(
+            "a", params=[("ga_session_id", AT)], device={"category": "mobile", "language": "en"},
+            items=[{"item_id": "i1"}, {"item_id": "i2", "price": 2.5}], geo={"city": "Bonn"},
+        )  # fmt: skip
+        told = {
+            name: json.dumps({name: one} if is_wrapped else one, indent=2)
+            if isinstance(one, list | dict)
+            else one
+            for name, one in row.items()
+        }
+        pd.DataFrame([told, self.row("b")]).astype({"event_params": str}).to_csv(
+            tmp_path / "e.csv", index=False
+        )
+        for path in (tmp_path / "e.csv", lines(tmp_path / "e.jsonl", [told, self.row("b")])):
+            batch = read(loaders.ga4(path))
+            assert values(batch, "session_id", "device") == [(f"12.34:7:{AT}", "mobile"), (None, None)]
+            found = json.loads(batch.events["properties"][0].as_py())
+            assert found == {
+                **found,
+                "items": row["items"],
+                "geo": {"city": "Bonn"},
+                "device": {"language": "en"},
+            }
+
+    @pytest.mark.parametrize("name", ["event_params.key", "event_params_key", "event_params.0.key"])
+    def test_a_row_for_each_parameter_is_refused(self, name, tmp_path):
+        rows = [{**self.row("a"), name: one} for one in ("ga_session_id", "page_location")]
+        pd.DataFrame(rows).drop(columns="event_params").to_csv(tmp_path / "e.csv", index=False)
+        with pytest.raises(InputError, match=r"parameters of an event apart .* Parquet, Avro or JSON lines"):
+            loaders.ga4(tmp_path / "e.csv")
+
+    def test_devices_that_a_frame_took_for_numbers_are_refused(self):
+        frame = pd.DataFrame([self.row("a", pseudo=1146540.1921992520), self.row("b", pseudo=None)])
+        with pytest.raises(InputError, match=r"numbers in user_pseudo_id\. .* dtype=str"):
+            loaders.ga4(frame)
+        nobody = frame.assign(user_pseudo_id=float("nan"))
+        assert read(loaders.ga4(nobody)).n_nameless == 2
 
     def test_what_is_no_export_is_told_by_the_columns_that_it_has(self, tmp_path):
         path = lines(tmp_path / "users_20250330.jsonl", [{"user_id": "ann", "user_info": {}}])
@@ -455,6 +546,70 @@ class TestSnowplow:
             ]  # fmt: skip
             assert batch.n_excluded == 1
             assert read(loaders.snowplow(path, page_pings=True)).events.num_rows == 6
+
+    def context(self, *entities):
+        """Entities as the stream's `contexts` have them."""
+        data = [{"schema": f"iglu:{name}/jsonschema/1-0-0", "data": one} for name, one in entities]
+        return json.dumps(
+            {"schema": "iglu:com.snowplowanalytics.snowplow/contexts/jsonschema/1-0-0", "data": data}
+        )
+
+    def test_an_action_of_a_shop_is_called_by_its_type(self, tmp_path):
+        shop = "com.snowplowanalytics.snowplow.ecommerce"
+        actions = [{"type": "add_to_cart"}, {"type": "transaction", "name": "x"}, {}]
+        rows = []
+        for number, one in enumerate(actions):
+            said = {"schema": f"iglu:{shop}/snowplow_ecommerce_action/jsonschema/1-0-2", "data": one}
+            event = {
+                "schema": "iglu:com.snowplowanalytics.snowplow/unstruct_event/jsonschema/1-0-0",
+                "data": said,
+            }
+            rows.append(
+                self.row(
+                    number, event="unstruct", event_name="snowplow_ecommerce_action",
+                    unstruct_event=json.dumps(event),
+                    contexts=self.context((f"{shop}/transaction", {"transaction_id": "T9", "revenue": 20})),
+                )
+            )  # fmt: skip
+        for path in self.both(tmp_path, *rows):
+            assert values(read(loaders.snowplow(path)), "event", "order_id", "value") == [
+                ("add_to_cart", "T9", "20.0000"), ("transaction", "T9", "20.0000"),
+                ("snowplow_ecommerce_action", "T9", "20.0000"),
+            ]  # fmt: skip
+
+    def test_several_entities_of_a_kind_are_all_kept(self, tmp_path):
+        shop, page = "com.snowplowanalytics.snowplow.ecommerce/product", ("a.b/page", {"id": "w1"})
+        several = self.context((shop, {"id": "p1"}), page, (shop, {"id": "p2"}), (shop, {"id": "p3"}))
+        rows = [self.row(1, contexts=several), self.row(2, contexts=self.context((shop, {"id": "p4"}), page))]
+        table = [
+            {**self.row(1), "contexts_a_b_page_1": [page[1]],
+             "contexts_com_snowplowanalytics_snowplow_ecommerce_product_1": [{"id": "p1"}, {"id": "p2"}],
+             "contexts_com_snowplowanalytics_snowplow_ecommerce_product_2": [{"id": "p3"}]},
+            {**self.row(2), "contexts_a_b_page_1": [page[1]],
+             "contexts_com_snowplowanalytics_snowplow_ecommerce_product_1": [{"id": "p4"}]},
+        ]  # fmt: skip
+        pd.DataFrame(table).to_parquet(tmp_path / "table.parquet")
+        for path in (*self.both(tmp_path, *rows), tmp_path / "table.parquet"):
+            batch = read(loaders.snowplow(path, keep=["contexts.a_b_page.id"]))
+            assert [json.loads(one)["contexts"] for one in batch.events["properties"].to_pylist()] == [
+                {"product": [{"id": "p1"}, {"id": "p2"}, {"id": "p3"}], "a_b_page": {"id": "w1"}},
+                {"product": {"id": "p4"}, "a_b_page": {"id": "w1"}},
+            ]
+            assert batch.events["contexts.a_b_page.id"].to_pylist() == ["w1", "w1"]
+
+    @pytest.mark.parametrize("said", [("a", 1), ([], {"x": 1}), (1, [1])])
+    def test_what_is_of_two_kinds_stays_what_it_is(self, said, tmp_path):
+        rows = [self.row(n, contexts=self.context(("a.b/c", {"x": one}))) for n, one in enumerate(said)]
+        for path in self.both(tmp_path, *rows):
+            found = read(loaders.snowplow(path)).events["properties"].to_pylist()
+            assert [json.loads(one)["contexts"] for one in found] == [{"a_b_c": {"x": one}} for one in said]
+
+    def test_a_reject_reads_as_it_stood_in_the_file(self, tmp_path):
+        entities = self.context(("a.b/c", {"x": 1}))
+        for path in self.both(tmp_path, self.row(1, contexts=entities, derived_tstamp="soon")):
+            (raw,) = read(loaders.snowplow(path)).rejects["raw"].to_pylist()
+            sep = "\t" if path.suffix == ".tsv" else ","
+            assert next(csv.reader([raw], delimiter=sep))[_FIELDS.index("contexts")] == entities
 
     def test_whose_time_and_whose_id_counts(self, tmp_path):
         nobody = "00000000-0000-0000-0000-000000000000"

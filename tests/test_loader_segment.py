@@ -347,6 +347,33 @@ def test_an_event_with_a_table_of_its_own_is_not_taken_from_tracks_again(tmp_pat
     assert (batch.n_read, batch.n_excluded) == (3, 1)
 
 
+@pytest.mark.parametrize(
+    "called",
+    [
+        "{}", "{}-000000000000", "{}_0_0_0", "{}0000_part_00", "prod.{}", "{}_view", "{}/part-0",
+        "{}/000000000000", "{}/data_0_0_0", "{}/part-00000-c2f1.snappy",
+    ],
+)  # fmt: skip
+def test_a_table_is_known_by_whatever_name_its_warehouse_gave_the_file(called, tmp_path):
+    for table, text in (("tracks", TRACKS), ("order_completed", ORDERS), ("identifies", IDENTIFIES)):
+        path = tmp_path / f"{called.format(table)}.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    batch = read(tmp_path)
+    assert sorted(batch.events["event"].to_pylist()) == ["Order Completed", "Product Added"]
+    assert (batch.n_excluded, batch.customers.num_rows) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("event", "another"),
+    [("product_view", "product"), ("step_2", "step"), ("data_sent", "data"), ("part_added", "part")],
+)
+def test_an_event_whose_name_ends_or_begins_like_that_of_a_part_is_still_itself(event, another, tmp_path):
+    ours, other = ORDERS.replace("order_completed", event), TRACKS.replace("product_added", another)
+    warehouse(tmp_path, tracks=other.replace("order_completed", event), **{event: ours})
+    assert sorted(read(tmp_path).events["event"].to_pylist()) == ["Order Completed", "Product Added"]
+
+
 def test_tables_may_be_folders_of_parquet_files(tmp_path):
     rows = pd.read_csv(warehouse(tmp_path, tracks=TRACKS) / "tracks.csv")
     rows["timestamp"] = pd.to_datetime(rows["timestamp"].str.removesuffix(" UTC"), format="mixed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,8 +13,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.loaders.mapping import each, first, joined, path, told, whenever, without
-from cjm_analytics.loaders.rows import ColumnRows, ObjectRows, inferred
+from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.mapping import each, first, joined, path, plainly, told, whenever, without
+from cjm_analytics.loaders.opened import as_object
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows, holds_json, inferred
 from cjm_analytics.loaders.values import one_text, plain, texts, whole_numbers
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
@@ -42,18 +45,36 @@ _KINDS: Final = ("string_value", "int_value", "double_value", "float_value")
 _AS_TEXT: Final = frozenset({"session_engaged"})
 """Parameters that are written now as a number and now as text."""
 
+_RECORDS: Final = (
+    "device", "geo", "app_info", "traffic_source", "collected_traffic_source", "privacy_info", "user_ltv",
+    "ecommerce", "items",
+)  # fmt: skip
+_FLAT: Final = re.compile(rf"({'|'.join([*_TOLD_TWICE, *_RECORDS])})[._](.+)")
+_ALONE: Final = {
+    "ga_session_id": "event_params", "session_id": "event_params", "page_location": "event_params",
+    "page_referrer": "event_params", "value": "event_params", "currency": "event_params",
+    "transaction_id": "event_params", "purchase_revenue": "ecommerce",
+}  # fmt: skip
+"""Members that queries select by bare names; of a `source` these do not say whether it is the event's."""
+
+_BY_ROW: Final = re.compile(r"event_params[._](?:\d+[._])?key")
 _APART: Final = ("stream_id", "user_pseudo_id", "user_id", "event_name", "event_timestamp")
 _BETWEEN: Final = "\x1f"
 
 
 def _tidied(rows: Rows) -> Rows:
     """The rows with their parameters by name, and what tells each row from others."""
+    _refuse(rows)
     if isinstance(rows, ObjectRows):
         return replace(rows, objects=[_opened(row) for row in rows.objects])
     if not isinstance(rows, ColumnRows):
         return rows
-    made = {name: _by_name(rows.column(name)) for name in _TOLD_TWICE if rows.has(name)}
-    left = {name: rows.table.column(place) for place, name in enumerate(rows.names()) if name not in made}
+    homes = _homes(tuple(name for name in rows.names() if not _is_empty(rows, name)))
+    left = {name: rows.table.column(place) for place, name in enumerate(rows.names()) if name not in homes}
+    left |= {name: _record(rows.column(name), name) for name in _RECORDS if name in left}
+    made = {name: _by_name(rows.column(name)) for name in _TOLD_TWICE if left.pop(name, None) is not None}
+    for name, (record, member) in homes.items():
+        made.setdefault(record, {})[member] = rows.column(name)
     params = made.get("event_params", {})
     nothing = pa.nulls(len(rows), pa.string())
     told_apart = [
@@ -74,6 +95,59 @@ def _tidied(rows: Rows) -> Rows:
         "_wrong": _wrong(rows),
     }
     return replace(rows, table=pa.table({**left, **structs, **own}))
+
+
+def _refuse(rows: Rows) -> None:
+    """Stop where an export was made into something of which its events cannot be told any more."""
+    apart = next((name for name in rows.names() if _BY_ROW.fullmatch(name)), None)
+    if apart:
+        raise InputError(
+            f"{rows.file} is an export of Google Analytics 4 with the parameters of an event apart from one "
+            f"another ({apart!r}). Export the table as Parquet, Avro or JSON lines, or select each parameter "
+            "under its own name, such as ga_session_id."
+        )
+    if isinstance(rows, ColumnRows) and rows.has("user_pseudo_id"):
+        devices = rows.column("user_pseudo_id")
+        is_number = pa.types.is_floating(devices.type)
+        if is_number and pc.any(pc.not_equal(pc.floor(devices), devices)).as_py():
+            raise InputError(
+                f"{rows.file} holds numbers in user_pseudo_id. It is a text that looks like one, and has "
+                "lost digits: read it as text, with pandas by dtype=str."
+            )
+
+
+def _is_empty(rows: Rows, name: str) -> bool:
+    """Whether a record says nothing; its members may then stand beside it."""
+    return name in _RECORDS and rows.column(name).null_count == len(rows)
+
+
+@cache
+def _homes(names: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Columns of a flattened table → the record they are a member of (`geo_country`: `geo`), and as what."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in names:
+        told = _FLAT.fullmatch(name)
+        record, member = told.groups() if told else (_ALONE.get(name), name)
+        member = "ga_session_id" if member == "session_id" else member
+        if record and record not in names and (record, member) not in found.values():
+            found[name] = (record, member)
+    return found
+
+
+def _record(cells: pa.Array, name: str) -> pa.Array:
+    """Objects that were written as JSON text as what they are."""
+    if not pa.types.is_string(cells.type) or not holds_json(cells):
+        return cells
+    try:
+        return pa.array([_bare(cell, name) for cell in cells.to_pylist()])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return cells
+
+
+def _bare(cell: object, name: str) -> object:
+    """A record as an object, which may stand in another one under its own name."""
+    cell = as_object(cell)
+    return cell[name] if isinstance(cell, dict) and list(cell) == [name] else cell
 
 
 def _wrong(rows: Rows) -> pa.Array:
@@ -149,7 +223,18 @@ def _digest(text: str) -> str:
 # The same, row by row
 
 
+def _gathered(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its records as objects, however they were written."""
+    homes = _homes(tuple(name for name, value in row.items() if value is not None))
+    whole = {name: value for name, value in row.items() if name not in homes and value is not None}
+    whole |= {name: _bare(whole[name], name) for name in _RECORDS if isinstance(whole.get(name), str)}
+    for name, (record, member) in homes.items():
+        whole.setdefault(record, {})[member] = row[name]
+    return whole
+
+
 def _opened(row: dict[str, Any]) -> dict[str, Any]:
+    row = _gathered(row)
     params = _of_list(row.get("event_params"))
     told_apart = [one_text(row.get(name)) or "" for name in _APART]
     told_apart += [f"{name}={one_text(params[name]) or ''}" for name in sorted(params)]
@@ -182,7 +267,7 @@ def _of_list(listed: object) -> dict[str, Any]:
 
 
 def _listed(cell: object) -> object:
-    """A list of parameters, which may be written as JSON, as Parquet's older lists, or by name."""
+    """A list of parameters, be it written as JSON, in an object, as Parquet's older lists, or by name."""
     if isinstance(cell, str):
         try:
             cell = orjson.loads(cell or "[]")
@@ -190,8 +275,9 @@ def _listed(cell: object) -> object:
             return cell
     if not isinstance(cell, dict):
         return cell
-    if list(cell) == ["list"]:
-        return [one.get("element") or {} for one in cell["list"] or []]
+    inside = next(iter(cell.values())) if len(cell) == 1 else None
+    if isinstance(inside, list):  # under their own name, or as Parquet's older lists
+        return [one["element"] or {} if "element" in one else one for one in inside]
     return [
         {"key": name, "value": said if isinstance(said, dict) else {"string_value": said}}
         for name, said in cell.items()
@@ -249,7 +335,10 @@ _EVENTS: Final = Events(
         "user_id": without("user_id", _NOTHING),
         "seq": "_order",
         "event_id": first(_PURCHASE, "_key"),
-        "session_id": joined(_DEVICE, "stream_id", "event_params.ga_session_id"),
+        "session_id": first(
+            joined(_DEVICE, "stream_id", "event_params.ga_session_id"),
+            joined(_DEVICE, "event_params.ga_session_id"),
+        ),
         "channel": told("platform", _CHANNELS),
         "url": _URL,
         "path": path(_URL),
@@ -267,7 +356,7 @@ _EVENTS: Final = Events(
         "value": first("event_params.value", "ecommerce.purchase_revenue", "ecommerce.refund_value"),
         "currency": "event_params.currency",
     },
-    also={"device": first("device.category")},
+    also={"device": first("device.category", plainly("device").keeping())},
     spread=("event_params",),
     aside=(
         "event_date", "_key", "_order", *_PLACES, "event_bundle_sequence_id", "event_server_timestamp_offset",
@@ -296,8 +385,15 @@ def ga4(
 
     **Where it comes from.** Link the property to BigQuery; the dataset `analytics_<property>` then holds one
     table per day, `events_YYYYMMDD`. Export these to Parquet, Avro or JSON lines (`EXPORT DATA`, or `bq
-    extract`), and give the folder. CSV cannot hold them. `loaders.sql` reads the tables directly if their
-    parameters are selected as JSON text.
+    extract`), and give the folder. `loaders.sql` reads the tables directly if their parameters are selected
+    as JSON text.
+
+    **Flattened.** CSV cannot hold the tables, but what people make of them is read: records as JSON text,
+    as the console of BigQuery saves them; members of records as columns (`geo.country`, `geo_country`,
+    `event_params_page_title`); and under their bare names `ga_session_id` (or `session_id`),
+    `page_location`, `page_referrer`, `transaction_id`, `value` and `currency`. A bare `source` says in some
+    queries where the event came from, in others where the user first did: it stays a property. A table with
+    a row for each parameter is refused.
 
     **What becomes what.** `event_name` is the event, `event_timestamp` (microseconds, UTC) its time,
     `user_pseudo_id` is `anonymous_id` and `user_id` is `user_id`. `session_id` is made of device, stream and

@@ -164,6 +164,7 @@ class ColumnRows:
     broken: list[Broken] = field(default_factory=list)
     is_sparse: bool = False
     text: bytes | None = None  # as they were read, where a line is a row
+    read: Rows | None = field(default=None, repr=False)  # of which these were made, row by row
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -217,6 +218,8 @@ class ColumnRows:
         return (self.text or b"").split(b"\n")
 
     def raw(self, row: int) -> str:
+        if self.read is not None:
+            return self.read.raw(row)
         if self.text is not None:
             return self._lines[row].decode("utf-8", "replace").rstrip("\r")
         cells = {name: self.table[name][row].as_py() for name in self.table.column_names}
@@ -288,6 +291,7 @@ class ObjectRows:
     broken: list[Broken] = field(default_factory=list)
     is_sparse: bool = True
     n_skipped: int = 0  # entries of the source that are no rows by the rules of its format
+    read: Rows | None = field(default=None, repr=False)  # of which these were made, row by row
 
     def __len__(self) -> int:
         return len(self.objects)
@@ -351,6 +355,8 @@ class ObjectRows:
         return pa.array(texts, pa.binary()).cast(pa.string())
 
     def raw(self, row: int) -> str:
+        if self.read is not None:
+            return self.read.raw(row)
         if self.lines is not None:
             return self.lines[row].decode("utf-8", "replace")
         return orjson.dumps(self.objects[row], default=str).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -63,12 +64,20 @@ _APP_CHANNELS: Final = {"mobile": "app", "app": "app", "browser": "web", "client
 _TABLES: Final = {
     "tracks", "pages", "screens", "identifies", "users", "groups", "accounts", "aliases", "group_memberships",
 }  # fmt: skip
+_SHARD: Final = re.compile(
+    r"^(?:part-.*|(?:part|data)(?:[-_]?\d.*)?)$|(?:[-_]?\d{12}|[-_]\d+_\d+_\d+|[-_]?\d{4}_part_\d+)$"
+)
+"""What BigQuery, Snowflake, Redshift and Spark add to a table's name, or write in place of it."""
+
 _DEVICE: Final = "device"
 _OWN_COLUMNS: Final = {
     "id", "anonymous_id", "user_id", "event", "event_text", "timestamp", "received_at", "sent_at",
     "original_timestamp", "uuid_ts", "uuid", "loaded_at", "group_id", "previous_id",
 }  # fmt: skip
 """Columns that every warehouse table has: no traits and no properties."""
+
+_VIEW: Final = "_view"
+"""Ends the name of a table's view without duplicates, as BigQuery has one beside each table."""
 
 
 def segment(
@@ -401,9 +410,16 @@ def _actors(events: Sequence[object]) -> pa.Array:
 
 def _table_of(path: str) -> str:
     """The table that a file holds: its name, or for `tracks/part-0.parquet` its folder's."""
-    own = stem(path).lower()
-    folder = PurePosixPath(path.replace("\\", "/")).parent.name.lower()
-    return folder if own not in _TABLES and folder in _TABLES else own
+    own = _bare(stem(path))
+    folder = _bare(PurePosixPath(path.replace("\\", "/")).parent.name)
+    return folder if not own or (own not in _TABLES and folder in _TABLES) else own
+
+
+def _bare(name: str) -> str:
+    """A table's name without schema and number of a part: `prod.TRACKS_0_0_0` gives `tracks`."""
+    *schema, word = _SHARD.sub("", name.lower()).split(".")
+    known = (one for one in (word, word.removesuffix(_VIEW), *schema) if one in _TABLES)
+    return next(known, word)
 
 
 def _told_table(rows: Rows) -> str:
@@ -430,8 +446,11 @@ def _table_rows(rows: Rows, promoted: Promoted, source: str, *, clock: Clock, ow
         return Batch(LOADED.empty_table(), n_read, rejects, links, customers, len(rows))
     repeated = np.zeros(len(rows), bool)
     if table == "tracks" and own_tables and rows.has("event"):
-        slugs = pa.array(sorted(own_tables), pa.string())
-        repeated = pc.is_in(texts(rows.column("event")), value_set=slugs).to_numpy(zero_copy_only=False)
+        is_view = stem(rows.file).lower().endswith(_VIEW)
+        slugs = sorted(one.removesuffix(_VIEW) if is_view else one for one in own_tables)
+        repeated = pc.is_in(texts(rows.column("event")), value_set=pa.array(slugs, pa.string())).to_numpy(
+            zero_copy_only=False
+        )
     prepared = _laid_out(rows, table, np.flatnonzero(~repeated), promoted)
     batch = events_of(prepared, promoted, source=source, kind="clickstream", clock=clock)
     n_repeated = int(repeated.sum())

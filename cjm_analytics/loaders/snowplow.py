@@ -28,13 +28,13 @@ from cjm_analytics.loaders.mapping import (
     whenever,
     without,
 )
-from cjm_analytics.loaders.opened import structs
-from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows, inferred
+from cjm_analytics.loaders.opened import objects_of, structs
+from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows
 from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
@@ -84,9 +84,9 @@ def _tidied(rows: Rows) -> Rows:
     columns = {name: rows.table.column(place) for place, name in enumerate(rows.names()) if name not in told}
     found = _by_columns({name: rows.column(name) for name in told}, len(rows))
     if found is None:
-        cells = [[_parsed(cell) for cell in rows.column(name).to_pylist()] for name in told]
-        made = [_entities(zip(told, row, strict=True)) for row in zip(*cells, strict=True)]
-        found = {name: _column([one[name] for one in made]) for name in made[0]} if made else {}
+        return ObjectRows(
+            rows.file, [_opened(row) for row in objects_of(rows)], rows.numbers, None, rows.broken
+        )
     return replace(rows, table=pa.table({**columns, **found}))
 
 
@@ -181,6 +181,8 @@ def _by_schema(cells: pa.Array) -> dict[str, pa.Array] | None:
     found: dict[str, pa.Array] = {}
     for code, name in enumerate(names):
         mine = np.flatnonzero(codes == code)
+        if len(np.unique(parents[mine])) < len(mine):
+            return None  # several of one kind, such as the products of an order
         at = np.full(len(cells), -1, np.int64)
         at[parents[mine]] = mine
         one = data.take(pa.array(at, mask=at < 0))
@@ -199,16 +201,8 @@ def _by_schema(cells: pa.Array) -> dict[str, pa.Array] | None:
 # Row by row
 
 
-def _column(values: list[Any]) -> pa.Array:
-    """Values as a column, objects as structs where they can be."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return inferred(values)
-
-
 def _opened(row: dict[str, Any]) -> dict[str, Any]:
-    told = {name for name in row if _holds_entities(name)}
+    told = [name for name in row if _holds_entities(name)]
     left = {name: value for name, value in row.items() if name not in told}
     return left | _entities((name, _parsed(row[name])) for name in told)
 
@@ -232,18 +226,13 @@ def _entities(told: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for column, value in told:
         if not value:
             continue
-        if column in {"contexts", "derived_contexts"}:
-            about |= _self_described(value)
-        elif column == "unstruct_event":
-            for data in _self_described(value).values():
-                said |= data if isinstance(data, dict) else {}
-        else:
-            kind, name = _entity(column)
-            data = _one(value)
-            if kind == "contexts":
-                about[name] = data
-            else:
-                said |= data if isinstance(data, dict) else {}
+        kind, called = _entity(column)
+        is_event = column == "unstruct_event" or kind == "unstruct_event"
+        for name, data in [(called, _one(value))] if kind else _self_described(value):
+            if not is_event:
+                about[name] = data if name not in about else [*_several(about[name]), *_several(data)]
+            elif isinstance(data, dict):
+                said |= data
     session = about.get("client_session")
     order = about.get("transaction")
     robot = _member(about.get("com_iab_snowplow_spiders_and_robots"), "spiderOrRobot")
@@ -260,15 +249,17 @@ def _entities(told: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _self_described(found: object) -> dict[str, Any]:
-    """`{schema, data}`, or a list of such under `data`, as name → data."""
+def _self_described(found: object) -> Iterator[tuple[str, Any]]:
+    """(name, data) of `{schema, data}`, or of each of a list of such under `data`."""
     if isinstance(found, list):
-        return {name: data for one in found for name, data in _self_described(one).items()}
-    if not isinstance(found, dict):
-        return {}
-    name = _called(str(found.get("schema")))
-    data = found.get("data")
-    return {name: data} if name else _self_described(data)
+        for one in found:
+            yield from _self_described(one)
+    elif isinstance(found, dict):
+        name = _called(str(found.get("schema")))
+        if name:
+            yield name, found.get("data")
+        else:
+            yield from _self_described(found.get("data"))
 
 
 @cache
@@ -294,8 +285,13 @@ def _one(value: object) -> object:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
+def _several(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def _member(entity: object, name: str) -> object:
-    """A member by its name, or as warehouses spell it."""
+    """A member by its name, or as warehouses spell it; of several entities that of the first."""
+    entity = next(iter(_several(entity)), None)
     if not isinstance(entity, dict):
         return None
     return entity[name] if name in entity else entity.get(_spelt(name))
@@ -310,8 +306,10 @@ def _path(location: object, query: object) -> str | None:
     return None if location is None else f"{location}?{query}" if query else str(location)
 
 
-def _name(event: object, name: object, action: object) -> object:
-    """Structured events are called by their action, all others by their name."""
+def _name(event: object, name: object, action: object, kind: object) -> object:
+    """Structured events and those of shops are called by their action, all others by their name."""
+    if name == "snowplow_ecommerce_action" and isinstance(kind, str):
+        return kind
     return action if event == "struct" and action else name or event
 
 
@@ -334,7 +332,9 @@ _REFERRED: Final = every(
 
 _EVENTS: Final = Events(
     columns={
-        "event": each(_name, "event", "event_name", "se_action").lifting("event", "event_name", "se_action"),
+        "event": each(_name, "event", "event_name", "se_action", "data.type").lifting(
+            "event", "event_name", "se_action"
+        ),
         "timestamp": first("true_tstamp", "derived_tstamp", "collector_tstamp"),
         "received_at": "collector_tstamp",
         "anonymous_id": _DEVICE.lifting("domain_userid", "_device"),
@@ -400,16 +400,17 @@ def snowplow(
     (`unstruct_event_<vendor>_<name>_<version>`, `contexts_…`). Which of both it is, is told by the first
     line. Redshift and Postgres keep entities in tables of their own: join them first if you need them.
 
-    **What becomes what.** The event is `event_name`, of structured events their action (`se_action`). Its
-    time is `true_tstamp` if it was set, else `derived_tstamp`, which corrects the device's clock;
-    `collector_tstamp` is `received_at`. `domain_userid` is `anonymous_id`, in apps the `userId` of the
-    `client_session` entity (which is a device), else `network_userid`; `user_id` is `user_id`;
-    `domain_sessionid` or the entity's `sessionId` is `session_id`. `url`, `path` (with query), `referrer` and
-    the `mkt_…` marks have their columns; where nothing is marked, a click on an advertisement
-    (`mkt_clickid`) is `cpc` of its network, and a page of search, social media or mail that Snowplow knows
-    (`refr_medium`, `refr_source`, `refr_term`) is the origin; `tr_orderid` and `tr_total`, or the
-    `transaction` entity, are `order_id` and `value`, else `se_value` is the value. The data of a
-    self-describing event stand in `properties` by themselves, entities under `contexts.<name>`. `device` and
+    **What becomes what.** The event is `event_name`, of structured events their action (`se_action`), and of
+    the actions of a shop (`snowplow_ecommerce_action`) their `type`, such as `add_to_cart`. Its time is
+    `true_tstamp` if it was set, else `derived_tstamp`, which corrects the device's clock; `collector_tstamp`
+    is `received_at`. `domain_userid` is `anonymous_id`, in apps the `userId` of the `client_session` entity
+    (which is a device), else `network_userid`; `user_id` is `user_id`; `domain_sessionid` or the entity's
+    `sessionId` is `session_id`. `url`, `path` (with query), `referrer` and the `mkt_…` marks have their
+    columns; where nothing is marked, a click on an advertisement (`mkt_clickid`) is `cpc` of its network, and
+    a page of search, social media or mail that Snowplow knows (`refr_medium`, `refr_source`, `refr_term`) is
+    the origin; `tr_orderid` and `tr_total`, or the `transaction` entity, are `order_id` and `value`, else
+    `se_value` is the value. The data of a self-describing event stand in `properties` by themselves, entities
+    under `contexts.<name>`, in a list where there are several of a kind, such as products. `device` and
     `is_bot` come from the user agent, the latter also from the enrichments for robots.
 
     **Traps.** Delivery is *at least once*: rows of the same `event_id` and `event_fingerprint` are one event,

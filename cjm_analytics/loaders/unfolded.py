@@ -114,8 +114,8 @@ def _taken(rows: ColumnRows | ObjectRows, places: NDArray[np.int64]) -> ColumnRo
         return rows
     if isinstance(rows, ObjectRows):
         objects = [rows.objects[place] for place in places]
-        return replace(rows, objects=objects, numbers=rows.numbers[places], lines=None)
-    return replace(rows, table=rows.table.take(places), numbers=rows.numbers[places], text=None)
+        return replace(rows, objects=objects, numbers=rows.numbers[places], lines=None, read=None)
+    return replace(rows, table=rows.table.take(places), numbers=rows.numbers[places], text=None, read=None)
 
 
 def _with(
@@ -191,7 +191,7 @@ def _items(rows: ColumnRows | ObjectRows, name: str) -> tuple[ColumnRows | Objec
             made += [_merged(one, name, item) for item in items]
             parents += [place] * len(items)
         at = np.array(parents, np.int64)
-        return replace(rows, objects=made, numbers=rows.numbers[at], lines=None), at
+        return replace(rows, objects=made, numbers=rows.numbers[at], lines=None, read=None), at
     cells = rows.column(name)
     if not pa.types.is_list(cells.type) or not pa.types.is_struct(cells.type.value_type):
         at = np.zeros(0, np.int64)
@@ -201,7 +201,7 @@ def _items(rows: ColumnRows | ObjectRows, name: str) -> tuple[ColumnRows | Objec
     there = pc.is_valid(items).to_numpy(zero_copy_only=False)
     items, at = items.filter(pa.array(there)), at[there]
     table = _over(rows.table.drop_columns([name]).take(at), items)
-    return replace(rows, table=table, numbers=rows.numbers[at], text=None), at
+    return replace(rows, table=table, numbers=rows.numbers[at], text=None, read=None), at
 
 
 def _merged(one: Mapping[str, Any], head: str, inside: object) -> dict[str, Any]:

@@ -387,7 +387,12 @@ class Vendor:
         return part is not None and part.is_columns and bool(part.holds or not part.key)
 
     def tidy(self, rows: Rows) -> Rows:
-        """A block with the names that the parts know."""
+        """A block with the names that the parts know; what was read of it is kept for rejects."""
+        tidy = self._renamed(rows)
+        is_same = tidy is rows or len(tidy) != len(rows)
+        return tidy if is_same or not isinstance(tidy, ColumnRows | ObjectRows) else replace(tidy, read=rows)
+
+    def _renamed(self, rows: Rows) -> Rows:
         tidy = rows if self.tidied is None else self.tidied(rows)
         if self.part_fitting(tidy.names()) is not None:
             return tidy
