@@ -128,8 +128,8 @@ a null `score` and the actor `company`."""
 SOURCE_KINDS = ("clickstream", "crm", "support", "order", "survey", "log")
 ACTORS = ("customer", "company", "system")
 CHANNELS = ("web", "app", "email", "chat", "phone", "store", "social", "api")
-COPIES = ("first", "latest")
-"""Which of several copies of an event stays, by `received_at`."""
+COPIES = FIRST, LATEST, PER_ORDER = ("first", "latest", "per_order")
+"""Which of several copies of an event stays: by `received_at`, or of each `order_id` the latest."""
 
 TIME_QUALITIES = ("exact", "second", "minute", "date", "inferred")
 

@@ -30,6 +30,8 @@ def messy(rng, n):
         )  # fmt: skip
         if rng.random() < 0.9:
             row["event_id"] = f"e{rng.integers(8)}"
+        if rng.random() < 0.3:
+            row["order_id"] = f"o{rng.integers(3)}"
         if rng.random() < 0.7:
             row["received_at"] = pd.Timestamp("2026-03-08") + pd.Timedelta(int(rng.integers(4)), "D")
         rows.append(row)
@@ -38,6 +40,8 @@ def messy(rng, n):
 
 def that_stay(rows, key, copies):
     """What a reader of the rule expects, one row after the other."""
+    if copies == "per_order":
+        return those_of_orders(rows, key)
     found = {}
     for row in sorted(rows, key=lambda one: (one["timestamp"], one["seq"])):
         if "event_id" not in row:
@@ -53,6 +57,24 @@ def that_stay(rows, key, copies):
     return sorted(row["comment"] for row in found.values())
 
 
+def those_of_orders(rows, key):
+    """The latest copy of each order, and of the open carts of a key the last one if no order is as late."""
+    orders = [row for row in rows if "order_id" in row]
+    stay = that_stay(orders, (*key, "order_id"), "latest")
+    by_key = {}
+    for row in rows:
+        if "event_id" in row:
+            by_key.setdefault((row["user_id"], *(row[column] for column in key)), []).append(row)
+        elif "order_id" not in row:
+            stay.append(row["comment"])
+    for several in by_key.values():
+        carts = [row for row in several if "order_id" not in row]
+        end = max((row["timestamp"] for row in carts), default=None)
+        if end is not None and all(row["timestamp"] < end for row in several if "order_id" in row):
+            stay += that_stay([row for row in carts if row["timestamp"] == end], key, "latest")
+    return sorted(stay)
+
+
 def kept(events):
     """What is in the store, after a look at its accounts."""
     for one in events.report().to_frame().itertuples():
@@ -61,7 +83,7 @@ def kept(events):
     return sorted(events.to_frame()["comment"])
 
 
-@pytest.mark.parametrize("copies", ["first", "latest"])
+@pytest.mark.parametrize("copies", ["first", "latest", "per_order"])
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
 @pytest.mark.parametrize("seed", range(8))
 def test_the_copy_that_stays_is_the_one_that_a_plain_loop_finds(seed, key, copies, tmp_path):
@@ -157,8 +179,31 @@ class TestTable:
         with pytest.raises(InputError, match=r'dedupe=\["order_id"\]'):
             self.table(copies="latest", received_at="changed")
 
+    def test_a_cart_gives_way_to_a_later_order_and_two_orders_stay(self):
+        rows = {
+            "who": ["ann"] * 5, "visit": ["v"] * 5, "order": [None, "7", "8", None, "8"],
+            "at": [f"2026-03-01 10:0{minute}" for minute in (0, 1, 2, 3, 2)],
+            "what": ["cart", "order", "order", "cart", "order"],
+        }  # fmt: skip
+        source = cjm.loaders.table(
+            rows, customer="who", timestamp="at", event="what", order_id="order", session_id="visit",
+            tz="UTC", dedupe=["session_id"], copies="per_order",
+        )  # fmt: skip
+        frame = ingest(source, now=NOW).to_frame(["event", "order_id"]).fillna("")
+        assert frame.to_numpy().tolist() == [["order", "7"], ["order", "8"], ["cart", ""]]
+
+    def test_nobody_guesses_which_row_is_of_which_order(self):
+        rows = {name: cells for name, cells in self.ORDERS.items() if name != "order"}
+        with pytest.raises(InputError, match=r'name the column that says it, for example order_id="order"'):
+            cjm.loaders.table(
+                rows, customer="who", timestamp="made", event="status", tz="UTC", dedupe=["event"],
+                copies="per_order",
+            )  # fmt: skip
+
     def test_a_misspelt_word_is_an_error(self):
-        with pytest.raises(UnknownNameError, match=r"'last'. Did you mean 'latest'|There are: first, latest"):
+        with pytest.raises(
+            UnknownNameError, match=r"'last'. Did you mean 'latest'|There are: first, latest, per_order"
+        ):
             self.table(dedupe=["order_id"], copies="last", received_at="changed")
 
 

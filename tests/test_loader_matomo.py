@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from xml.sax.saxutils import escape
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -216,6 +217,55 @@ class TestVisits:
         assert events.report().to_frame()[["kept", "rejected"]].to_numpy().tolist() == [[4, 0]]
 
 
+def random_visits(rng, *, as_text):
+    """Visits of up to four actions; much of what they may say is missing, empty or nought."""
+
+    def some(**cells):
+        return {name: cell for name, cell in cells.items() if rng.random() < 0.6}
+
+    def at(second):
+        return str(AT + second) if as_text else AT + second
+
+    made = []
+    for number in range(30):
+        actions = [
+            {"type": str(rng.choice(["action", "event", "goal", "ecommerceOrder", "search", ""])), **some(
+                url=f"https://shop.example/{place}?a=ü", timestamp=at(place) if rng.random() < 0.8 else None,
+                serverTimestamp=at(place + 50), eventAction=str(rng.choice(["play", ""])),
+                goalName="signed up", orderId=f"o{place}", revenue=float(place), icon="x.png",
+                itemDetails=[{"itemSKU": "l1", "quantity": 2}, {"itemSKU": "l2"}][: rng.integers(3)],
+                pageTitlePretty="!", siteSearchKeyword="", timeSpent=0,
+            )}
+            for place in range(rng.integers(5))
+        ]  # fmt: skip
+        about = some(
+            idSite=1, userId=str(rng.choice(["ann", "", "zoë"])), firstActionTimestamp=at(-5),
+            lastActionTimestamp=at(99), siteCurrency="EUR", referrerName="Google", referrerUrl="https://a.example",
+            referrerType=str(rng.choice(["search", "direct", "campaign", ""])), referrerKeyword="lamp",
+            campaignName="spring", campaignSource="news", campaignMedium=None, deviceType="Smartphone",
+            country="Poland", city="", visitDurationPretty="1 min", visitorTypeIcon=None, actions=3,
+            customVariables={"1": {"customVariableName1": "a", "customVariableValue1": None}},
+        )  # fmt: skip
+        made.append({"idVisit": number, "visitorId": f"{number:016x}", **about, "actionDetails": actions})
+    return made
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_visits_read_as_columns_are_those_read_one_by_one(seed, as_text, tmp_path):
+    rows = random_visits(np.random.default_rng(seed), as_text=as_text)
+    (tmp_path / "visits.json").write_text(json.dumps(rows))
+    one_by_one, columns = read(matomo(tmp_path / "visits.json")), read(matomo(visits(tmp_path, *rows)))
+    names = [one for one in one_by_one.events.column_names if one not in {"src_file", "properties"}]
+    assert set(names) == {*columns.events.column_names} - {"src_file", "properties"}
+    assert seen(columns, *names) == seen(one_by_one, *names)
+    for mine, theirs in zip(columns.events["properties"], one_by_one.events["properties"], strict=True):
+        assert json.loads(mine.as_py() or "{}") == json.loads(theirs.as_py() or "{}")
+    assert columns.rejects.select(["src_row", "reason"]) == one_by_one.rejects.select(["src_row", "reason"])
+    assert (columns.n_read, columns.n_excluded) == (one_by_one.n_read, one_by_one.n_excluded)
+    assert columns.customers.sort_by("user_id") == one_by_one.customers.sort_by("user_id")
+
+
 class TestDatabase:
     def test_a_cart_gives_way_to_the_order_that_it_became(self, tmp_path):
         def dumped(day, until, *conversions):
@@ -240,6 +290,46 @@ class TestDatabase:
             [abandoned],
             [(order, "1001"), abandoned],
             [(order, "1001"), (order, "1002"), abandoned],
+        ]
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_orders_on_both_sides_of_a_cut_through_a_visit_are_two(self, order, tmp_path):
+        """Tables that were exported day by day, at midnight, in whatever order they are read."""
+        days = []
+        for day, one in enumerate((conversion(0, 5, idorder="1001"), conversion(0, 30, idorder="1002"))):
+            (tmp_path / str(day)).mkdir()
+            until = {**VISIT, "visit_last_action_time": f"2025-03-30 01:00:{10 + 30 * day}"}
+            days.append(matomo(database(tmp_path / str(day), log_conversion=[one], log_visit=[until])))
+        for day in order:
+            events = ingest(days[day], to=tmp_path / "store", now="2026-01-01", progress=False)
+        assert events.to_frame()["order_id"].tolist() == ["1001", "1002"]
+
+    def test_a_cart_behind_a_cut_leaves_the_order_before_it_alone(self, tmp_path):
+        for day, one in enumerate((conversion(0, 5, idorder="1001"), conversion(-1, 30))):
+            (tmp_path / str(day)).mkdir()
+            dumped = database(tmp_path / str(day), log_conversion=[one])
+            events = ingest(matomo(dumped), to=tmp_path / "store", now="2026-01-01", progress=False)
+        assert events.to_frame()["event"].tolist() == ["ecommerceOrder", "ecommerceAbandonedCart"]
+
+    def test_what_databases_write_for_nothing_is_nothing(self, tmp_path):
+        """`NULL` and a backslash with N in CSV; whole numbers with a point where a column had gaps."""
+        head = "idlink_va,idsite,idvisit,idvisitor,server_time,idaction_url,idaction_url_ref,idaction_name"
+        rows = [
+            f"1,1,7,{VISITOR.hex()},2025-03-30 01:00:01,3.0,0.0,NULL",
+            f"2,1,7,{VISITOR.hex()},2025-03-30 01:00:02,3.0,3.0,\\N",
+        ]
+        (tmp_path / "log_link_visit_action.csv").write_text("\n".join([head, *rows]))
+        (tmp_path / "log_action.csv").write_text(
+            "idaction,name,type,url_prefix\n3,shop.example/f.pdf,3.0,2.0\nNULL,NULL,NULL,NULL\n"
+        )
+        visited = (
+            f"idvisit,visit_first_action_time,user_id,referer_type,referer_name\n7,{link(0)['server_time']},"
+        )
+        (tmp_path / "log_visit.csv").write_text(visited + "NULL,6.0,spring\n")
+        found = seen(read(matomo(tmp_path)), "event", "url", "user_id", "utm_campaign", "anonymous_id")
+        assert [tuple(one.values()) for one in found] == [
+            ("download", "https://shop.example/f.pdf", None, "spring", VISITOR.hex()),
+            ("download", "https://shop.example/f.pdf", None, None, VISITOR.hex()),
         ]
 
     def test_every_kind_of_action(self, tmp_path):

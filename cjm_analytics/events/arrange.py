@@ -162,8 +162,8 @@ class Arrangement:
     names : Names
     keys : mapping of str to tuple of str
         Per source its dedupe columns.
-    latest : frozenset of str
-        Sources of which the latest of several copies stays.
+    copies : mapping of str to str
+        Per source which of several copies stays.
     dedupe : bool
     attributes : ByBin or None
         Attributes of customers, by `customer_id`.
@@ -173,7 +173,7 @@ class Arrangement:
     types: Mapping[str, pa.DataType]
     names: Names
     keys: Mapping[str, Sequence[str]]
-    latest: frozenset[str]
+    copies: Mapping[str, str]
     dedupe: bool
     attributes: ByBin | None = None
     attribute_names: Sequence[str] = ()
@@ -184,7 +184,7 @@ class Arrangement:
 
     def __post_init__(self) -> None:
         for name, key in self.keys.items():
-            self._keys[self.names.code("source", name)] = Key(key, name in self.latest)
+            self._keys[self.names.code("source", name)] = Key(key, self.copies[name])
         for name in CODED_COLUMNS:
             self._texts[name], self._ranks[name] = self.names.ranked(name)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.events.scatter import one_array, text_hashes
-from cjm_analytics.schema import MARKS
+from cjm_analytics.schema import FIRST, MARKS, PER_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,12 +37,12 @@ class Key(NamedTuple):
     ----------
     columns : sequence of str
         Rows that agree in them are copies of one event.
-    latest : bool
-        Whether the copy that was received last stays; else the first does.
+    copies : str
+        Which of several copies stays: one of `COPIES`.
     """
 
     columns: Sequence[str]
-    latest: bool = False
+    copies: str = FIRST
 
 
 class Ordered(NamedTuple):
@@ -100,8 +100,8 @@ def duplicates(rows: Ordered, keys: Mapping[int, Key]) -> NDArray[np.bool_]:
     same_instant = rows.at_once.copy()
     same_instant[:-1] |= rows.at_once[1:]
     by_content = np.ones(len(order), dtype=bool)
-    rank = _ranked_copies(table, [code for code, key in keys.items() if key.latest])
-    for code, (columns, _) in keys.items():
+    rank = _ranked_copies(table, [code for code, key in keys.items() if key.copies != FIRST])
+    for code, (columns, copies) in keys.items():
         key = [name for name in columns if name in table.column_names]
         if not key or len(order) < 2:  # noqa: PLR2004 - it takes two
             continue
@@ -114,7 +114,10 @@ def duplicates(rows: Ordered, keys: Mapping[int, Key]) -> NDArray[np.bool_]:
             mine &= says[order]
         by_content &= ~mine
         candidates = mine & (same_instant if "timestamp" in key else _same_hash(rows, key))
-        repeated[_repeats(rows, candidates, ["source", *key], rank)] = True
+        if copies == PER_ORDER and "order_id" in table.column_names:
+            repeated[_repeats_per_order(rows, candidates, ["source", *key], rank)] = True
+        else:
+            repeated[_repeats(rows, candidates, ["source", *key], rank)] = True
     content = [name for name in table.column_names if name not in PLACE]
     repeated[_repeats(rows, by_content & same_instant, content, rank)] = True
     return repeated
@@ -143,6 +146,24 @@ def _repeats(
     again = group[by_group][1:] == group[by_group][:-1]
     found: NDArray[np.intp] = places[by_group[1:][again]]
     return found
+
+
+def _repeats_per_order(
+    rows: Ordered, candidates: NDArray[np.bool_], columns: Sequence[str], rank: NDArray[np.int64]
+) -> NDArray[np.intp]:
+    """All copies of each order but one, and rows without an order that are not the last of their key.
+
+    A row without an order is an open cart: it becomes the order that follows, or its own later state.
+    """
+    is_open = rows.table.column("order_id").is_null().to_numpy()
+    place = np.empty(len(rows.order), dtype=np.int64)
+    place[rows.order] = np.arange(len(place))
+    last_first = np.lexsort([place, rank, is_open, -integers(rows.table, "timestamp", 0)])
+    by_time = np.empty_like(place)
+    by_time[last_first] = np.arange(len(place))
+    passed = _repeats(rows, candidates, columns, by_time)
+    again = _repeats(rows, candidates & ~is_open[rows.order], [*columns, "order_id"], rank)
+    return np.concatenate([passed[is_open[rows.order[passed]]], again])
 
 
 def _ranked_copies(table: pa.Table, latest: Sequence[int]) -> NDArray[np.int64]:

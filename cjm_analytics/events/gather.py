@@ -26,7 +26,7 @@ from cjm_analytics.events.scatter import BINS, Scatter, bin_of, gathered, one_ar
 from cjm_analytics.events.stitching import Stitching
 from cjm_analytics.schema import (
     CANONICAL,
-    COPIES,
+    FIRST,
     EventSource,
     FileSource,
     NumberedSource,
@@ -162,7 +162,7 @@ class Gathering:
                     f"Two sources named {source.name!r} tell their events apart by different columns: "
                     f"{known['dedupe']} and {key}. Give one of them another name."
                 )
-            copies = source.copies if isinstance(source, RevisedSource) else COPIES[0]
+            copies = source.copies if isinstance(source, RevisedSource) else FIRST
             if known.setdefault("copies", copies) != copies:
                 raise InputError(
                     f"Of several copies of an event, one source named {source.name!r} keeps the "

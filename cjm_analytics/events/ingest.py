@@ -33,7 +33,7 @@ from cjm_analytics.events.scatter import BINS
 from cjm_analytics.events.stitching import CONFLICTS, OWNERS, PERSONS, Stitching
 from cjm_analytics.events.store import CODED, HISTORY, Events, open_folder
 from cjm_analytics.progress import expect, progress_bar
-from cjm_analytics.schema import CANONICAL, MARKS, EventSource, MeasuredSource
+from cjm_analytics.schema import CANONICAL, FIRST, MARKS, EventSource, MeasuredSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,8 +108,10 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     (`seq`, `src_file`, `src_row`), the time they were received, and whether they are a robot's or a test. Of
     several copies the one received first stays, of sources whose rows are written again when they change
     (`source.copies` is `latest`) the one received last; a row that says when goes before one that does not,
-    and of equal ones the first in order stays. A log with whole seconds may hold two true clicks that look
-    the same: `dedupe=False` keeps every row. `event_id` stays null where the source has none.
+    and of equal ones the first in order stays. Where carts become orders (`per_order`), rows of different
+    `order_id` are no copies, and one without stays only if no other of its key is later. A log with whole
+    seconds may hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id` stays null
+    where the source has none.
 
     **Rejects.** Rows without timestamp, event name or any id, dated before `min_date` or more than a day
     after they were received (after `now`, where that is unknown), with names or ids longer than 10,000 bytes
@@ -536,9 +538,7 @@ def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> 
         types={name: types[name] for name in ordered},
         names=gathering.names,
         keys={name: tuple(known["dedupe"]) for name, known in gathering.sources.items()},
-        latest=frozenset(
-            name for name, known in gathering.sources.items() if known.get("copies") == "latest"
-        ),
+        copies={name: known.get("copies", FIRST) for name, known in gathering.sources.items()},
         dedupe=asked.dedupe,
         attributes=ByBin(gathering.customers, "customer_id") if names else None,
         attribute_names=names,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import find_files, is_location
@@ -25,26 +26,30 @@ from cjm_analytics.loaders.mapping import (
     unless,
     whenever,
 )
-from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
-from cjm_analytics.loaders.values import hexadecimal, one_text
+from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows
+from cjm_analytics.loaders.values import hexadecimal, one_text, plain, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
+from cjm_analytics.schema import PER_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from cjm_analytics.loaders.files import InputFile
-    from cjm_analytics.loaders.mapping import Saying, Sides, Where
+    from cjm_analytics.loaders.mapping import Saying, Side, Where
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["matomo"]
 
 _FLAT: Final = re.compile(r"actionDetails\D*(\d+)\W*_?(\w+)")
-_SHOWN_ONLY: Final = re.compile(r".*(?:Icon|IconSVG|Pretty|Flag|iconSVG|icon)$")
+_SHOWN_ONLY: Final = re.compile(r".*(?:Icons?|IconSVG|Pretty|Flag|iconSVG|icon)$")
 _VISITS_AT_ONCE: Final = 5_000
 _TIMES: Final = ("timestamp", "serverTimestamp")
 _ORDER: Final = "0"
 _ORDERS: Final = {_ORDER: "ecommerceOrder", "-1": "ecommerceAbandonedCart"}
+_PURCHASES: Final = pa.array(list(_ORDERS.values()))
 _PREFIXES: Final = {"0": "http://", "1": "http://www.", "2": "https://", "3": "https://www."}
 _KINDS: Final = {"1": "action", "2": "outlink", "3": "download", "8": "search"}
 _TITLE, _KEYWORD = "4", "8"
@@ -124,6 +129,107 @@ def _device(kind: object) -> str | None:
     """A kind of device as other loaders call it."""
     text = str(kind).lower() if kind else None
     return _DEVICES.get(text, text) if text else None
+
+
+def _by_columns(rows: ColumnRows, _: Mapping[str, Side]) -> list[tuple[Rows, NDArray[np.int64]]] | None:
+    """The same of whole columns; None where the actions are no list of objects."""
+    listed = rows.column("actionDetails") if rows.has("actionDetails") else None
+    if listed is None or not pa.types.is_list(listed.type) or not pa.types.is_struct(listed.type.value_type):
+        return None
+    if any(map(_FLAT.match, rows.names())):
+        return None
+    items, origin = pc.list_flatten(listed), pc.list_parent_indices(listed).to_numpy().astype(np.int64)
+    there = items.is_valid().to_numpy(zero_copy_only=False)
+    items, origin = items.filter(pa.array(there)), origin[there]
+    starts = np.searchsorted(origin, np.arange(len(rows) + 1))
+    of_visit = _Members({name: plain(rows.table[name]) for name in rows.names()}, len(rows))
+    of_action = _Members(dict(zip(items.type.names, map(plain, items.flatten()), strict=True)), len(items))
+    visit = {name: cells for name, cells in of_visit.shown.items() if name != "actionDetails"}
+    is_first = pa.array(np.arange(len(origin)) == starts[origin])
+    kinds = pc.fill_null(of_action.text("type"), "action")
+    at = _same_kind(*(of_action.said(name) for name in _TIMES))
+    told = at.is_valid().to_numpy(zero_copy_only=False)
+    last = np.maximum.accumulate(np.where(told, np.arange(len(at)), -1)) if len(at) else np.zeros(0, np.int64)
+    begun, ended = of_visit.said("firstActionTimestamp"), of_visit.said("lastActionTimestamp")
+    at_end = np.where(np.diff(starts) > 0, last[starts[1:] - 1], -1) if len(at) else np.full(len(rows), -1)
+    until = _same_kind(ended, _taken(at, at_end, starts[:-1]), begun)
+    around = pa.array(origin)
+    made = {
+        **of_action.shown,
+        "visit": pa.StructArray.from_arrays([one.take(around) for one in visit.values()], names=list(visit)),
+        "_place": pa.array(np.arange(len(origin)) - starts[origin]),
+        "_event": _called_columns(kinds, of_action),
+        "_time": _same_kind(_taken(at, last, starts[origin]), begun.take(around)),
+        "_is_inferred": pa.array(~told),
+        "_until": until.take(around),
+        "_from": _arrivals(of_visit, around, is_first),
+        "_currency": pc.if_else(
+            pc.is_in(kinds, _PURCHASES), of_visit.text("siteCurrency").take(around), None
+        ),
+    }
+    return [(ColumnRows(rows.file, pa.table(made), rows.numbers[origin], is_sparse=True), origin)]
+
+
+class _Members:
+    """The members of objects, as columns; those that are not there are empty."""
+
+    def __init__(self, columns: Mapping[str, pa.Array], size: int) -> None:
+        self._columns = columns
+        self._size = size
+
+    @property
+    def shown(self) -> dict[str, pa.Array]:
+        """Those that say something, and not how it is shown."""
+        return {name: cells for name, cells in self._columns.items() if not _SHOWN_ONLY.match(name)}
+
+    def said(self, name: str) -> pa.Array:
+        """A member; nothing, an empty text and the number 0 say nothing."""
+        cells = self._columns.get(name)
+        if cells is None or pa.types.is_nested(cells.type) or cells.null_count == self._size:
+            return pa.nulls(self._size, pa.string())
+        empty = "" if pa.types.is_string(cells.type) else pa.scalar(0).cast(cells.type)
+        return pc.if_else(pc.equal(cells, empty), pa.scalar(None, cells.type), cells)
+
+    def text(self, name: str) -> pa.Array:
+        return texts(self.said(name))
+
+
+def _same_kind(*columns: pa.Array) -> pa.Array:
+    """The first of several that says something, as text where they are not of one type."""
+    filled = [one for one in columns if one.null_count < len(one)] or [columns[0]]
+    if len({one.type for one in filled}) > 1:
+        filled = [texts(one) for one in filled]
+    return pc.coalesce(*filled)
+
+
+def _taken(cells: pa.Array, places: NDArray[np.int64], starts: NDArray[np.int64]) -> pa.Array:
+    """The cells at some places; nothing where a place lies before the visit's start."""
+    return cells.take(pa.array(places, mask=places < starts))
+
+
+def _called_columns(kinds: pa.Array, actions: _Members) -> pa.Array:
+    """What the actions are called."""
+    for kind, name in (("event", "eventAction"), ("goal", "goalName")):
+        own = pc.coalesce(actions.text(name), kinds)
+        kinds = pc.if_else(pc.equal(kinds, kind), own, kinds)
+    return kinds
+
+
+def _arrivals(visits: _Members, around: pa.Array, is_first: pa.Array) -> pa.Array:
+    """Where the visits came from, at their first actions."""
+    kind, named = visits.text("referrerType"), visits.text("referrerName")
+    is_campaign = pc.fill_null(pc.equal(kind, _CAMPAIGN), False)
+    is_direct = pc.fill_null(pc.equal(kind, "direct"), False)
+    found = {
+        "referrer": visits.text("referrerUrl"),
+        "source": pc.coalesce(visits.text("campaignSource"), pc.if_else(is_campaign, None, named)),
+        "medium": pc.coalesce(visits.text("campaignMedium"), pc.if_else(is_direct, None, kind)),
+        "campaign": pc.coalesce(visits.text("campaignName"), pc.if_else(is_campaign, named, None)),
+        "term": pc.coalesce(visits.text("campaignKeyword"), visits.text("referrerKeyword")),
+        "content": visits.text("campaignContent"),
+    }
+    cells = [pc.if_else(is_first, one.take(around), pa.scalar(None, one.type)) for one in found.values()]
+    return pa.StructArray.from_arrays(cells, names=list(found))
 
 
 _VISITS: Final = Events(
@@ -222,12 +328,13 @@ def _content(name: object, touched: object) -> str | None:
 def _kind(content: object, action: object, url: object, name: object) -> str:
     if content:
         return str(content)
-    return str(action or _KINDS.get(str(url)) or _KINDS.get(str(name)) or "action")
+    kind = _KINDS.get(key_text(url) or "") or _KINDS.get(key_text(name) or "")
+    return str(action or kind or "action")
 
 
 def _address(name: object, prefix: object) -> str | None:
     """An address; its beginning is stored as a number."""
-    return None if name is None else _PREFIXES.get(str(prefix).removesuffix(".0"), "") + str(name)
+    return None if name is None else _PREFIXES.get(key_text(prefix) or "", "") + str(name)
 
 
 _SQL_URL: Final = each(
@@ -235,8 +342,8 @@ _SQL_URL: Final = each(
     looked_up("log_action", "idaction_url", "name"),
     looked_up("log_action", "idaction_url", "url_prefix"),
 )
-_IS_FIRST: Final = each(lambda one: str(one) in {"0", "None", ""}, "idaction_url_ref")
-_BOUGHT: Final = each(lambda goal: _ORDERS.get(str(goal)), "idgoal")
+_IS_FIRST: Final = each(lambda one: key_text(one) in {"0", None}, "idaction_url_ref")
+_BOUGHT: Final = each(lambda goal: _ORDERS.get(key_text(goal) or ""), "idgoal")
 
 
 def _visit(name: str) -> Saying:
@@ -250,7 +357,7 @@ def _action(of: str, name: str = "name") -> Saying:
 def _named(kind: str) -> Saying:
     """The name of an action, where it is a page's title, or what was searched for."""
     return each(
-        lambda name, of_kind: name if str(of_kind).removesuffix(".0") == kind else None,
+        lambda name, of_kind: name if key_text(of_kind) == kind else None,
         _action("name"),
         _action("name", "type"),
     )
@@ -269,38 +376,12 @@ _ARRIVAL: Final[dict[str, Where]] = {
 """Where a visit came from; campaigns stand in columns of their own only where a plugin adds them."""
 
 
-def _purchases(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Orders and carts with their number in the visit: a cart that is bought becomes the order of its number.
-
-    Matomo has one row for the open cart of a visit, and makes an order of it when it is bought.
-    """
-    orders: dict[tuple[str | None, str | None], dict[str, str]] = {}
-    for row in rows:
-        if key_text(row.get("idgoal")) == _ORDER:
-            begun = orders.setdefault(_visit_of(row), {})
-            name = one_text(row.get("idorder")) or ""
-            at = one_text(row.get("server_time")) or ""
-            begun[name] = min(begun.get(name, at), at)
-    for place, row in enumerate(rows):
-        said = {}
-        if key_text(row.get("idgoal")) in _ORDERS:
-            own, name = one_text(row.get("server_time")) or "", one_text(row.get("idorder")) or ""
-            others = orders.get(_visit_of(row), {})
-            me = (others.get(name, own), name)
-            said = {"_number": sum((at, other) < me for other, at in others.items() if other != name)}
-        yield place, {**row, **said}
-
-
-def _visit_of(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    return key_text(row.get("idsite")), key_text(row.get("idvisit"))
-
-
 _OF_VISIT: Final[dict[str, Where]] = {
     "anonymous_id": each(_visitor, "idvisitor").lifting(),
     "user_id": _visit("user_id"),
     "session_id": joined("idsite", "idvisit"),
     "timestamp": "server_time",
-    "received_at": _visit("visit_last_action_time"),
+    "received_at": first(_visit("visit_last_action_time"), "server_time"),
     "channel": "=web",
 }
 _ON: Final = each(lambda code: _device(_DEVICE_CODES.get(key_text(code) or "")), _visit("config_device_type"))
@@ -339,7 +420,7 @@ _CONVERSIONS: Final = Events(
         **_OF_VISIT,
         "event": first(_BOUGHT, looked_up("goal", joined("idsite", "idgoal"), "name"), "=goal"),
         "event_id": first(
-            joined("=purchase", "idsite", "idvisit", "_number"),
+            whenever(filled(_BOUGHT), joined("=purchase", "idsite", "idvisit")),
             joined("=conversion", "idsite", "idvisit", "idgoal", first("buster", "=0")),
         ),
         "url": "url",
@@ -349,17 +430,18 @@ _CONVERSIONS: Final = Events(
         "currency": whenever(filled(_BOUGHT), looked_up("site", "idsite", "currency")),
     },
     also={"device": _ON},
-    aside=("_number",),
 )
 _MATOMO: Final = Vendor(
     name="matomo",
     title="Matomo",
     kind="clickstream",
-    copies="latest",
+    copies=PER_ORDER,
+    written=CsvFormat(empty=("NULL", r"\N")),
     parts={
         "visits": Part(
             told_by=("idVisit", "visitorId"),
             unfold=_actions,
+            by_columns=_by_columns,
             events=(_VISITS,),
             traits={"country": "visit.country", "city": "visit.city"},
             customer="visit.userId",
@@ -371,7 +453,6 @@ _MATOMO: Final = Vendor(
         "log_conversion": Part(
             told_by=("idgoal", "idvisit", "server_time"),
             names=("piwik_log_conversion",),
-            together=_purchases,
             events=(_CONVERSIONS,),
         ),
         "log_action": Part(told_by=("idaction", "name"), names=("piwik_log_action",), key="idaction"),
@@ -404,7 +485,7 @@ def matomo(
     name: str = "matomo",
     format: str | None = None,  # noqa: A002 - the user's word
 ) -> EventStream:
-    """Read Matomo visits, or the tables of its database.
+    r"""Read Matomo visits, or the tables of its database.
 
     **Where it comes from.** *The reporting API*: the answers of `Live.getLastVisitsDetails` as JSON, one
     object per visit with its `actionDetails`, as XML, or as CSV, which spreads the actions over columns. *The
@@ -421,13 +502,14 @@ def matomo(
     orders have the currency of their `site`.
 
     **Traps.** A visit may be exported again while it is open: of copies that agree in visit and place (in the
-    database: in the number of the action, or of the order in its visit) the one of the latest state stays,
-    which is told by the visit's last action (`received_at`). So a cart that was abandoned so far gives way to
-    the order that it became. Give visits whole, not cut at an instant. Which items an order had is told by
-    the reporting API only. An order that carries no time has that of the action before it (`time_quality`
-    *inferred*). Times of the database are UTC. `idvisitor` is stored as 8 bytes and read as 16 hexadecimal
-    digits; the beginning of an address is stored as a number and put in front of it again. One database
-    serves many sites: say `site=`.
+    database: in the number of the action, or in the visit for orders and carts) the one of the latest state
+    stays. A cart that was abandoned so far gives way to the order that it became, and orders of different
+    `orderId` are never copies, so that tables may be exported day by day. Visits of the reporting API must be
+    whole, not cut at an instant. Which items an order had is told by the reporting API only. In CSV, `NULL`
+    and `\N` mean that there is nothing. An order that carries no time has that of the action before it
+    (`time_quality` *inferred*). Times of the database are UTC. `idvisitor` is stored as 8 bytes and read as
+    16 hexadecimal digits; the beginning of an address is stored as a number and put in front of it again. One
+    database serves many sites: say `site=`.
 
     Parameters
     ----------

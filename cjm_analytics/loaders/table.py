@@ -29,7 +29,18 @@ from cjm_analytics.loaders.values import (
     trimmed,
     whole_numbers,
 )
-from cjm_analytics.schema import ACTORS, CANONICAL, COPIES, INVITE, LINKS, LOADED, Batch
+from cjm_analytics.schema import (
+    ACTORS,
+    CANONICAL,
+    COPIES,
+    FIRST,
+    INVITE,
+    LATEST,
+    LINKS,
+    LOADED,
+    PER_ORDER,
+    Batch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -252,7 +263,9 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     copies : str
         Which of the rows that are the same event stays, by `received_at`: `first`, or `latest`, as where a
         table has a row again whenever it changed: `dedupe=["order_id"], copies="latest",
-        received_at="updated_at"`.
+        received_at="updated_at"`. With `per_order`, rows of different `order_id` are different events, of
+        each the latest stays, and a row without one (an open cart) only if no other of its key has a later
+        time: `dedupe=["session_id"], copies="per_order"`.
     format : str, optional
         csv, json, parquet or excel, where the ending does not tell.
     tz : str, optional
@@ -784,14 +797,19 @@ def _checked_dedupe(dedupe: Sequence[str] | None, layout: Layout) -> tuple[str, 
 def _checked_copies(copies: str, dedupe: Sequence[str], layout: Layout) -> str:
     if copies not in COPIES:
         raise UnknownNameError("choice of copies", str(copies), COPIES)
-    if copies == COPIES[0]:
+    if copies == FIRST:
         return copies
     if not dedupe:
         raise InputError(
             f"copies={copies!r} needs to know which rows are the same event: name the columns that say so, "
             'for example dedupe=["order_id"].'
         )
-    if not layout.columns.get("received_at"):
+    if copies == PER_ORDER and not layout.columns.get("order_id"):
+        raise InputError(
+            f"copies={copies!r} needs to know which row is of which order: name the column that says it, for "
+            'example order_id="order". Rows without one are open carts.'
+        )
+    if copies == LATEST and not layout.columns.get("received_at"):
         raise InputError(
             f"copies={copies!r} needs to know which row is later: name the column that says when a row was "
             'written, for example received_at="updated_at".'
