@@ -6,6 +6,7 @@ import csv
 import gzip
 import itertools
 import json
+import sys
 import zipfile
 
 import pandas as pd
@@ -720,14 +721,149 @@ class TestAccessLog:
             ('1.2.3.4 - bob smith [T] "GET /a HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", "bob smith", "/a"),
             ('1.2.3.4 - - [T] "GET http://x.example/a?b HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/a?b"),
             ('1.2.3.4 - - [T] "GET http://shop.example HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/"),
+            ('Mar  1 10:00:00 w n: 1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/a"),
+            ('<190>Mar 11 10:00:00 w n[7]: 1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 5', "1.2.3.4", None, "/a"),
+            ('2025-03-01T10:00:00.1Z w n: 1.2.3.4 - u [T] "GET /a HTTP/1.1" 200 5', "1.2.3.4", "u", "/a"),
+            ('web-1  | 1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M"', "1.2.3.4", None, "/a"),
+            ('10.1.2.3 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M" "1.2.3.4, 10.0.0.1"', "1.2.3.4", None, "/a"),
+            ('fd00::1 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M" "2001:db8::1" 7', "2001:db8::1", None, "/a"),
+            ('10.1.2.3 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M" "-"', "10.1.2.3", None, "/a"),
+            ('10.1.2.3 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M" "unknown"', "10.1.2.3", None, "/a"),
+            ('1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M" "9.9.9.9"', "1.2.3.4", None, "/a"),
+            ('1.2.3.4 - - [T] "GET /a HTTP/1.1" 200 5 "-" "M" 17 "web@docker" "http://10.0.0.2" 12ms',
+             "1.2.3.4", None, "/a"),
             (r'1.2.3.4 - - [T] "GET /a\"b\x22 HTTP/1.1" 200 - "-" "M\"N"', "1.2.3.4", None, '/a"b"'),
         ],
     )  # fmt: skip
     def test_lines_as_servers_write_them(self, line, host, user, path, tmp_path):
         log = tmp_path / "access.log"
-        log.write_text(line.replace("T", "10/Oct/2025:13:55:36 +0200", 1) + "\n")
+        log.write_text(line.replace("[T]", "[10/Oct/2025:13:55:36 +0200]") + "\n")
         batch = read(loaders.access_log(log, keep=["host"]))
         assert values(batch, "host", "user_id", "path") == [(host, user, path)]
+
+    def test_fields_between_the_bytes_and_the_agent_hide_no_robot(self, tmp_path):
+        log = tmp_path / "access.log"
+        log.write_text(
+            '1.2.3.4 - - [10/Oct/2025:13:55:36 +0200] "GET /a HTTP/1.1" 200 5 0.1 - "/b" "Googlebot/2.1"\n'
+        )
+        batch = read(loaders.access_log(log))
+        assert values(batch, "referrer", "is_bot") == [("/b", "True")]
+
+    def test_what_stands_before_a_line_is_no_user(self, tmp_path):
+        lines = ['1.2.3.4 - - [10/Oct/2025:13:55:36 +0200] "GET /a HTTP/1.1" 200 5 "-" "M"'] * 2
+        lines[1] = f"today 10:00 on web: {lines[1]}"
+        (tmp_path / "access.log").write_text("\n".join(lines))
+        batch = read(loaders.access_log(tmp_path / "access.log"))
+        assert values(batch, "user_id") == [(None,)]
+        assert batch.rejects["reason"].to_pylist() == ["no line of an access log"]
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {"ts": 1760097336.25, "logger": "http.log.access", "status": 200, "size": 5, "user_id": "ann",
+             "request": {"remote_ip": "10.0.0.1", "client_ip": "1.2.3.4", "method": "GET", "uri": "/a?b=1",
+                         "host": "shop.example", "headers": {"User-Agent": ["Googlebot/2.1"],
+                                                             "Referer": ["https://x.example/"]}}},
+            {"ClientHost": "1.2.3.4", "ClientUsername": "ann", "RequestMethod": "GET",
+             "RequestPath": "/a?b=1",
+             "RequestHost": "shop.example", "DownstreamStatus": 200, "DownstreamContentSize": 5,
+             "StartUTC": "2025-10-10T11:55:36.25Z", "time": "2025-10-10T13:56:00+02:00",
+             "request_User-Agent": "Googlebot/2.1", "request_Referer": "https://x.example/"},
+            {"time_iso8601": "2025-10-10T13:55:36.25+02:00", "remote_addr": "1.2.3.4:5500",
+             "remote_user": "ann", "request": "GET /a?b=1 HTTP/1.1", "status": "200", "body_bytes_sent": "5",
+             "http_referer": "https://x.example/", "http_user_agent": "Googlebot/2.1",
+             "http_host": "shop.example"},
+            {"msec": "1760097336.250", "remote_addr": "10.0.0.1", "http_x_forwarded_for": "1.2.3.4, 10.0.0.1",
+             "remote_user": "ann", "request_method": "GET", "request_uri": "/a?b=1", "status": 200,
+             "bytes_sent": 5, "http_referer": "https://x.example/", "http_user_agent": "Googlebot/2.1",
+             "server_name": "shop.example", "upstream": None},
+        ],
+    )  # fmt: skip
+    def test_lines_of_json(self, told, tmp_path):
+        log = tmp_path / "access.log"
+        log.write_text("\n".join(['{"level": "info"}', json.dumps(told), "{", "", "[]"]))
+        batch = read(loaders.access_log(log, keep=["host", "vhost", "bytes"]))
+        told = values(batch, "host", "vhost", "user_id", "path", "referrer", "is_bot", "bytes", "timestamp")
+        assert told == [
+            ("1.2.3.4", "shop.example", "ann", "/a?b=1", "https://x.example/", "True", "5",
+             "2025-10-10T11:55:36"),
+        ]  # fmt: skip
+        assert batch.rejects["src_row"].to_pylist() == [1, 3, 5]
+
+    def test_a_time_in_json_without_a_zone_is_told(self, tmp_path):
+        told = {"time": "2025-10-10T13:55:36", "status": 200, "request": "GET /a HTTP/1.1"}
+        (tmp_path / "access.log").write_text(json.dumps(told))
+        with pytest.raises(InputError, match="no time zone"):
+            read(loaders.access_log(tmp_path / "access.log"))
+        batch = read(loaders.access_log(tmp_path / "access.log", tz="Europe/Berlin"))
+        assert values(batch, "timestamp") == [("2025-10-10T11:55:36",)]
+
+    def test_lines_that_a_container_wraps(self, tmp_path):
+        line = r'1.2.3.4 - - [10/Oct/2025:13:55:36 +0200] "GET /a HTTP/1.1" 200 5 "-" "M \"x\""'
+        told = [{"log": f"{line}\n", "stream": "stdout"}, {"log": "starting\n", "stream": "stderr"}]
+        lines = [json.dumps(one, separators=(",", ":")) for one in told]
+        (tmp_path / "c-json.log").write_text("\n".join(lines))
+        batch = read(loaders.access_log(tmp_path / "c-json.log", keep=["agent"]))
+        assert values(batch, "path", "agent") == [("/a", r"M \"x\"")]
+        assert batch.rejects["raw"].to_pylist() == ["starting"]
+
+    @pytest.mark.parametrize("block", [1 << 23, 40])
+    def test_fields_that_the_log_names_itself(self, block, tmp_path, monkeypatch):
+        monkeypatch.setattr(sys.modules["cjm_analytics.loaders.request_lines"], "_BLOCK", block)
+        iis = (
+            "#Software: IIS\n#Date: 2025-10-10 00:00:00\n"
+            "#Fields: date time cs-method cs-uri-stem cs-uri-query cs-username c-ip cs(User-Agent) "
+            "cs(Referer) sc-status time-taken\n"
+            "2025-10-10 11:55:36 GET /a b=1 d\\ann 1.2.3.4 Googlebot/2.1+(x) https://x.example/?a+b 200 7\n"
+            "2025-10-10 11:55:37 GET /c - - 1.2.3.4 M - 200 7\n"
+            "2025-10-10 11:55:38 GET /cut\n"
+            "#Fields: time c-ip cs-method cs-uri-stem sc-status\n"
+            "11:55:39 1.2.3.4 POST /d 302\n"
+        )
+        (tmp_path / "u_ex251010.log").write_bytes(iis.replace("\n", "\r\n").encode("utf-8-sig"))
+        batch = read(loaders.access_log(tmp_path / "u_ex251010.log", keep=["agent", "time-taken"]))
+        assert values(batch, "user_id", "path", "referrer", "agent", "time-taken", "timestamp") == [
+            (
+                "d\\ann",
+                "/a?b=1",
+                "https://x.example/?a+b",
+                "Googlebot/2.1 (x)",
+                "7",
+                "2025-10-10T11:55:36",
+            ),
+            (None, "/c", None, "M", "7", "2025-10-10T11:55:37"),
+            (None, "/d", None, None, None, "2025-10-10T11:55:39"),
+        ]
+        assert batch.rejects["src_row"].to_pylist() == [6]
+        assert values(batch, "is_bot") == [("True",), ("False",), (None,)]
+
+    def test_fields_of_cloudfront_between_tabs(self, tmp_path):
+        (tmp_path / "E1.gz").write_bytes(
+            gzip.compress(
+                b"#Version: 1.0\n#Fields: date time sc-bytes c-ip cs-method cs(Host) cs-uri-stem sc-status "
+                b"cs(Referer) cs(User-Agent) cs-uri-query x-host-header\n"
+                b"2025-10-10\t11:55:36\t5\t2001:db8::1\tGET\td1.example\t/a\t200\t-\tM%20(x)\tb=1\tshop.example\n"
+            )
+        )
+        batch = read(loaders.access_log(tmp_path / "E1.gz", keep=["agent", "host", "vhost", "cs(Host)"]))
+        assert values(batch, "host", "path", "agent", "vhost", "cs(Host)") == [
+            ("2001:db8::1", "/a?b=1", "M (x)", "shop.example", "d1.example")
+        ]
+
+    @pytest.mark.parametrize("kind", ["h2 ", ""])
+    def test_lines_of_a_load_balancer(self, kind, tmp_path):
+        (tmp_path / "lb.log").write_text(
+            f"{kind}2025-10-10T11:55:36.190000Z app/shop/5 1.2.3.4:2817 10.0.0.1:80 0.1 -1 0.3 200 200 0 57 "
+            '"GET https://shop.example:443/a?b=1 HTTP/2.0" "M (x)" - - arn:x "Root=1" "shop.example"\n'
+        )
+        batch = read(loaders.access_log(tmp_path / "lb.log", keep=["host", "agent", "bytes"]))
+        assert values(batch, "host", "path", "agent", "bytes", "timestamp") == [
+            ("1.2.3.4", "/a?b=1", "M (x)", "57", "2025-10-10T11:55:36")
+        ]
+
+    def test_a_log_without_a_request_is_empty(self, tmp_path):
+        (tmp_path / "u_ex.log").write_text("#Software: IIS\n#Fields: date time cs-method\n")
+        assert read(loaders.access_log(tmp_path / "u_ex.log")).n_read == 0
 
     @pytest.mark.parametrize(
         "line",
@@ -742,7 +878,7 @@ class TestAccessLog:
     def test_what_is_no_access_log_is_told(self, tmp_path):
         log = tmp_path / "error.log"
         log.write_text("2025/10/10 13:55:36 [error] 1#1: open() failed\n")
-        with pytest.raises(InputError, match=r"common or combined\. .* cjm\.loaders\.table"):
+        with pytest.raises(InputError, match=r"like one of Apache.* cjm\.loaders\.table.*\[error\]"):
             read(loaders.access_log(log))
 
 

@@ -156,7 +156,7 @@ def test_blocks_are_the_whole(case, tmp_path, monkeypatch):
     monkeypatch.setattr(raw_rows, "BLOCK_ROWS", 1)
     for size in ("_CSV_BLOCK", "_JSON_BLOCK", "_COLUMN_BLOCK"):
         monkeypatch.setattr(raw_rows, size, 600)
-    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.access_log"], "_BLOCK", 64)
+    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.request_lines"], "_BLOCK", 64)
     monkeypatch.setattr(sys.modules["cjm_analytics.loaders.sql"], "_FETCHED", 1)
     for name in ("xes", "ocel"):
         monkeypatch.setattr(sys.modules[f"cjm_analytics.loaders.{name}"], "_BLOCK", 1)
