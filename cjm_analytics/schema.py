@@ -72,6 +72,7 @@ CANONICAL = pa.schema(
         ("score_min", pa.float64()),
         ("score_max", pa.float64()),
         ("comment", pa.string()),
+        ("is_edited", pa.bool_()),
         ("is_bot", pa.bool_()),
         ("is_test", pa.bool_()),
         ("marked_by", _NAME),
@@ -82,9 +83,10 @@ CANONICAL = pa.schema(
 )
 """All canonical columns. Names that were promoted with `keep=` follow them, with their own types."""
 
-LOADED = pa.schema([one for one in CANONICAL if one.name not in {"customer_id", "marked_by"}])
-"""What a loader yields: everything but `customer_id`, which identity stitching fills at ingest, and
-`marked_by`, where ingest names the rule of its own that set `is_bot` or `is_test`.
+LOADED = pa.schema([one for one in CANONICAL if one.name not in {"customer_id", "marked_by", "is_edited"}])
+"""What a loader yields: everything but what ingest fills: `customer_id` by identity stitching, `marked_by`,
+which names the rule of its own that set `is_bot` or `is_test`, and `is_edited`, which says of an answer that
+a copy of it said something else.
 
 A loader may leave out every column that it has nothing for; ingest adds it as nulls.
 """

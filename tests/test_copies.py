@@ -318,3 +318,102 @@ class TestVendors:
             assert frame[["event", "value"]].astype(str).to_numpy().tolist() == [
                 ["deal_created", "nan"], ["deal_won", "5.0"],
             ]  # fmt: skip
+
+
+class TestEdits:
+    """An answer of which a copy said something else is marked, however the copies came in."""
+
+    def answers(self, rng, n):
+        """Copies of few answers, most of them equal; one in ten says nothing that could be edited."""
+        rows = []
+        for place in range(n):
+            row = click(
+                f"u{rng.integers(5)}", int(rng.integers(6)) * 1440, "answer", seq=place,
+                event_id=f"e{rng.integers(12)}", received_at=f"2026-03-1{rng.integers(1, 9)}",
+            )  # fmt: skip
+            if rng.random() < 0.9:
+                row["score"] = float(rng.choice([5, 5, 5, 5, 5, 5, 5, 9]))
+            if rng.random() < 0.5:
+                row["comment"] = str(rng.choice(["good", "good", "good", "bad"]))
+            if rng.random() < 0.05:
+                del row["event_id"]
+            rows.append(row)
+        return rows
+
+    def expected(self, rows):
+        """Per event of a customer whether its copies said more than one thing."""
+        said = {}
+        for row in rows:
+            if "event_id" in row:
+                name = (row["user_id"], row["event_id"])
+                said.setdefault(name, set()).add((row.get("score"), row.get("comment")))
+        nothing = {(None, None)}
+        return {name: None if one == nothing else len(one) > 1 for name, one in said.items()}
+
+    def found(self, events):
+        frame = events.to_frame()
+        assert events.report().to_frame()["edited"].sum() == (frame["is_edited"] == True).sum()  # noqa: E712
+        named = frame[frame["event_id"].notna()]
+        return {
+            (one.customer_id, one.event_id): None if pd.isna(one.is_edited) else bool(one.is_edited)
+            for one in named.itertuples()
+        }
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_they_are_those_that_a_plain_loop_finds(self, seed, tmp_path):
+        rng = np.random.default_rng(seed)
+        rows = self.answers(rng, int(rng.integers(20, 150)))
+        wanted = self.expected(rows)
+
+        def source(some):
+            return Rows(some, dedupe=("event_id",), copies="latest", size=int(rng.integers(1, 40)))
+
+        n_partitions = int(rng.integers(1, 4))
+        whole = ingest(source(rows), to=tmp_path / "whole", now=NOW, n_partitions=n_partitions)
+        assert self.found(whole) == wanted
+        assert self.found(ingest(source(rows[::-1]), now=NOW)) == wanted
+        order = rng.permutation(len(rows))
+        for part in np.array_split(order, int(rng.integers(2, 9))):
+            some = source([rows[one] for one in part])
+            grown = ingest(some, to=tmp_path / "grown", now=NOW, n_partitions=n_partitions)
+            self.found(grown)
+        pd.testing.assert_frame_equal(grown.to_frame(), whole.to_frame())
+        pd.testing.assert_frame_equal(grown.report().to_frame(), whole.report().to_frame())
+        grown.compact(n_partitions=n_partitions)
+        assert files_of(tmp_path / "grown") == files_of(tmp_path / "whole")
+        assert self.found(cjm.open_events(tmp_path / "grown")) == wanted
+
+    def test_only_where_the_latest_copy_stays(self):
+        rows = [
+            click("a", 0, event_id="e", received_at=f"2026-03-0{day}", score=float(day)) for day in (8, 9)
+        ]
+        events = ingest(Rows(rows, dedupe=("event_id",), copies="first"), now=NOW)
+        assert "is_edited" not in events.to_frame().columns
+        assert events.report().to_frame()["edited"].tolist() == [0]
+
+    def test_an_older_copy_that_comes_late_marks_the_answer_that_is_there(self, tmp_path):
+        for day, edited in ((9, False), (8, True), (9, True)):
+            row = click("a", 0, event_id="e", received_at=f"2026-03-0{day}", score=float(day))
+            events = ingest(Rows([row], dedupe=("event_id",), copies="latest"), to=tmp_path, now=NOW)
+            assert events.to_frame()[["score", "is_edited"]].to_numpy().tolist() == [[9, edited]]
+
+    def test_people_who_become_one_bring_their_copies_together(self, tmp_path):
+        first = click("a", 0, event_id="e", received_at="2026-03-08", score=8.0)
+        second = click("b", 0, event_id="e", received_at="2026-03-09", score=9.0)
+        one = {"dedupe": ("event_id",), "copies": "latest"}
+        ingest(Rows([first, second], **one), to=tmp_path, now=NOW)
+        merge = {"alias": "b", "user_id": "a", "timestamp": pd.Timestamp("2026-03-01"), "kind": "merge"}
+        events = ingest(Rows([], links=[merge], **one), to=tmp_path, now=NOW)
+        assert events.to_frame()[["score", "is_edited"]].to_numpy().tolist() == [[9, True]]
+
+    def test_a_condition_can_ask_for_it(self):
+        rows = [
+            click("a", 0, event_id="e", received_at="2026-03-08", score=8.0, instrument="nps"),
+            click("a", 0, event_id="e", received_at="2026-03-09", score=9.0, instrument="nps"),
+            click("b", 0, event_id="f", received_at="2026-03-09", score=3.0, instrument="nps"),
+        ]
+        events = ingest(Rows(rows, dedupe=("event_id",), copies="latest"), now=NOW)
+        assert "edited" in repr(events.report())
+        journeys = cjm.sessionize(events)
+        edited = journeys.select(where={"is_edited": True})
+        assert edited.to_frame()["customer_id"].tolist() == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import random
 import sys
@@ -233,10 +234,135 @@ def test_text_that_is_utf8_beyond_doubt_is_not_taken_for_another_silently(tmp_pa
         assert len(read("table", path, decimal=",", encoding="windows-1252")) == 2
 
 
+HEAD = "who;at;what;sum\n"
+BODY = "ann;2025-02-13 14:30;buy;1\nbob;2025-02-14 9:05;call;2\n"
+TOLD = {"customer": "who", "timestamp": "at", "event": "what", "tz": "UTC"}
+BOTH = [("ann", "buy"), ("bob", "call")]
+
+
+def written(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def whom(path, **options):
+    """Who did what, and why the other rows were rejected."""
+    batch = whole(loaders.table(path, **{**TOLD, **options}).batches())
+    assert batch.n_read == batch.events.num_rows + batch.rejects.num_rows + batch.n_excluded
+    rows = batch.events.select(["user_id", "event"]).to_pylist() if batch.events.num_rows else []
+    return [(one["user_id"], one["event"]) for one in rows], batch.rejects["reason"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("sep=;\n" + HEAD + BODY, {}),
+        ('"sep=|"\n' + (HEAD + BODY).replace(";", "|"), {}),
+        (HEAD + BODY + ";;;\n" * 40, {}),
+        (HEAD + "\n" + BODY.replace("\n", "\n;;;\n"), {}),
+        (HEAD + BODY.replace("\n", ";\n"), {}),
+        (HEAD + BODY.replace("\n", ";;;;\n"), {}),
+        (HEAD.replace("\n", ";\n") + BODY, {}),
+        (HEAD.replace("\n", ";\n") + BODY.replace("\n", ";\n"), {}),
+        ((HEAD + BODY).replace("\n", "\r"), {}),
+        ("Report\n\n" + HEAD + BODY, {"skip_rows": 1}),
+        ("Report; of March;\nall shops\n" + HEAD + BODY, {"skip_rows": 2}),
+        (HEAD + BODY.replace("2025-02-13", "2025/2/13"), {}),
+        (HEAD + BODY.replace("ann", '="ann"'), {}),
+    ],
+    ids=[
+        "the separator told", "told in quotes", "empty rows behind", "empty rows between",
+        "a separator behind rows", "several behind rows", "one behind the header", "behind both",
+        "carriage returns", "a title", "a title with separators", "slashes behind the year", "text as a formula",
+    ],
+)  # fmt: skip
+def test_files_that_look_odd_and_say_all(text, options, tmp_path):
+    assert whom(written(tmp_path / "log.csv", text), **options) == (BOTH, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "reason"),
+    [
+        (HEAD + BODY + "Total;;;3\n", BOTH, "no time: at is empty"),
+        (HEAD + BODY + "cid;2025-02-15\n", BOTH, "2 fields where the header has 4"),
+        (HEAD + BODY + "cid;2025-02-15;buy;1;;x\n", BOTH, "6 fields where the header has 4"),
+        (HEAD + BODY + "4,91764E+12;2025-02-15;buy;1\n", BOTH, "what a spreadsheet left of a long number"),
+        (HEAD + BODY + "cid;45703.5;buy;1\n", BOTH, "say unit='excel'"),
+        (HEAD + BODY.replace("buy;1", 'buy;"1'), BOTH[1:], "a quote that is not closed"),
+    ],
+    ids=["a total", "too few", "too many", "digits gone", "a day's number", "an open quote"],
+)
+def test_rows_that_say_too_little_are_rejects_that_say_why(text, kept, reason, tmp_path):
+    found, reasons = whom(written(tmp_path / "log.csv", text))
+    assert found == kept
+    assert len(reasons) == 1
+    assert reason in reasons[0]
+
+
+def test_a_quote_in_the_last_row_need_not_be_closed(tmp_path):
+    """Inches stand behind a text over two lines; the row is whole."""
+    text = HEAD + BODY + 'cid;2025-02-15;"a\nb";7" tablet\n'
+    assert whom(written(tmp_path / "log.csv", text)) == ([*BOTH, ("cid", "a\nb")], [])
+
+
+@pytest.mark.parametrize("first", ["Report of March", "Report of March;;;"])
+def test_a_title_above_the_header_is_told_with_what_to_say(first, tmp_path):
+    path = written(tmp_path / "log.csv", f"{first}\n{HEAD}{BODY}")
+    with pytest.raises(InputError, match=r"is one cell, 'Report of March', .* skip_rows=1"):
+        whom(path)
+    book = openpyxl.Workbook()
+    for row in ([first.strip(";")], [], *([*csv.reader((HEAD + BODY).splitlines(), delimiter=";")])):
+        book.active.append(row)
+    book.save(tmp_path / "log.xlsx")
+    with pytest.raises(InputError, match=r"is one cell, 'Report of March', .* skip_rows=1"):
+        whom(tmp_path / "log.xlsx")
+    assert whom(tmp_path / "log.xlsx", skip_rows=1) == (BOTH, [])
+    assert loaders.describe(path, skip_rows=1, tz="UTC").options["skip_rows"] == 1
+
+
+@pytest.mark.parametrize("said", [-1, 1.5, True])
+def test_rows_to_skip_are_a_number(said, tmp_path):
+    with pytest.raises(InputError, match="skip_rows="):
+        whom(written(tmp_path / "log.csv", HEAD + BODY), skip_rows=said)
+
+
+def test_the_days_of_a_spreadsheet(tmp_path):
+    """Day 45689 is 1 February 2025; its noon is 45689.5; the clocks of Berlin are an hour ahead."""
+    text = HEAD + "ann;45689.6041666667;buy;1\nbob;45690;call;2\ncid;2025-02-03T10:00Z;x;\ndan;1e9;x;\n"
+    source = loaders.table(
+        written(tmp_path / "log.csv", text), **TOLD | {"tz": "Europe/Berlin"}, unit="excel"
+    )
+    batch = whole(source.batches())
+    times = [(str(one["timestamp"]), one["time_quality"]) for one in batch.events.to_pylist()]
+    assert times == [
+        ("2025-02-01 13:30:00+00:00", "second"),
+        ("2025-02-02 11:00:00+00:00", "date"),
+        ("2025-02-03 10:00:00+00:00", "minute"),
+    ]
+    assert batch.rejects["src_row"].to_pylist() == [5]
+    frame = {"who": ["ann", "bob"], "at": [45689.5, 3e12], "what": ["a", "b"]}
+    batch = whole(loaders.table(frame, **TOLD, unit="excel").batches())
+    assert [str(one) for one in batch.events["timestamp"].to_pylist()] == ["2025-02-01 12:00:00+00:00"]
+    assert "no day of a spreadsheet" in batch.rejects["reason"][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"<html><table></table></html>", "web page or XML"), (b"who;at;what\nann;b;c\n", "say format='csv'")],
+)
+def test_what_is_only_called_a_workbook(content, said, tmp_path):
+    path = tmp_path / "log.xls"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        whom(path)
+
+
 def test_names_that_repeat_hint_at_several_header_rows(tmp_path):
     path = tmp_path / "answers.csv"
     path.write_text("Q1;Q1\nscore;why\n")
-    with pytest.raises(InputError, match=r"names the column 'Q1' twice\. If several rows name the columns"):
+    with pytest.raises(
+        InputError, match=r"'Q1' 2 times.*'Q1 \(1\)', 'Q1 \(2\)'.*several rows name the columns"
+    ):
         loaders.table(path, customer="Q1", timestamp="Q1", event="Q1")
 
 

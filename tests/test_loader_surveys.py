@@ -131,6 +131,94 @@ def test_a_zone_that_no_header_names_must_be_said(tmp_path):
     assert seen(read(loaders.qualtrics(path, tz="Europe/Berlin")), *SHOWN) == FOUND
 
 
+def as_2016(columns):
+    """The third row of exports of 2016, which is no JSON, and calls some columns otherwise."""
+    old = {"_recordId": "responseId", "externalDataReference": "panel-ExternalDataReference"}
+    return [f"{{'ImportId': '{old.get(one, one).replace('_TEXT', '-TEXT')}'}}" for _, _, one in columns]
+
+
+NAMES, QUESTIONS, ORIGINS = header(*COLUMNS, zone="Europe/Berlin")
+BERLIN = {"tz": "Europe/Berlin"}
+
+
+@pytest.mark.parametrize(
+    ("head", "said", "has_comment"),
+    [
+        ([NAMES, QUESTIONS, as_2016(COLUMNS)], BERLIN, True),
+        ([NAMES, ORIGINS], {}, True),
+        ([NAMES, QUESTIONS], BERLIN, False),
+        ([NAMES], BERLIN, False),
+        ([ORIGINS], {}, True),
+    ],
+    ids=["of 2016", "without questions", "without origins", "names only", "origins only"],
+)
+def test_some_of_the_header_rows_are_enough(tmp_path, head, said, has_comment):
+    path = tmp_path / "export.csv"
+    questions = [{"Antwort-ID": "Response ID"}.get(one, one) for one in QUESTIONS]
+    rows = [questions if one is QUESTIONS else one for one in head]
+    path.write_text(csv_text([*rows, *ANSWERED]))
+    batch = read(loaders.qualtrics(path, **said, scores=None if "Q1" in head[0] else {"QID1": "nps"}))
+    wanted = FOUND if has_comment else [(*one[:4], None, one[5]) for one in FOUND]
+    assert seen(batch, *SHOWN) == wanted
+
+
+def test_the_labels_of_the_second_header_row_are_enough(tmp_path):
+    path = tmp_path / "export.csv"
+    head = ["End Date", "Response Type", "Response ID", "External Data Reference", "Likely to recommend?"]
+    path.write_text(csv_text([head, *(row[:4] + row[5:6] for row in ANSWERED)]))
+    batch = read(loaders.qualtrics(path, scores={head[-1]: "nps"}, **BERLIN))
+    assert seen(batch, *SHOWN[:4]) == [one[:4] for one in FOUND]
+
+
+def test_header_rows_that_became_rows_of_a_frame_are_no_answers():
+    """As `pandas.read_csv` reads an export."""
+    english = [
+        "End Date",
+        "Response Type",
+        "Response ID",
+        "External Data Reference",
+        "Group",
+        "Q",
+        "Why?",
+        "",
+    ]
+    rows = [english, ORIGINS, *ANSWERED]
+    columns = {name: list(cells) for name, cells in zip(NAMES, zip(*rows, strict=True), strict=True)}
+    batch = read(loaders.qualtrics(columns, **BERLIN))
+    assert seen(batch, *SHOWN[:4]) == [one[:4] for one in FOUND]
+    assert (batch.n_excluded, batch.rejects.num_rows) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"), [("Z", 12), ("UTC", 12), ("+02:00", 10), ("-0700", 19), ("America/Denver", 18)]
+)
+def test_zones_as_header_rows_name_them(tmp_path, zone, hour):
+    path = tmp_path / "export.csv"
+    path.write_text(csv_text([*header(*COLUMNS, zone=zone), ANSWERED[1]]))
+    assert seen(read(loaders.qualtrics(path)), "timestamp") == [(f"2025-03-31 {hour}:00:00+00:00",)]
+
+
+@pytest.mark.parametrize(
+    ("written", "dayfirst"),
+    [
+        ("3/4/2025 14:05", False),
+        ("4.3.2025 14:05", True),
+        ("3/4/25 14:05", False),
+        ("3/4/2025 2:05 PM", False),
+    ],
+)
+def test_dates_that_a_spreadsheet_wrote_again(tmp_path, written, dayfirst):
+    path = tmp_path / "export.csv"
+    path.write_text(csv_text([*header(*COLUMNS, zone="UTC"), [written, *ANSWERED[1][1:]]]))
+    with pytest.raises(InputError, match="dayfirst=True or dayfirst=False"):
+        read(loaders.qualtrics(path))
+    batch = read(loaders.qualtrics(path, dayfirst=dayfirst))
+    assert seen(batch, "timestamp") == [("2025-03-04 14:05:00+00:00",)]
+    found = loaders.describe(path)
+    assert (found.loader, found.options) == ("qualtrics", {"dayfirst": "?"})
+    assert "say dayfirst=True or dayfirst=False" in found.questions[0].replace("Say", "say")
+
+
 def test_previews_tests_and_spam_are_no_answers(tmp_path):
     path = tmp_path / "export.csv"
     kinds = ["Survey Preview", "1", "2", "8", "Spam", "4"]
@@ -246,6 +334,46 @@ def test_two_header_rows_of_a_workbook(tmp_path):
     assert seen(batch, *SHOWN[:4]) == [("u1", "2025-10-03 12:00:00+00:00", "nps", 10.0)]
 
 
+def test_the_columns_of_before_2014(tmp_path):
+    path = tmp_path / "old.csv"
+    head = [
+        [
+            "RespondentID",
+            "CollectorID",
+            "StartDate",
+            "EndDate",
+            "Email Address",
+            "LastName",
+            "CustomData",
+            LIKELY,
+        ],
+        ["", "", "", "", "", "", "", "Response"],
+    ]
+    row = ["7", "1", "08/15/2013 10:11:12", "08/15/2013 10:15:12", "a@example.com", "L", "u1", "9"]
+    path.write_text(csv_text([*head, row]))
+    batch = read(loaders.surveymonkey(path, tz="UTC"))
+    assert seen(batch, *SHOWN[:4]) == [("u1", "2013-08-15 10:15:12+00:00", "nps", 9.0)]
+
+
+@pytest.mark.parametrize("second", [["", "", "", ""], None], ids=["an empty one", "none"])
+def test_a_second_header_row_that_says_nothing(tmp_path, second):
+    path = tmp_path / "responses.csv"
+    head = [["Respondent ID", "End Date", "Custom Data 1", LIKELY], *([second] if second else [])]
+    path.write_text(csv_text([*head, ["7", "08/15/2023 10:15:12 PM", "u1", "9"]]))
+    batch = read(loaders.surveymonkey(path, tz="UTC"))
+    assert seen(batch, *SHOWN[:4]) == [("u1", "2023-08-15 22:15:12+00:00", "nps", 9.0)]
+    assert batch.rejects.num_rows == 0
+
+
+def test_ids_of_which_a_spreadsheet_left_a_few_digits_are_not_one_answer(tmp_path):
+    path = tmp_path / "responses.csv"
+    rows = [["1.18052E+11", "08/15/2023 10:15:12", "a@example.com", answer] for answer in ("9", "3")]
+    path.write_text(csv_text([["Respondent ID", "End Date", "Email Address", LIKELY], *rows]))
+    batch = read(loaders.surveymonkey(path, tz="UTC"))
+    assert batch.events.num_rows == 0
+    assert "what a spreadsheet left of a long number" in batch.rejects["reason"][0].as_py()
+
+
 def test_choices_of_the_api_are_read_by_the_details_of_the_survey(tmp_path):
     choices = [{"id": str(900 + place), "position": place + 1, "text": ""} for place in range(11)]
     question = {"id": "q1", "headings": [{"heading": LIKELY}], "answers": {"choices": choices}}
@@ -308,6 +436,17 @@ def test_a_form_that_was_not_sent_is_no_answer(tmp_path):
     path = write_json(tmp_path / "responses.json", {"items": [item("a", 9), *unsent]})
     batch = read(loaders.typeform(path))
     assert (batch.events.num_rows, batch.n_excluded) == (1, 2)
+
+
+def test_questions_of_the_same_text_have_their_place(tmp_path):
+    path = tmp_path / "responses.csv"
+    rows = [["#", "Other", LIKELY, "Other", "user_id", "Submit Date (UTC)", "Network ID"],
+            ["a", "red", "9", "blue", "u1", "10/5/2024 2:41", "x"]]  # fmt: skip
+    path.write_text(csv_text(rows))
+    batch = read(loaders.typeform(path, dayfirst=False, keep=["Other", "Other (4)"]))
+    assert seen(batch, "user_id", "timestamp", "score", "Other", "Other (4)") == [
+        ("u1", "2024-10-05 02:41:00+00:00", 9.0, "red", "blue")
+    ]
 
 
 def test_what_a_webhook_sends_and_what_the_results_page_exports(tmp_path):

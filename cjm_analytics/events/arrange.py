@@ -9,7 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.events.duplicates import Key, Ordered, break_ties, duplicates, integers
+from cjm_analytics.events.duplicates import (
+    EDITED,
+    SAID,
+    Key,
+    Ordered,
+    break_ties,
+    duplicates,
+    flagged,
+    integers,
+)
 from cjm_analytics.events.identity import ACCOUNT, ANONYMOUS
 from cjm_analytics.events.intake import CODED_COLUMNS
 from cjm_analytics.events.scatter import (
@@ -21,6 +30,7 @@ from cjm_analytics.events.scatter import (
     reordered,
     sorted_places,
 )
+from cjm_analytics.schema import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +52,7 @@ class SourceCounts(NamedTuple):
     bots: int
     known: int
     tests: int = 0
+    edited: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Bucket:
             "customers": self.n_customers,
             "known": self.n_known,
             "counts": {
-                name: [one.kept, one.first, one.last, one.bots, one.known, one.tests]
+                name: [one.kept, one.first, one.last, one.bots, one.known, one.tests, one.edited]
                 for name, one in self.counts.items()
                 if one.kept
             },
@@ -88,8 +99,8 @@ class Bucket:
         return cls(
             table=pa.table({}),
             counts={
-                name: SourceCounts(kept, 0, first, last, bots, known, tests)
-                for name, (kept, first, last, bots, known, tests) in facts["counts"].items()
+                name: SourceCounts(kept, 0, first, last, *others)
+                for name, (kept, first, last, *others) in facts["counts"].items()
             },
             used={name: frozenset(texts) for name, texts in facts["used"].items()},
             n_customers=facts["customers"],
@@ -212,8 +223,9 @@ class Arrangement:
         Returns
         -------
         Bucket or None
-            Of the new rows, its customers those that are new. None where an old row would have to go or to
-            stand behind a new one that it ties with: then only sorting all rows together is right.
+            Of the new rows, its customers those that are new. None where an old row would have to go, to
+            stand behind a new one that it ties with, or to say that it was edited: then only sorting all rows
+            together is right.
         """
         n_old = sum(table.num_rows for table in old)
         table = self._together([*old, *pieces])
@@ -227,19 +239,23 @@ class Arrangement:
         order, code = rows.order, rows.customer
         removed = np.zeros(self.names.count("source"), dtype=np.int64)
         stays = np.ones(len(order), dtype=bool)
+        edited = flagged(table, EDITED)[order]
         if self.dedupe:
-            repeated = duplicates(rows, self._keys)
-            if repeated.any():
+            copies = duplicates(rows, self._keys)
+            if copies.repeated.any():
                 source = integers(table, "source", -1)
-                removed = np.bincount(source[order[repeated]], minlength=len(removed))
-                stays = ~repeated
+                removed = np.bincount(source[order[copies.repeated]], minlength=len(removed))
+                stays = ~copies.repeated
+            edited, known_before = edited | copies.edited, edited
         if n_old:
             is_old = order < n_old
             if (is_old & ~stays).any() or _stand_behind(is_old, stays, tied):
                 return None
+            if self.dedupe and (is_old & edited & ~known_before).any():
+                return None
             stays &= ~is_old
         if not stays.all():
-            order, code = order[stays], code[stays]
+            order, code, edited = order[stays], code[stays], edited[stays]
             if n_old:
                 ids, code = _only_used(ids, code)
         unnamed = None
@@ -250,6 +266,8 @@ class Arrangement:
             table = table.drop_columns(["user_id"])
         table = table.drop_columns([name for name in ("customer_id",) if name in table.column_names])
         table = reordered(table, order)
+        if EDITED in self.types and self.dedupe:
+            table = table.set_column(table.column_names.index(EDITED), EDITED, self._told(table, edited))
         known = ~pc.or_(pc.starts_with(ids, ANONYMOUS), pc.starts_with(ids, ACCOUNT)).to_numpy(
             zero_copy_only=False
         )
@@ -266,6 +284,15 @@ class Arrangement:
             n_customers=int(fresh.sum()),
             n_known=int((known & fresh).sum()),
         )
+
+    def _told(self, table: pa.Table, edited: NDArray[np.bool_]) -> pa.Array:
+        """Whether rows were edited; null where there is nothing that could be."""
+        latest = [code for code, key in self._keys.items() if key.copies == LATEST]
+        known = np.isin(integers(table, "source", -1), latest)
+        says = np.zeros(table.num_rows, dtype=bool)
+        for name in set(SAID) & set(table.column_names):
+            says |= table.column(name).is_valid().to_numpy()
+        return pa.array(edited, mask=~(known & says | edited))
 
     def _together(self, pieces: Sequence[pa.Table]) -> pa.Table:
         """The pieces as one table with the columns and types of all buckets."""
@@ -338,7 +365,7 @@ class Arrangement:
         self, table: pa.Table, removed: NDArray[np.int64], known: NDArray[np.bool_]
     ) -> dict[str, SourceCounts]:
         source, time = integers(table, "source", -1), integers(table, "timestamp", 0)
-        bots, tests = _flag(table, "is_bot"), _flag(table, "is_test")
+        bots, tests, edited = (flagged(table, one) for one in ("is_bot", "is_test", EDITED))
         counts = {}
         alone = len(source) > 0 and is_constant(one_array(table.column("source")))
         for code, name in enumerate(self.names.texts("source").to_pylist()):
@@ -354,6 +381,7 @@ class Arrangement:
                 bots=int((bots & mine).sum()),
                 known=int((known & mine).sum()),
                 tests=int((tests & mine).sum()),
+                edited=int((edited & mine).sum()),
             )
         return counts
 
@@ -366,12 +394,6 @@ def _stand_behind(is_old: NDArray[np.bool_], stays: NDArray[np.bool_], tied: NDA
     first_new[run[new][::-1]] = new[::-1]
     places = np.flatnonzero(is_old)
     return bool((places > first_new[run[places]]).any())
-
-
-def _flag(table: pa.Table, name: str) -> NDArray[np.bool_]:
-    if name not in table.column_names:
-        return np.zeros(table.num_rows, dtype=bool)
-    return pc.fill_null(table.column(name), False).to_numpy()  # type: ignore[no-any-return]
 
 
 def _only_used(ids: pa.Array, code: NDArray[np.int32]) -> tuple[pa.Array, NDArray[np.int32]]:

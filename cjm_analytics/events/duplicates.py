@@ -10,18 +10,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.events.scatter import one_array, text_hashes
-from cjm_analytics.schema import FIRST, MARKS, PER_ORDER
+from cjm_analytics.schema import FIRST, LATEST, MARKS, PER_ORDER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["ALWAYS", "Key", "Ordered", "break_ties", "duplicates", "integers"]
+__all__ = [
+    "ALWAYS",
+    "EDITED",
+    "SAID",
+    "Copies",
+    "Key",
+    "Ordered",
+    "break_ties",
+    "duplicates",
+    "flagged",
+    "integers",
+]
 
-PLACE = frozenset({"seq", "src_file", "src_row", "received_at", *MARKS})
-"""Where a row stood, when it came in, and who is thought to have acted: a row that equals another in all but
-these is the same event."""
+EDITED = "is_edited"
+SAID = ("score", "comment")
+"""What was answered: copies that differ in it tell that somebody thought better of it."""
+
+PLACE = frozenset({"seq", "src_file", "src_row", "received_at", EDITED, *MARKS})
+"""Where a row stood, when it came in, what became of it, and who is thought to have acted: a row that equals
+another in all but these is the same event."""
 
 ALWAYS = frozenset({"timestamp", "event", "seq", "source", "src_file", "src_row"})
 """Columns that are never missing: a key of which all the others are missing says nothing."""
@@ -43,6 +58,21 @@ class Key(NamedTuple):
 
     columns: Sequence[str]
     copies: str = FIRST
+
+
+class Copies(NamedTuple):
+    """Which rows, in order, are copies of others.
+
+    Attributes
+    ----------
+    repeated : bool
+        Rows that repeat an event that another row stands for.
+    edited : bool
+        Rows that stay and of which a copy said something else.
+    """
+
+    repeated: NDArray[np.bool_]
+    edited: NDArray[np.bool_]
 
 
 class Ordered(NamedTuple):
@@ -84,24 +114,24 @@ def break_ties(rows: Ordered, tied: NDArray[np.bool_]) -> None:
     first = [
         name for name in ("event_id", "source", "src_file", "src_row", "event") if name in table.column_names
     ]
-    rest = sorted(set(table.column_names) - set(first))
+    rest = sorted(set(table.column_names) - {*first, EDITED})
     keys = [_codes(table, name, rows.ranks) for name in [*first, *rest]]
     rows.order[places] = rows.order[places][np.lexsort([*reversed(keys), run])]
 
 
-def duplicates(rows: Ordered, keys: Mapping[int, Key]) -> NDArray[np.bool_]:
-    """Which rows, in order, repeat an event of the same customer and source.
+def duplicates(rows: Ordered, keys: Mapping[int, Key]) -> Copies:
+    """Which rows, in order, repeat an event of the same customer and source, and which were edited.
 
     `keys` has per code of a source what says that two rows are the same event; without any columns, rows are
     the same that agree in all but `PLACE`.
     """
     table, order = rows.table, rows.order
-    repeated = np.zeros(len(order), dtype=bool)
+    copies = Copies(np.zeros(len(order), dtype=bool), np.zeros(len(order), dtype=bool))
     same_instant = rows.at_once.copy()
     same_instant[:-1] |= rows.at_once[1:]
     by_content = np.ones(len(order), dtype=bool)
     rank = _ranked_copies(table, [code for code, key in keys.items() if key.copies != FIRST])
-    for code, (columns, copies) in keys.items():
+    for code, (columns, which) in keys.items():
         key = [name for name in columns if name in table.column_names]
         if not key or len(order) < 2:  # noqa: PLR2004 - it takes two
             continue
@@ -114,37 +144,75 @@ def duplicates(rows: Ordered, keys: Mapping[int, Key]) -> NDArray[np.bool_]:
             mine &= says[order]
         by_content &= ~mine
         candidates = mine & (same_instant if "timestamp" in key else _same_hash(rows, key))
-        if copies == PER_ORDER and "order_id" in table.column_names:
-            repeated[_repeats_per_order(rows, candidates, ["source", *key], rank)] = True
-        else:
-            repeated[_repeats(rows, candidates, ["source", *key], rank)] = True
+        if which == PER_ORDER and "order_id" in table.column_names:
+            copies.repeated[_repeats_per_order(rows, candidates, ["source", *key], rank)] = True
+            continue
+        groups = _grouped(rows, candidates, ["source", *key], rank)
+        copies.repeated[groups.repeats] = True
+        if which == LATEST:
+            copies.edited[_edited(rows, groups)] = True
     content = [name for name in table.column_names if name not in PLACE]
-    repeated[_repeats(rows, by_content & same_instant, content, rank)] = True
-    return repeated
+    copies.repeated[_grouped(rows, by_content & same_instant, content, rank).repeats] = True
+    return copies
 
 
-def _repeats(
+class _Groups(NamedTuple):
+    """Rows that are copies of one another side by side: places in the order, and the one that stays first."""
+
+    places: NDArray[np.intp]
+    is_first: NDArray[np.bool_]
+
+    @property
+    def repeats(self) -> NDArray[np.intp]:
+        """All but the one that stays of each."""
+        return self.places[~self.is_first]
+
+
+def _grouped(
     rows: Ordered, candidates: NDArray[np.bool_], columns: Sequence[str], rank: NDArray[np.int64]
-) -> NDArray[np.intp]:
-    """All but one of the candidates that agree in the columns, as places in the order.
+) -> _Groups:
+    """The candidates by what they have in the columns.
 
-    The one of the lowest rank stays, of equal ranks the first in order.
+    The one of the lowest rank is the first of its group, of equal ranks the first in order.
     """
     places = np.flatnonzero(candidates)
-    if not len(places):
-        return places
     at = rows.order[places]
-    table = rows.table.select(list(dict.fromkeys(columns))).take(pa.array(at))
-    group = rows.customer[places].astype(np.int64)
-    for name in table.column_names:
+    group = _numbered(rows, at, dict.fromkeys(columns), rows.customer[places].astype(np.int64))
+    by_group = np.lexsort([places, rank[at], group])
+    is_first = np.ones(len(places), dtype=bool)
+    is_first[1:] = group[by_group][1:] != group[by_group][:-1]
+    return _Groups(places[by_group], is_first)
+
+
+def _numbered(
+    rows: Ordered, at: NDArray[np.int32], columns: Iterable[str], within: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Numbers that are the same for rows with the same number before and the same in the columns."""
+    table = rows.table.select(list(columns)).take(pa.array(at))
+    group = within
+    for name in table.column_names if len(at) else ():
         code = _codes(table, name, rows.ranks) + 1
         size = int(code.max()) + 1
         if int(group.max()) + 1 > _ROOM // size:
             group = np.unique(group, return_inverse=True)[1]
         group = group * size + code
-    by_group = np.lexsort([places, rank[at], group])
-    again = group[by_group][1:] == group[by_group][:-1]
-    found: NDArray[np.intp] = places[by_group[1:][again]]
+    return group
+
+
+def _edited(rows: Ordered, groups: _Groups) -> NDArray[np.intp]:
+    """The rows that stay of groups in which not all said the same, or of which that was known already."""
+    copied = ~groups.is_first
+    copied[:-1] |= copied[1:]
+    places, is_first = groups.places[copied], groups.is_first[copied]
+    if not len(places):
+        return places
+    at = rows.order[places]
+    said = _numbered(
+        rows, at, [one for one in SAID if one in rows.table.column_names], np.zeros(len(at), np.int64)
+    )
+    number = np.cumsum(is_first) - 1
+    differs = (said != said[is_first][number]) | flagged(rows.table, EDITED)[at]
+    found: NDArray[np.intp] = places[is_first][np.bincount(number, differs) > 0]
     return found
 
 
@@ -161,8 +229,8 @@ def _repeats_per_order(
     last_first = np.lexsort([place, rank, is_open, -integers(rows.table, "timestamp", 0)])
     by_time = np.empty_like(place)
     by_time[last_first] = np.arange(len(place))
-    passed = _repeats(rows, candidates, columns, by_time)
-    again = _repeats(rows, candidates & ~is_open[rows.order], [*columns, "order_id"], rank)
+    passed = _grouped(rows, candidates, columns, by_time).repeats
+    again = _grouped(rows, candidates & ~is_open[rows.order], [*columns, "order_id"], rank).repeats
     return np.concatenate([passed[is_open[rows.order[passed]]], again])
 
 
@@ -210,6 +278,13 @@ def _codes(rows: pa.Table, name: str, ranks: Mapping[str, NDArray[np.int32]]) ->
     rank[order] = np.arange(len(order))
     codes = rank[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
     return codes
+
+
+def flagged(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    """A column of truths as an array; False where it says nothing, or is not there."""
+    if name not in table.column_names:
+        return np.zeros(table.num_rows, dtype=bool)
+    return pc.fill_null(table.column(name), False).to_numpy()  # type: ignore[no-any-return]
 
 
 def integers(table: pa.Table, name: str, missing: int) -> NDArray[Any]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from cjm_analytics.columns import FileColumns, MemoryColumns
 from cjm_analytics.errors import InputError, StoreError, UnknownNameError
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
+from cjm_analytics.events.duplicates import EDITED, SAID
 from cjm_analytics.events.evidence import STORED
 from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.folder import File, Manifest
@@ -33,7 +34,7 @@ from cjm_analytics.events.scatter import BINS
 from cjm_analytics.events.stitching import CONFLICTS, OWNERS, PERSONS, Stitching
 from cjm_analytics.events.store import CODED, HISTORY, Events, open_folder
 from cjm_analytics.progress import expect, progress_bar
-from cjm_analytics.schema import CANONICAL, FIRST, MARKS, EventSource, MeasuredSource
+from cjm_analytics.schema import CANONICAL, FIRST, LATEST, MARKS, EventSource, MeasuredSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,10 +109,12 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     (`seq`, `src_file`, `src_row`), the time they were received, and whether they are a robot's or a test. Of
     several copies the one received first stays, of sources whose rows are written again when they change
     (`source.copies` is `latest`) the one received last; a row that says when goes before one that does not,
-    and of equal ones the first in order stays. Where carts become orders (`per_order`), rows of different
-    `order_id` are no copies, and one without stays only if no other of its key is later. A log with whole
-    seconds may hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id` stays null
-    where the source has none.
+    and of equal ones the first in order stays. Of sources whose latest copy stays, an event of which any copy
+    had another score or another comment has `is_edited` true (the report counts them); one with a score or a
+    comment and no such copy has false. Where carts become orders (`per_order`), rows of different `order_id`
+    are no copies, and one without stays only if no other of its key is later. A log with whole seconds may
+    hold two true clicks that look the same: `dedupe=False` keeps every row. `event_id` stays null where the
+    source has none.
 
     **Rejects.** Rows without timestamp, event name or any id, dated before `min_date` or more than a day
     after they were received (after `now`, where that is unknown), with names or ids longer than 10,000 bytes
@@ -531,6 +534,9 @@ def _arrangement(asked: _Asked, gathering: Gathering, growth: Growth | None) -> 
     types = dict(gathering.types or _NO_EVENTS)
     if gathering.rules:
         types |= {name: pa.int32() if name in CODED_COLUMNS else pa.bool_() for name in MARKS}
+    is_revised = any(known.get("copies") == LATEST for known in gathering.sources.values())
+    if is_revised and not types.keys().isdisjoint(SAID):
+        types[EDITED] = pa.bool_()
     ordered = [name for name in CANONICAL.names if name in types]
     ordered += sorted(set(types) - set(ordered))
     names = gathering.customers.column_names[1:]
@@ -661,6 +667,7 @@ def _account(name: str, gathering: Gathering, buckets: Sequence[Bucket]) -> Sour
         bots=sum(one.bots for one in counts),
         known=sum(one.known for one in counts),
         tests=sum(one.tests for one in counts),
+        edited=sum(one.edited for one in counts),
     )
 
 

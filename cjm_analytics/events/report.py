@@ -17,7 +17,7 @@ __all__ = ["IdentityFacts", "IngestReport", "Marked", "RejectReason", "SourceAcc
 
 _COLUMNS = (
     "source", "read", "kept", "duplicates", "rejected", "excluded", "nameless", "first", "last", "bots",
-    "bot_share", "tests", "test_share", "known", "known_share",
+    "bot_share", "tests", "test_share", "known", "known_share", "edited",
 )  # fmt: skip
 
 
@@ -40,6 +40,8 @@ class SourceAccount:
         Kept events of a customer whose user id is known.
     tests : int
         Kept events that are marked as tests or as the company's own.
+    edited : int
+        Kept answers of which a copy had another score or comment.
     """
 
     source: str
@@ -54,6 +56,7 @@ class SourceAccount:
     bots: int = 0
     known: int = 0
     tests: int = 0
+    edited: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,8 @@ class IngestReport:
 
     def to_frame(self) -> pd.DataFrame:
         """Columns `source, read, kept, duplicates, rejected, excluded, nameless, first, last, bots,
-        bot_share, tests, test_share, known, known_share`; `nameless` are among the excluded, the shares are
-        of `kept`.
+        bot_share, tests, test_share, known, known_share, edited`; `nameless` are among the excluded, the
+        shares are of `kept`, and `edited` are answers among these of which a copy said something else.
         """  # noqa: D205 - one sentence
         frame = pd.DataFrame(
             [asdict(account) for account in self.sources], columns=[one.name for one in fields(SourceAccount)]
@@ -256,6 +259,6 @@ class IngestReport:
     def _shown(self) -> pd.DataFrame:
         """The frame without what says nothing: counts that the shares tell already, and a lack of nobody."""
         frame = self.to_frame()
-        silent = {"nameless": "nameless", "tests": "test_share"}
+        silent = {"nameless": "nameless", "tests": "test_share", "edited": "edited"}
         dropped = [column for name, column in silent.items() if not frame[name].any()]
         return frame.drop(columns=["bots", "tests", "known", *dropped])

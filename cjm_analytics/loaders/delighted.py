@@ -193,13 +193,13 @@ def _instant(time: object) -> str:
     return (one_text(time) or "").strip()
 
 
-def _vendor(asked: Asked, tz: str, written: CsvFormat) -> Vendor:
+def _vendor(asked: Asked, clock: Clock, written: CsvFormat) -> Vendor:
     return Vendor(
         name="delighted",
         title="Delighted",
         kind="survey",
         copies="latest",
-        clock=Clock(tz=tz),
+        clock=clock,
         written=written,
         asked=(asked,),
         required=("responses",),
@@ -232,6 +232,7 @@ def delighted(
     scores: Scores | None = None,
     user_id: str | None = None,
     tz: str = "UTC",
+    dayfirst: bool | None = None,
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "delighted",
     format: str | None = None,  # noqa: A002 - the user's word
@@ -273,6 +274,8 @@ def delighted(
         Member of `person_properties` with your own id of the customer.
     tz : str
         Zone of times that carry none.
+    dayfirst : bool, optional
+        Whether 03/10/2025 is 3 October: of a file that a spreadsheet wrote.
     keep : sequence of str, or mapping of str to type
         Members of `person_properties` that become typed columns.
     name : str
@@ -305,4 +308,6 @@ def delighted(
     """
     asked = Asked.of(scores, None, user_id)
     written = CsvFormat(sep, encoding, sheet=sheet)
-    return _vendor(asked, tz, written).stream(source, keep=keep, name=name, format=format)
+    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst), written).stream(
+        source, keep=keep, name=name, format=format
+    )

@@ -22,7 +22,7 @@ from cjm_analytics.loaders.files import find_files, is_location, stem
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.rows import CsvFormat
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import texts
+from cjm_analytics.loaders.values import texts, trimmed
 from cjm_analytics.schema import LOADED, REJECTS, Batch
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ _OWN: Final = frozenset(
 """Columns that say nothing of how well a loader understands a file."""
 
 _TIME: Final = (
-    r"^(event_?)?(timestamp|time|datetime|date_?time)$", r"^ts$", r"(occurred|happened|answered|submitted)",
+    r"^(event_?)?(timestamp|time|datetime|date_?time|zeit|zeitpunkt|datum)$", r"^ts$",
+    r"(occurred|happened|answered|submitted)",
     r"timestamp", r"(^|_)at$", r"(^|_)(time|ts)$", r"date", r"(created|completed|recorded|placed|when|day)",
 )  # fmt: skip
 _CUSTOMER: Final = (
@@ -63,7 +64,9 @@ _SCORE: Final = (
     r"(score|rating|nps|csat|stars)",
     r"^(answer|grade)$",
 )
-_SLASHED: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{4}")
+_EPOCHS: Final = r"^1\d{9}(\d{3}){0,3}(\.\d+)?$"
+_DAYS: Final = r"^\d{5}(\.\d+)?$"
+_SLASHED: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d\b)")
 _FEW: Final = 0.5
 _LARGEST_SCORE: Final = 100
 
@@ -267,16 +270,32 @@ def _tried(
             found = _Reading(loader.__name__, asked, (said,), nothing, is_named=False) if missing else None
         return found
     except InputError as fault:
-        if " zone" in str(fault) and "tz" in parameters and "tz" not in options:
-            found = _tried(loader, source, {**known, "tz": "UTC"})
-            said = f"The times carry no zone: say tz=, such as {'Europe/Berlin'!r}."
-            return found and replace(found, options={**found.options, "tz": _UNSAID}, questions=(said,))
-        return None
+        return _tried_with_more(loader, source, known, str(fault))
     except (CJMError, OSError, ValueError, TypeError, KeyError, pa.ArrowException):
         return None
     if not _is_something(batch) or batch.rejects.num_rows * 2 > batch.n_read:
         return None
     return _Reading(loader.__name__, asked, (), batch, is_named=False)
+
+
+def _tried_with_more(
+    loader: Callable[..., EventStream], source: object, known: Mapping[str, object], fault: str
+) -> _Reading | None:
+    """What a loader makes of the rows once somebody has said what it lacks: that becomes a question."""
+    zone = f"The times carry no zone: say tz=, such as {'Europe/Berlin'!r}."
+    order = fault.partition(", or give timestamp_format=")[0] + "."
+    for option, sign, answers, question in (
+        ("tz", " zone", ("UTC",), zone),
+        ("dayfirst", " dayfirst=", (False, True), order),
+    ):
+        if sign not in fault or option in known or option not in inspect.signature(loader).parameters:
+            continue
+        for answer in answers:
+            found = _tried(loader, source, {**known, option: answer})
+            if found is not None:
+                options = {**found.options, option: _UNSAID}
+                return replace(found, options=options, questions=(question, *found.questions))
+    return None
 
 
 def _is_something(batch: Batch) -> bool:
@@ -310,7 +329,9 @@ def _says_more(plain: Description, vendor: _Reading) -> bool:
 
 def _table(source: object, shown: str, known: Mapping[str, object]) -> Description:
     read_as = {
-        name: known[name] for name in ("sep", "encoding", "quote", "header_rows", "sheet") if name in known
+        name: known[name]
+        for name in ("sep", "encoding", "quote", "header_rows", "skip_rows", "sheet")
+        if name in known
     }
     written = CsvFormat(**read_as)  # type: ignore[arg-type]
     asked = known.get("format")
@@ -364,9 +385,10 @@ class _Columns:
                     return name
         return None
 
-    def times(self) -> list[str]:
+    def times(self, known: Mapping[str, object]) -> list[str]:
         """All columns left that hold times."""
-        found = [name for name, cells in self.left.items() if _is_time(name, cells)]
+        number = _DAYS if known.get("unit") == "excel" else _EPOCHS
+        found = [name for name, cells in self.left.items() if _is_time(name, cells, number)]
         for name in found:
             del self.left[name]
         return found
@@ -378,7 +400,7 @@ def _mapping(
     """Options of `table`, and what cannot be told."""
     used = {value for value in known.values() if isinstance(value, str)}
     there = _Columns(columns, {one: cells for one, cells in columns.items() if one not in used})
-    times = there.times()
+    times = there.times(known)
     options, questions = _customer(there, known)
     if "score" not in known and (score := there.take(_SCORE, _is_score)):
         options["score"] = score
@@ -431,17 +453,19 @@ def _first_time(times: Sequence[str]) -> str | None:
     return times[0] if times else None
 
 
-def _is_time(name: str, cells: pa.Array) -> bool:
+def _is_time(name: str, cells: pa.Array, number: str) -> bool:
     if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
         return True
     if pa.types.is_nested(cells.type) or cells.null_count == len(cells):
         return False
-    words = texts(cells).drop_null()
+    words = trimmed(texts(cells)).drop_null()
+    if not len(words):
+        return False
     is_number = bool(pc.all(pc.match_substring_regex(words, r"^\d+(\.\d+)?$")).as_py())
     if is_number:
-        long = bool(pc.all(pc.match_substring_regex(words, r"^1\d{9}(\d{3}){0,3}(\.\d+)?$")).as_py())
-        return long and any(re.search(one, _bare(name)) for one in _TIME)
-    dated = pc.match_substring_regex(words, r"^\d{4}-\d\d-\d\d|^\d{1,2}[./-]\d{1,2}[./-]\d{4}")
+        fits = bool(pc.all(pc.match_substring_regex(words, number)).as_py())
+        return fits and any(re.search(one, _bare(name)) for one in _TIME)
+    dated = pc.match_substring_regex(words, r"^\d{4}[/.-]\d\d?[/.-]\d\d?|^\d{1,2}[./-]\d{1,2}[./-]\d{2}")
     return bool(pc.mean(pc.cast(dated, pa.int8())).as_py() > 0.9)  # noqa: PLR2004 - a few may be damaged
 
 
@@ -480,7 +504,7 @@ def _asked_of_time(
 
 def _order_of(words: pa.Array) -> bool | None:
     """Whether dates begin with the day, where one of them can only be read so."""
-    parts = pc.extract_regex(words, r"^(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-]\d{4}")
+    parts = pc.extract_regex(words, r"^(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-]\d\d")
     largest = [
         pc.max(pc.cast(pc.struct_field(parts, one), pa.int64())).as_py() or 0 for one in ("first", "second")
     ]

@@ -16,8 +16,9 @@ from cjm_analytics.loaders.rows import (
     CsvFormat,
     Rows,
     column_names,
+    refuse_title,
 )
-from cjm_analytics.loaders.values import strings
+from cjm_analytics.loaders.values import is_utf8, strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["excel_rows"]
 
 _EMPTY: Final = ("", None)
+_FEW: Final = 8
 
 
 def excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
@@ -38,13 +40,15 @@ def excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
     filled = [
         (place, cells)
         for place, cells in enumerate(sheet.iter_rows(), start=1)
-        if any(cell not in _EMPTY for cell in cells)
+        if place > written.skip_rows and any(cell not in _EMPTY for cell in cells)
     ]
     if not filled:
         raise InputError(f"{file.shown!r} is empty: not even a header row tells its columns.")
-    names, n_head = _header(
-        [cells for _, cells in filled[: max(HEADING_ROWS, written.header_rows)]], written, file.shown
-    )
+    first = [cells for _, cells in filled[: max(HEADING_ROWS, written.header_rows)]]
+    names, n_head = _header(first, written)
+    if written.heading is None:
+        shown = [[_text(cell) for cell in cells] for _, cells in filled[: n_head + _FEW]]
+        refuse_title(shown[:n_head], shown[n_head:], filled[0][0] - 1, file.shown)
     kept = [cells for _, cells in filled[n_head:]]
     numbers = [place for place, _ in filled[n_head:]]
     table, places = _table(names, kept), np.array(numbers, np.int64)
@@ -52,7 +56,7 @@ def excel_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
         yield ColumnRows(file.shown, table.slice(start, BLOCK_ROWS), places[start : start + BLOCK_ROWS])
 
 
-def _header(first: Sequence[Sequence[Any]], written: CsvFormat, file: str) -> tuple[list[str], int]:
+def _header(first: Sequence[Sequence[Any]], written: CsvFormat) -> tuple[list[str], int]:
     """Column names, and how many rows they take."""
     head = [[_text(cell) for cell in cells] for cells in first]
     if written.heading is not None:
@@ -60,7 +64,7 @@ def _header(first: Sequence[Sequence[Any]], written: CsvFormat, file: str) -> tu
             names = written.heading(head[:count])
             if names is not None:
                 return names, count
-    return column_names(head[: written.header_rows], file), written.header_rows
+    return column_names(head[: written.header_rows]), written.header_rows
 
 
 def _sheet(file: InputFile, wanted: str | None) -> Any:  # noqa: ANN401 - the reader's own type
@@ -78,13 +82,23 @@ def _sheet(file: InputFile, wanted: str | None) -> Any:  # noqa: ANN401 - the re
             names = book.sheet_names if wanted is None else [wanted]
             filled = [one for one in map(book.get_sheet_by_name, names) if one.height]
     except (python_calamine.CalamineError, OSError) as fault:
-        raise InputError(f"{file.shown!r} is damaged or no Excel workbook ({fault}).") from fault
+        raise InputError(f"{file.shown!r} is damaged or no Excel workbook ({fault}).{_else(file)}") from fault
     if len(filled) > 1:
         shown = ", ".join(repr(one.name) for one in filled)
         raise InputError(f"{file.shown!r} has several sheets with something in them: {shown}. Say sheet=.")
     if not filled:
         raise InputError(f"{file.shown!r} is empty: not even a header row tells its columns.")
     return filled[0]
+
+
+def _else(file: InputFile) -> str:
+    """What a file is that is only called a workbook."""
+    with file.open() as stream:
+        start = bytes(stream.read(1_000)).lstrip(b"\xef\xbb\xbf \r\n\t")
+    if start.startswith(b"<"):
+        return " It is a web page or XML: open it with a spreadsheet, and save it as .xlsx or CSV."
+    is_text = bool(start) and b"\0" not in start and is_utf8(start[: start.rfind(b"\n") + 1])
+    return " It is text: say format='csv'." if is_text else ""
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:

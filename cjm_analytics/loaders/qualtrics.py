@@ -6,6 +6,7 @@ import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,13 +15,15 @@ from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, invite
 from cjm_analytics.loaders.responses import Responses, first_filled, in_zones, told_by
-from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, filled_member
+from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, filled_member, unique_names
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from cjm_analytics.loaders.mapping import Side, Sides
     from cjm_analytics.loaders.ratings import Scores
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["qualtrics"]
 
-_IMPORT: Final = '{"ImportId"'
+_IMPORT: Final = re.compile(r"""\{['"]{1,2}ImportId['"]""")
 _FIXED: Final = (
     "startDate", "endDate", "status", "ipAddress", "progress", "duration", "finished", "recordedDate",
     "_recordId", "recipientLastName", "recipientFirstName", "recipientEmail", "externalDataReference",
@@ -40,8 +43,31 @@ _SPELT: Final = {
     **{one[:1].upper() + one[1:]: one for one in _FIXED},
     "ResponseId": "_recordId", "ResponseID": "_recordId", "ExternalReference": "externalDataReference",
     "EmailAddress": "recipientEmail", "IPAddress": "ipAddress", "Duration (in seconds)": "duration",
+    "ExternalDataReference": "externalDataReference",
 }  # fmt: skip
 """The fixed columns as the first header row of an export, or the second of an old one, calls them."""
+
+_LABELS: Final = {
+    "Start Date": "startDate", "End Date": "endDate", "Response Type": "status", "IP Address": "ipAddress",
+    "Progress": "progress", "Duration (in seconds)": "duration", "Finished": "finished",
+    "Recorded Date": "recordedDate", "Response ID": "_recordId", "Recipient Last Name": "recipientLastName",
+    "Recipient First Name": "recipientFirstName", "Recipient Email": "recipientEmail",
+    "External Data Reference": "externalDataReference", "Location Latitude": "locationLatitude",
+    "Location Longitude": "locationLongitude", "Distribution Channel": "distributionChannel",
+    "User Language": "userLanguage",
+}  # fmt: skip
+"""The same in the second header row, which some people keep instead of the first."""
+
+_OLD_IDS: Final = {
+    "responseId": "_recordId", "panel-RecipientEmail": "recipientEmail",
+    "panel-RecipientLastName": "recipientLastName", "panel-RecipientFirstName": "recipientFirstName",
+    "panel-ExternalDataReference": "externalDataReference", "Location-LocationLatitude": "locationLatitude",
+    "Location-LocationLongitude": "locationLongitude",
+}  # fmt: skip
+"""Where columns come from, as the exports of 2016 said it."""
+
+_HEADINGS: Final = ("ResponseId", "ResponseID", "Response ID")
+"""What stands in place of a response's id in a header row that somebody took for a response."""
 
 _COPIED: Final = {
     "id": "_recordId", "start_date": "startDate[UTC]", "end_date": "endDate[UTC]",
@@ -78,36 +104,33 @@ _TEXT: Final = "[text]"
 
 
 def _heading(head: Sequence[Sequence[str]]) -> list[str] | None:
-    """Three rows (name, question, where it comes from); in old exports two (number or name, name)."""
+    """Three rows (name, question, where it comes from); in old exports two (number or name, name).
+
+    The last one says that it is the last, also where somebody took the questions out.
+    """
     if len(head) == 2 and head[0][0].strip() == "V1":  # noqa: PLR2004
         pairs = zip(head[0], head[1], strict=False)
         names = [below.strip() if above.startswith("V") else above.strip() for above, below in pairs]
-        return _unique([_SPELT.get(name, name) for name in names])
-    if len(head) < 3 or not any(cell.startswith(_IMPORT) for cell in head[2]):  # noqa: PLR2004
+        return unique_names([_SPELT.get(name, name) for name in names])
+    if not any(map(_IMPORT.match, head[-1])):
         return None
-    return _unique([_imported(tag.strip(), said) for tag, said in zip(head[0], head[2], strict=False)])
+    tags = head[0] if len(head) > 1 else [""] * len(head[0])
+    return unique_names([_imported(tag.strip(), said) for tag, said in zip(tags, head[-1], strict=False)])
 
 
 def _imported(tag: str, said: str) -> str:
     """The name of a column, the fixed ones by where they come from, with a zone or a mark behind."""
     try:
-        told = orjson.loads(said)
+        told = orjson.loads(said.replace('""', '"').replace("'", '"'))
     except orjson.JSONDecodeError:
         return tag
-    name = told.get("ImportId")
+    name = str(told.get("ImportId"))
+    name = _OLD_IDS.get(name, name)
     zone = told.get("timeZone")
     if name in _FIXED:
-        return f"{name}[{zone}]" if zone else str(name)
-    return tag + _TEXT if str(name).startswith("QID") and str(name).endswith("_TEXT") else tag
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names of which none comes twice, and none is empty."""
-    made: list[str] = []
-    for place, name in enumerate(names, start=1):
-        bare = name or f"column {place}"
-        made.append(bare if bare not in made else f"{bare} ({place})")
-    return made
+        return f"{name}[{zone}]" if zone else name
+    tag = tag or name
+    return tag + _TEXT if name.startswith("QID") and name.endswith(("_TEXT", "-TEXT")) else tag
 
 
 def _tidied(rows: Rows, asked: Asked) -> Rows:
@@ -117,6 +140,8 @@ def _tidied(rows: Rows, asked: Asked) -> Rows:
     there = rows.names()
     is_copy = "recorded_date" in there and "survey_id" in there
     spelt = _COPIED if is_copy else _SPELT if {"ResponseId", "ResponseID"} & set(there) else {}
+    if "Response ID" in there and {"Recorded Date", "Response Type"} & set(there):
+        spelt = _LABELS
     tidy = respelt(rows, lambda name: spelt.get(name, name), lambda _, cells: cells) if spelt else rows
     if "_recordId" in tidy.names() and not tidy.is_sparse and not is_copy:
         asked.check([name.removesuffix(_TEXT) for name in tidy.names()], rows.file)
@@ -169,7 +194,7 @@ def _responses(
             **sides.get("survey_embedded_data", {}).get(identity, {}),
             **sides.get("question_response", {}).get(identity, {}),
         }
-        is_real = str(row.get("status", "0")).strip().lower() in _REAL
+        is_real = str(row.get("status", "0")).strip().lower() in _REAL and not _is_heading(identity)
         if not is_real or row.get("distributionChannel") == "preview":
             yield place, {"_event": None}
             continue
@@ -188,6 +213,20 @@ def _responses(
         )
         for one in response.events(_rated(values, sides, survey, asked), asked):
             yield place, one
+
+
+def _is_heading(identity: str) -> bool:
+    """Whether a row is one of the header, read as a response by somebody who wrote the table again."""
+    return identity in _HEADINGS or _IMPORT.match(identity) is not None
+
+
+def _headings(identities: pa.Array) -> NDArray[np.bool_]:
+    """The same of a column."""
+    said = texts(identities)
+    found = pc.or_(
+        pc.is_in(said, value_set=pa.array(_HEADINGS)), pc.match_substring_regex(said, f"^{_IMPORT.pattern}")
+    )
+    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), bool)
 
 
 def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) -> Made | None:
@@ -230,7 +269,7 @@ def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) ->
         survey=rows.column("survey_id"),
         comment=pc.coalesce(*map(texts, words)) if words else None,
         channel=told_by(rows, lambda way: _CHANNELS.get(str(way)), "distributionChannel"),
-        real=is_real.to_numpy(zero_copy_only=False).astype(bool),
+        real=is_real.to_numpy(zero_copy_only=False).astype(bool) & ~_headings(rows.column("_recordId")),
     )
     return responses.events(_rated_columns(rows, asked), asked)
 
@@ -341,13 +380,13 @@ def _invites(
             yield place, one
 
 
-def _vendor(asked: Asked, tz: str | None, written: CsvFormat) -> Vendor:
+def _vendor(asked: Asked, clock: Clock, written: CsvFormat) -> Vendor:
     return Vendor(
         name="qualtrics",
         title="Qualtrics",
         kind="survey",
         copies="latest",
-        clock=Clock(tz=tz),
+        clock=clock,
         written=written,
         asked=(asked,),
         required=("responses", "distribution_contact"),
@@ -388,6 +427,7 @@ def qualtrics(
     comment: str | None = None,
     user_id: str | None = None,
     tz: str | None = None,
+    dayfirst: bool | None = None,
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "qualtrics",
     format: str | None = None,  # noqa: A002 - the user's word
@@ -398,11 +438,12 @@ def qualtrics(
     """Read Qualtrics survey answers and invites.
 
     **Where it comes from.** *Data & Analysis → Export data*: CSV, TSV or a workbook, with its three header
-    rows (names, questions, `{"ImportId": …, "timeZone": …}`) or the two of old exports (`V1`, …); a table
-    with one header row (`ResponseId`, `EndDate`, …), too; or JSON (`{"responses": […]}`, JSON lines), in
-    which questions are called by their ids (`QID1`). *A warehouse copy* (Fivetran and its like): the
-    tables `survey_response`, `question_response`, `question`, `survey_embedded_data` and, for response rates,
-    `distribution_contact` with `distribution` and `directory_contact`, in one folder.
+    rows (names, questions, `{"ImportId": …, "timeZone": …}`), any one of them, or the two of old exports
+    (`V1`, …); also a table in which some of them became rows (these are excluded); or JSON
+    (`{"responses": […]}`, JSON lines), in which questions are called by their ids (`QID1`). *A warehouse
+    copy* (Fivetran and its like): the tables `survey_response`, `question_response`, `question`,
+    `survey_embedded_data` and, for response rates, `distribution_contact` with `distribution` and
+    `directory_contact`, in one folder.
 
     **What becomes what.** A response is a `survey_response` for each question that asks for a rating, at
     `EndDate` (else `RecordedDate`, which is `received_at`), with `instrument`, `score` and the ends of its
@@ -434,6 +475,8 @@ def qualtrics(
         Question with the comment; field with your own id of the customer.
     tz : str, optional
         Zone of times whose header names none.
+    dayfirst : bool, optional
+        Whether 03/10/2025 is 3 October: of a file that a spreadsheet wrote again.
     keep : sequence of str, or mapping of str to type
         Answers and fields that become typed columns.
     name : str
@@ -466,4 +509,6 @@ def qualtrics(
     """
     asked = Asked.of(scores, comment, user_id)
     written = CsvFormat(sep, encoding, sheet=sheet, heading=_heading)
-    return _vendor(asked, tz, written).stream(source, keep=keep, name=name, format=format)
+    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst), written).stream(
+        source, keep=keep, name=name, format=format
+    )

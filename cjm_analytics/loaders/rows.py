@@ -15,7 +15,7 @@ import itertools
 import json
 import re
 import warnings
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -60,6 +60,8 @@ __all__ = [
     "inferred",
     "member",
     "read_rows",
+    "refuse_title",
+    "unique_names",
     "words",
 ]
 
@@ -98,6 +100,9 @@ _SHOWN: Final = 60
 _NOTICED: Final = 8_192
 _FEW_OF_NOTICED: Final = 512
 """A column of CSV has few texts if so many first cells have no more than so many different ones."""
+
+_TOLD_SEP: Final = re.compile(rb'^"?sep=([^\r\n"])"?\r?\n', re.IGNORECASE)
+"""A first line by which a file tells its separator, as spreadsheets understand it."""
 
 _LINE_FEED: Final = ord("\n")
 _NO_BREAK: Final = re.compile(rb"[^\r\n]")
@@ -442,6 +447,8 @@ class CsvFormat:
         The columns of a file that has no header line.
     header_rows : int
         Rows that together name the columns.
+    skip_rows : int
+        Lines before them, or rows of a sheet: a title, notes.
     sheet : str, optional
         Of a workbook; by default the only one that has something in it.
     escaped : bool
@@ -457,6 +464,7 @@ class CsvFormat:
     empty: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     header_rows: int = 1
+    skip_rows: int = 0
     sheet: str | None = None
     escaped: bool = False
     heading: Heading | None = field(default=None, repr=False)
@@ -464,6 +472,8 @@ class CsvFormat:
     def __post_init__(self) -> None:
         if type(self.header_rows) is not int or self.header_rows < 1:
             raise InputError(f"header_rows={self.header_rows!r} must be a whole number from 1.")
+        if type(self.skip_rows) is not int or self.skip_rows < 0:
+            raise InputError(f"skip_rows={self.skip_rows!r} must be a whole number from 0.")
         try:
             "".encode(self.encoding)
         except LookupError as fault:
@@ -679,17 +689,20 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
         if written.escaped:
             text = _Escaped(text)  # type: ignore[assignment]
         blocks = _Blocks(text, _CSV_BLOCK, written.quote.encode())
-        start = blocks.peek()
+        told = _TOLD_SEP.match(blocks.peek())
+        skipped = written.skip_rows or (1 if told else 0)
+        start = _after_lines(blocks.peek(), skipped)
         if not start.strip() and not written.names:
             raise InputError(f"{file.shown!r} is empty: not even a header line tells its columns.")
-        sep = written.sep or ("\t" if file.is_tab_separated else _separator(start, written.quote, file.shown))
+        sep = written.sep or (told[1].decode() if told else None)
+        sep = sep or ("\t" if file.is_tab_separated else _separator(start, written.quote, file.shown))
         named = (list(written.names), 0) if written.names else _header(start, sep, written, file.shown)
         _refuse_other_separator(named[0], sep, file.shown)
         parser = _CsvParser(file.shown, written, sep, *named)
-        bodies = _bodies(blocks, parser.header_lines)
+        bodies = _bodies(blocks, skipped + parser.header_lines)
         any_rows = False
         for body, rows in _ahead(parser.parse, bodies):
-            parsed = rows or parser.by_line(body)
+            parsed = _without_blank(rows or parser.by_line(body))
             if not any_rows and not written.escaped:
                 parser.notice_few(parsed.table)
             any_rows = True
@@ -698,6 +711,19 @@ def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
         if not any_rows:
             schema = pa.schema([(name, pa.string()) for name in parser.columns])
             yield ColumnRows(file.shown, schema.empty_table(), np.zeros(0, np.int64), sep)
+
+
+def _without_blank(rows: ColumnRows) -> ColumnRows:
+    """The rows in which anything is; spreadsheets write separators for empty rows, too."""
+    columns = rows.table.columns
+    if not len(rows) or any(one.null_count == 0 for one in columns):
+        return rows
+    is_blank = np.ones(len(rows), bool)
+    for one in columns:
+        is_blank &= one.is_null().to_numpy()
+        if not is_blank.any():
+            return rows
+    return replace(rows, table=rows.table.filter(pa.array(~is_blank)), numbers=rows.numbers[~is_blank])
 
 
 class _Body(NamedTuple):
@@ -774,6 +800,8 @@ def _as_utf8(stream: BinaryIO, encoding: str, file: str) -> BinaryIO:
     if not said.startswith(("utf-16", "utf-32", "utf16", "utf32")):
         _refuse_utf16(head, encoding, file)
         _warn_of_utf8(head, said, file)
+    if b"\r" in head and b"\n" not in head:
+        whole = _Returns(whole)
     if said in {"utf-8", "utf8", "utf-8-sig", "ascii"}:
         return whole  # type: ignore[no-any-return]
     return Recoded(whole, encoding)  # type: ignore[return-value]
@@ -848,6 +876,16 @@ class _Chained:
     def read(self, size: int = -1) -> bytes:
         head, self._head = self._head, b""
         return head + bytes(self._rest.read(size))
+
+
+class _Returns:
+    """A stream of lines that end in carriage returns, as old spreadsheets write them, with line feeds."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(self._stream.read(size)).replace(b"\r", b"\n")
 
 
 class _Blocks:
@@ -928,13 +966,16 @@ def _separator(start: bytes, quote: str, file: str) -> str:
     """The separator that the first lines can only mean; several candidates are an error, not a guess."""
     lines = start[: 1 << 16].decode("utf-8", "replace").splitlines()
     used = [sep for sep in _SEPARATORS if sep in lines[0]] if lines else []
+    if not used:  # a title, or one column
+        often = Counter(sign for line in lines[1:20] for sign in line if sign in _SEPARATORS)
+        return often.most_common(1)[0][0] if often else ","
     if len(used) > 1:
         whole = lines[:-1] if len(lines) > 2 and len(start) > 1 << 16 else lines  # noqa: PLR2004
         used = [sep for sep in used if _same_width(whole[:20], sep, quote)]
     if len(used) > 1:
         shown = ", ".join(repr(sep) for sep in used)
         raise InputError(f"The fields of {file!r} may be separated by any of {shown}. Say which with sep=.")
-    return used[0] if used else ","
+    return used[0]
 
 
 def _same_width(lines: Sequence[str], sep: str, quote: str) -> bool:
@@ -957,6 +998,8 @@ def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list
     for cells in reader:
         if any(cell.strip() for cell in cells):
             head.append(cells)
+        if not head:
+            continue
         if written.heading is not None and (names := written.heading(head)) is not None:
             return names, reader.line_num
         if len(head) == written.header_rows:
@@ -964,17 +1007,49 @@ def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list
         if plain is not None and (written.heading is None or len(head) == HEADING_ROWS):
             break
     if plain is not None:
-        return column_names(plain[0], file), plain[1]
+        below = [*head[written.header_rows :], *itertools.islice(filter(None, reader), _FEW)]
+        refuse_title(plain[0], below, written.skip_rows, file)
+        return column_names(_fitted(plain[0], below)), plain[1]
     if head:
         raise InputError(f"{file!r} has fewer lines than header_rows={written.header_rows}.")
     raise InputError(f"{file!r} is empty: not even a header line tells its columns.")
 
 
-def column_names(head: Sequence[Sequence[str]], file: str) -> list[str]:
+def refuse_title(
+    head: Sequence[Sequence[str]], below: Sequence[Sequence[str]], skipped: int, file: str
+) -> None:
+    """Stop where a title stands alone above the header.
+
+    Raises
+    ------
+    InputError
+        The header is one cell, and the rows below it have more.
+    """
+    first = [cell for cell in head[0] if cell.strip()]
+    widths = [sum(map(bool, map(str.strip, cells))) for cells in below]
+    if len(head) > 1 or len(first) != 1 or not widths or max(widths) < 3:  # noqa: PLR2004 - a table
+        return
+    above = 1 + next(place for place, width in enumerate(widths) if width > 2)  # noqa: PLR2004
+    raise InputError(
+        f"The first row of {file!r} is one cell, {first[0][:_SHOWN]!r}, and a row below it has "
+        f"{widths[above - 1]}. If that is the header, under a title, say skip_rows={skipped + above} to "
+        "loaders.table, or take the title out."
+    )
+
+
+def _fitted(head: Sequence[Sequence[str]], below: Sequence[Sequence[str]]) -> list[list[str]]:
+    """A header without the empty cells at its end where no row has them."""
+    width = max(map(len, below), default=0)
+    filled = max(place for cells in head for place, cell in enumerate(cells, 1) if cell.strip())
+    return [list(cells[: max(width, filled)]) if width else list(cells) for cells in head]
+
+
+def column_names(head: Sequence[Sequence[str]]) -> list[str]:
     """The names of columns from one or several header rows.
 
     Of several, the different texts of a column stand behind one another, ` / ` between; an empty cell of a
-    row that is not the last belongs to the cell on its left, as in merged cells.
+    row that is not the last belongs to the cell on its left, as in merged cells. Of names that come twice
+    each has its place behind it, so that nobody takes one for the other.
     """
     width = max(len(cells) for cells in head)
     rows = [[cell.strip() for cell in cells] + [""] * (width - len(cells)) for cells in head]
@@ -983,11 +1058,17 @@ def column_names(head: Sequence[Sequence[str]], file: str) -> list[str]:
             cells[place] = cells[place] or cells[place - 1]
     joined = [" / ".join(dict.fromkeys(filter(None, column))) for column in zip(*rows, strict=True)]
     names = [name or f"column {place}" for place, name in enumerate(joined, start=1)]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        several = "" if len(head) > 1 else " If several rows name the columns, say header_rows=."
-        raise InputError(f"The header of {file!r} names the column {doubled[0]!r} twice.{several}")
-    return names
+    count = Counter(names)
+    return [f"{name} ({place})" if count[name] > 1 else name for place, name in enumerate(names, start=1)]
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Names of columns of which none comes twice, and none is empty: the later ones say where they stand."""
+    made: dict[str, None] = {}
+    for place, name in enumerate(names, start=1):
+        bare = name or f"column {place}"
+        made[bare if bare not in made else f"{bare} ({place})"] = None
+    return list(made)
 
 
 @dataclass(frozen=True)
@@ -1014,7 +1095,10 @@ class _CsvParser:
             return None
         refused: list[tuple[int, int, str]] = []
         table = self._by_arrow(block, refused)
-        plausible = all(number is not None and "\n" not in text for number, _, text in refused)
+        plausible = all(
+            number is not None and "\n" not in text and not text.rstrip().endswith(self.sep)
+            for number, _, text in refused
+        )
         if table is None or table.num_rows + len(refused) != n_lines or not plausible:
             return None
         gone = np.array([number for number, _, _ in refused], np.int64) - 1
@@ -1087,6 +1171,24 @@ class _CsvParser:
         }
         return ColumnRows(self.file, pa.table(columns), np.array(numbers, np.int64), self.sep, broken)
 
+    def _fitting(self, cells: list[str]) -> list[str]:
+        """The cells of a record without empty ones behind the last column: they hold nothing."""
+        width = len(self.columns)
+        return cells if any(cells[width:]) else cells[:width]
+
+    def _fault(self, cells: Sequence[str], lines: Sequence[str], *, single: bool) -> str | None:
+        """What is wrong with a record of some lines; with a `single` one if it is all that there is of it."""
+        quote = self.written.quote
+        if len(cells) != len(self.columns):
+            return self._width_reason(len(cells))
+        odd = bool(quote) and sum(line.count(quote) for line in lines) % 2 == 1
+        # A record over several lines is open if it would go on behind its last line, too.
+        return "a quote that is not closed" if odd and (single or self._goes_on(lines)) else None
+
+    def _goes_on(self, lines: Sequence[str]) -> bool:
+        reader = csv.reader([*lines, "\n"], **_dialect(self.sep, self.written.quote))
+        return len(lines) > 1 and len(next(reader)) > 0 and reader.line_num > len(lines)
+
     def _records(
         self, lines: Sequence[str], offset: int, *, single: bool = False
     ) -> Iterator[tuple[int, list[str], str | None]]:
@@ -1104,23 +1206,17 @@ class _CsvParser:
                 if cells is None:
                     return
                 first, done = done, reader.line_num
-                if not cells and fault is None:
+                if not any(cells) and fault is None:
                     continue  # a blank line
-                if fault is None and len(cells) != len(self.columns):
-                    fault = self._width_reason(len(cells))
+                cells = self._fitting(cells)
+                fault = fault or self._fault(cells, lines[first:done], single=single)
                 if fault is not None and done - first > 1 and not single:
                     for at in range(first, done):
                         yield from self._records(lines[at : at + 1], offset + at, single=True)
                     continue
-                if fault is None and single and _is_open(lines[0], self.written.quote):
-                    fault = "a quote that is not closed"
                 yield offset + first, cells, fault
         finally:
             csv.field_size_limit(limit)
-
-
-def _is_open(line: str, quote: str) -> bool:
-    return bool(quote) and line.count(quote) % 2 == 1
 
 
 def _surrogate(text: str) -> bool:

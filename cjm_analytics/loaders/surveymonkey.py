@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +18,8 @@ from cjm_analytics.loaders.ratings import (
     invite,
     is_nps_question,
 )
-from cjm_analytics.loaders.responses import Responses, first_filled, in_zones
-from cjm_analytics.loaders.rows import CsvFormat, filled_member
+from cjm_analytics.loaders.responses import Responses, first_filled
+from cjm_analytics.loaders.rows import CsvFormat, filled_member, unique_names
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Part, Vendor
@@ -42,18 +41,15 @@ _FIXED: Final = {
     "Date Created": "date_created", "End Date": "date_modified", "Date Modified": "date_modified",
     "IP Address": "ip_address", "Email Address": "email", "First Name": "first_name",
     "Last Name": "last_name",
+    "RespondentID": "respondent_id", "CollectorID": "collector_id", "StartDate": "date_created",
+    "EndDate": "date_modified", "LastName": "last_name", "CustomData": "Custom Data 1",
+    "Custom Data": "Custom Data 1",
 }  # fmt: skip
+"""The fixed columns as files call them, also those of before 2014."""
+
+_IDS: Final = ("Respondent ID", "RespondentID")
 _OPEN: Final = " / Open-Ended Response"
 _PLAIN: Final = " / Response"
-_AMERICAN: Final = re.compile(
-    r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d\d)(:\d\d)?(?: ?([AP]M))?", re.IGNORECASE
-)
-_WRITTEN: Final = (
-    r"^(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4}) "
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?P<seconds>:\d\d)?(?: ?(?P<half>[AaPp][Mm]))?$"
-)
-"""The same for whole columns."""
-
 _GONE: Final = (
     "ip_address",
     "first_name",
@@ -70,21 +66,20 @@ _GONE: Final = (
 
 def _heading(head: Sequence[Sequence[str]]) -> list[str] | None:
     """Two rows: the question, and what of it; a cell without a question belongs to the one on its left."""
-    if len(head) != 2 or head[0][0].strip() != "Respondent ID" or head[1][0].strip():  # noqa: PLR2004
+    if len(head) != 2 or head[0][0].strip() not in _IDS or head[1][0].strip():  # noqa: PLR2004
         return None
     names: list[str] = []
     question = ""
     for above, below in zip(head[0], [*head[1], *[""] * len(head[0])], strict=False):
         question = above.strip() or question
         name = f"{question} / {below.strip()}" if below.strip() else question
-        bare = _FIXED.get(name, name)
-        names.append(bare if bare not in names else f"{bare} ({len(names) + 1})")
-    return names
+        names.append(_FIXED.get(name, name))
+    return unique_names(names)
 
 
 def _tidied(rows: Rows, asked: Asked) -> Rows:
     """A block with the fixed columns as the loader calls them."""
-    if "Respondent ID" in rows.names():
+    if not set(_IDS).isdisjoint(rows.names()):
         rows = respelt(rows, lambda name: _FIXED.get(name, name), lambda _, cells: cells)
     if "respondent_id" in rows.names() and not rows.is_sparse:
         asked.check([_question(name) for name in rows.names()], rows.file)
@@ -98,23 +93,10 @@ def _question(name: str) -> str:
 # What the rows stand for
 
 
-def _local(time: object, zone: str | None, *, dayfirst: bool) -> object:
-    """A time of a file in the order that all others have, and with its zone."""
-    found = _AMERICAN.fullmatch(str(time).strip())
-    if found:
-        first, second, year, hour, minute, seconds, half = found.groups()
-        month, day = (second, first) if dayfirst else (first, second)
-        shown = int(hour) % 12 + (12 if half.upper() == "PM" else 0) if half else int(hour)
-        time = f"{year}-{int(month):02}-{int(day):02} {shown:02}:{minute}{seconds or ':00'}"
-    return in_zone(time, zone) if zone and time not in (None, "") else time
-
-
-def _exported(
-    row: dict[str, Any], *, asked: Asked, zone: str | None, dayfirst: bool
-) -> Iterator[dict[str, Any]]:
+def _exported(row: dict[str, Any], *, asked: Asked) -> Iterator[dict[str, Any]]:
     """A row of an export file."""
     values = {_question(name): value for name, value in row.items() if name not in _GONE}
-    at = _local(filled_member(row, "date_modified", "date_created"), zone, dayfirst=dayfirst)
+    at = filled_member(row, "date_modified", "date_created")
     response = Response(
         vendor="surveymonkey",
         identity=str(row.get("respondent_id")),
@@ -129,16 +111,13 @@ def _exported(
     yield from response.events([(name, scale, values.get(name)) for name, scale in known.items()], asked)
 
 
-def _by_columns(
-    rows: ColumnRows, _: Mapping[str, Side], *, asked: Asked, zone: str | None, dayfirst: bool
-) -> Made | None:
+def _by_columns(rows: ColumnRows, _: Mapping[str, Side], *, asked: Asked) -> Made | None:
     """The same of whole columns, where times are text."""
     times = [rows.column(name) for name in ("date_modified", "date_created") if rows.has(name)]
     if not times or not all(pa.types.is_string(one.type) for one in times):
         return None
     nothing = pa.nulls(len(rows), pa.string())
-    at = _locals(first_filled(*times), dayfirst=dayfirst)
-    at = in_zones(at, zone) if zone else at
+    at = first_filled(*times)
     values = {_question(name): rows.column(name) for name in rows.names() if name not in _GONE}
     words = [texts(rows.column(name)) for name in rows.names() if name.endswith(_OPEN)]
     users = [rows.column(name) for name in ("user_id", "customer_id", "Custom Data 1")]
@@ -156,21 +135,6 @@ def _by_columns(
     known = asked.scales or {name: _NPS for name in values if is_nps_question(name)}
     return responses.events([(name, scale, values[name]) for name, scale in known.items() if name in values],
                             asked)  # fmt: skip
-
-
-def _locals(times: pa.Array, *, dayfirst: bool) -> pa.Array:
-    """Times of a file in the order that all others have."""
-    found = pc.extract_regex(pc.utf8_trim_whitespace(times), _WRITTEN)
-    first, second, year, hour, minute, seconds, half = found.flatten()
-    month, day = (second, first) if dayfirst else (first, second)
-    shown = pc.cast(hour, pa.int32())
-    is_late = pc.match_substring_regex(half, "^[Pp]")
-    halved = pc.add(pc.subtract(shown, pc.if_else(pc.equal(shown, 12), 12, 0)), pc.if_else(is_late, 12, 0))
-    clock = pc.cast(pc.if_else(pc.equal(half, ""), shown, halved), pa.string())
-    month, day, clock = (pc.utf8_lpad(one, 2, "0") for one in (month, day, clock))
-    date = pc.binary_join_element_wise(year, month, day, "-")
-    rest = pc.if_else(pc.equal(seconds, ""), ":00", seconds)
-    return pc.coalesce(pc.binary_join_element_wise(date, " ", clock, ":", minute, rest, ""), times)
 
 
 def _details(survey: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -280,23 +244,23 @@ def _invites(
             yield place, one
 
 
-def _vendor(asked: Asked, tz: str | None, written: CsvFormat, *, dayfirst: bool) -> Vendor:
+def _vendor(asked: Asked, clock: Clock, written: CsvFormat) -> Vendor:
     return Vendor(
         name="surveymonkey",
         title="SurveyMonkey",
         kind="survey",
         copies="latest",
-        clock=Clock(tz=None),
+        clock=clock,
         written=written,
-        asked=(asked, tz, dayfirst),
+        asked=(asked,),
         required=("export", "api_responses"),
         tidied=partial(_tidied, asked=asked),
         wrappers=("data",),
         parts={
             "export": Part(
                 told_by=("respondent_id",),
-                unfold=partial(_exported, asked=asked, zone=tz, dayfirst=dayfirst),
-                by_columns=partial(_by_columns, asked=asked, zone=tz, dayfirst=dayfirst),
+                unfold=partial(_exported, asked=asked),
+                by_columns=partial(_by_columns, asked=asked),
                 **ANSWERS,
             ),
             "api_responses": Part(
@@ -404,6 +368,7 @@ def surveymonkey(
     [{'user_id': 'u1', 'instrument': 'nps', 'score': 10.0}]
     """
     asked = Asked.of(scores, comment, user_id)
-    Clock(tz=tz)  # refuses a zone that there is not
     written = CsvFormat(sep, encoding, sheet=sheet, heading=_heading)
-    return _vendor(asked, tz, written, dayfirst=dayfirst).stream(source, keep=keep, name=name, format=format)
+    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst), written).stream(
+        source, keep=keep, name=name, format=format
+    )

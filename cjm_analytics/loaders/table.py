@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from cjm_analytics.loaders.values import (
     path_of,
     texts,
     trimmed,
+    unspoilt,
     whole_numbers,
 )
 from cjm_analytics.schema import (
@@ -139,6 +141,7 @@ class Layout:
             ids = [] if any(_is_there(rows, column) for _, column in ids) else ids
         for name, column in [*ids, *others]:
             if not _is_there(rows, column):
+                _refuse_doubled(column, there, rows.file)
                 option = "customer" if name == "user_id" else name
                 raise UnknownNameError(f"column in {rows.file} for {option}=", column, there)
 
@@ -198,6 +201,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     quote: str = '"',
     null_values: Sequence[str] = (),
     header_rows: int = 1,
+    skip_rows: int = 0,
     sheet: str | None = None,
     **columns: str | float | None,
 ) -> EventStream:
@@ -272,7 +276,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         Zone of times that carry none, such as `Europe/Berlin`. Never guessed.
     unit : str, optional
         s, ms, us or ns: of epoch numbers. By default their size tells, and a file of several sizes is an
-        error.
+        error. `excel`: numbers are a spreadsheet's days (45717.5 is noon of 1 March 2025), in the zone `tz`.
     timestamp_format : str or sequence of str, optional
         `strptime` formats, tried in turn; needed for anything but ISO 8601, epochs and (with `dayfirst`)
         01/02/2025.
@@ -286,6 +290,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     header_rows : int
         Of CSV and Excel: rows that together name the columns, ` / ` between their texts; an empty cell above
         the last belongs to the one on its left, as in merged cells.
+    skip_rows : int
+        Of CSV and Excel: lines (or rows of the sheet) above the header, such as a title.
     sheet : str, optional
         Of a workbook; needed where several have something in them.
     **columns : str or float
@@ -328,7 +334,9 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         clock,
         decimal,
     )
-    written = CsvFormat(sep, encoding, quote, tuple(null_values), header_rows=header_rows, sheet=sheet)
+    written = CsvFormat(
+        sep, encoding, quote, tuple(null_values), header_rows=header_rows, skip_rows=skip_rows, sheet=sheet
+    )
     origin = replace(Origin.of(source, format, written), columns=True)
     layout = replace(layout, later=origin.only_later(layout.optional))
     first = layout.resolved(origin.glance(), is_first=True)
@@ -514,7 +522,8 @@ def _typed(raw: pa.Array, name: str, column: str, layout: Layout) -> Cells:
     if name == "comment":
         return Cells(trimmed(texts(raw)), {})
     reader: Callable[..., Cells] = _READERS.get(name, ids)
-    return reader(raw, column=label)
+    cells = reader(raw, column=label)
+    return unspoilt(cells, column=label) if name.endswith("_id") else cells
 
 
 _ALIAS: Final = "<alias>"
@@ -704,6 +713,16 @@ def _conformed(values: pa.Array, kind: pa.DataType, name: str, decimal: str) -> 
         raise InputError(
             f"The column {name!r} changes its type from {kind} to {values.type}; say keep={{{name!r}: str}}."
         ) from fault
+
+
+def _refuse_doubled(column: str, there: Sequence[str], file: str) -> None:
+    """Stop where a header has the name several times: each then has its place behind it."""
+    doubled = [one for one in there if re.fullmatch(rf"{re.escape(column)} \(\d+\)", one)]
+    if len(doubled) > 1:
+        raise InputError(
+            f"The header of {file!r} names the column {column!r} {len(doubled)} times. Say which you mean: "
+            f"{', '.join(map(repr, doubled))}. If several rows name the columns, say header_rows=."
+        )
 
 
 def _is_there(rows: Rows, column: str) -> bool:

@@ -26,6 +26,12 @@ __all__ = ["UNITS", "Clock", "Times", "quality_column"]
 UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0}
 """Microseconds in one unit of an epoch; a nanosecond is less than one."""
 
+_DAYS: Final = "excel"
+"""The unit of a spreadsheet: days since 30 December 1899, by the clock of a place."""
+
+_DAY: Final = 86_400_000
+_BEFORE_1970: Final = 25_569
+_LIKELY_DAYS: Final = (20_000, 80_000)
 _EXACT, _SECOND, _MINUTE, _DATE, _INFERRED = range(len(TIME_QUALITIES))
 _UTC: Final = pa.timestamp("us", tz="UTC")
 _LOCAL: Final = pa.timestamp("us")
@@ -36,14 +42,21 @@ _CLASSES: Final = (("s", 10.0**11), ("ms", 10.0**14), ("us", 10.0**17), ("ns", n
 
 _NUMBER: Final = r"^[+-]?\d+(\.\d+)?$"
 _ZONED: Final = r"^\d{4}-\d\d-\d\d[T ]\d\d(:?\d\d)?(:?\d\d)?([.,]\d+)?\s?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
-_NAMED: Final = r"^(?P<time>\d{4}-\d\d-\d\d[^\[]*)\[(?P<zone>[^\]]+)\]$"
+_NAMED: Final = r"^(?P<time>\d[^\[]*)\[(?P<zone>[^\]]+)\]$"
 """A time with the name of its zone behind it: `2025-03-01 10:00:00[Europe/Berlin]`."""
 
+_OFFSET: Final = re.compile(r"[+-]\d\d:?\d\d")
 _ISO: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.,]\d+)?)?)?$"
 _SHORT_HOUR: Final = r"^(\d{4}-\d\d-\d\d[T ])(\d:)"
 _DIGITS: Final = re.compile(r"[+-]?\d+")
 _HAS_ZONE: Final = re.compile(r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
-_SLASHED: Final = r"^\d{1,2}[./-]\d{1,2}[./-]\d{4}($|[ T,])"
+_YEAR_FIRST: Final = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})($|[ T])"
+_SLASHED: Final = r"^\d{1,2}([./-]\d{1,2}[./-]\d{4}|[./]\d{1,2}[./]\d\d)($|[ T,])"
+_HALVED: Final = (
+    r"^(?P<date>\d[\d./-]*[ T,]+)(?P<hour>0?[1-9]|1[0-2])(?P<rest>:\d\d(?::\d\d(?:\.\d+)?)?)"
+    r" ?(?P<half>[AaPp])\.?[Mm]\.?(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d)?(?:\[[^\]]*\])?)$"
+)
+"""A time of a clock with twelve hours: `3/10/2025 2:30 PM`."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,8 @@ class Clock:
     tz : str, optional
         Zone of times that carry none.
     unit : str, optional
-        `s`, `ms`, `us` or `ns`: the unit of epoch numbers; by default their size tells.
+        `s`, `ms`, `us` or `ns`: the unit of epoch numbers, by default told by their size; or `excel`, where
+        numbers are a spreadsheet's days.
     formats : sequence of str
         `strptime` formats, tried in turn.
     dayfirst : bool, optional
@@ -90,14 +104,19 @@ class Clock:
     def __post_init__(self) -> None:
         if self.tz is not None and self.tz not in _zones():
             raise UnknownNameError("time zone", self.tz, sorted(_zones()))
-        if self.unit is not None and self.unit not in UNITS:
-            raise UnknownNameError("unit of time", self.unit, UNITS)
+        if self.unit is not None and self.unit not in (*UNITS, _DAYS):
+            raise UnknownNameError("unit of time", self.unit, (*UNITS, _DAYS))
         for one in self.formats:
             _check_format(one)
 
     def afresh(self) -> Clock:
         """The same clock before it has seen a file: what it remembers belongs to one reading."""
-        return Clock(self.tz, self.unit, self.formats, self.dayfirst)
+        return Clock(*self.said)
+
+    @property
+    def said(self) -> tuple[str | None, str | None, tuple[str, ...], bool | None]:
+        """How times are written, without what was seen."""
+        return self.tz, self.unit, self.formats, self.dayfirst
 
     def read(self, array: pa.Array, rows: NDArray[np.int64], *, column: str, file: str) -> Times:
         """Read one column of a block.
@@ -170,7 +189,23 @@ class Clock:
         }
         return Times(_without(values, missing), quality, wrong)
 
+    def _days(self, array: pa.Array, where: _Where) -> Times:
+        """A spreadsheet's days, to the millisecond; a whole number is a date."""
+        days = pc.subtract(pc.cast(array, pa.float64(), safe=False), float(_BEFORE_1970))
+        days = pc.if_else(pc.less(pc.abs(days), 1e6), days, None)
+        local = pc.multiply(pc.cast(pc.round(pc.multiply(days, float(_DAY))), pa.int64()), 1_000)
+        is_date = pc.fill_null(pc.equal(pc.floor(days), days), False).to_numpy(zero_copy_only=False)
+        lost = pc.and_(pc.is_valid(array), pc.is_null(days)).to_numpy(zero_copy_only=False)
+        wrong = {
+            int(row): f"{where.column} {array[int(row)]} is no day of a spreadsheet"
+            for row in np.flatnonzero(lost)
+        }
+        found = self._placed(pc.cast(local, _LOCAL), np.where(is_date, _DATE, _SECOND).astype(np.int8), where)
+        return Times(found.values, found.quality, {**found.wrong, **wrong})
+
     def _epochs(self, array: pa.Array, where: _Where) -> Times:
+        if self.unit == _DAYS:
+            return self._days(array, where)
         is_whole = pa.types.is_integer(array.type)
         numbers = pc.cast(array, pa.int64() if is_whole else pa.float64(), safe=False)
         if not is_whole:
@@ -183,6 +218,8 @@ class Clock:
             unknown = np.flatnonzero(size < _SMALLEST)
             for row in unknown:
                 said = "is too small to tell whether it counts s, ms, µs or ns; say unit="
+                if _LIKELY_DAYS[0] < size[row] < _LIKELY_DAYS[1]:
+                    said = "is no time since 1970; if a spreadsheet wrote its days so, say unit='excel'"
                 wrong[int(row)] = f"{where.column} {array[int(row)]} {said}"
             size[unknown] = np.nan
             unit = self._one_class(size, where)
@@ -234,7 +271,9 @@ class Clock:
         """Each kind of text by its own rule; what is left is no time."""
         joined = Times(pa.nulls(len(words), _UTC), np.zeros(len(words), np.int8), {})
         left = pc.is_valid(words)
-        words = pc.replace_substring_regex(words, _SHORT_HOUR, r"\10\2")
+        words = pc.replace_substring_regex(words, _YEAR_FIRST, r"\1-0\2-0\3\4")
+        words = pc.replace_substring_regex(words, r"^(\d{4})-0?(\d\d)-0?(\d\d)", r"\1-\2-\3")
+        words = pc.replace_substring_regex(_of_24_hours(words), _SHORT_HOUR, r"\10\2")
         for pattern, read in (
             (_NUMBER, self._numbers_in_text),
             (_ZONED, self._zoned_text),
@@ -272,8 +311,13 @@ class Clock:
         joined = Times(pa.nulls(len(words), _UTC), np.zeros(len(words), np.int8), {})
         for code, zone in enumerate(zones.dictionary.to_pylist()):
             rows = np.flatnonzero(codes == code)
-            clock = Clock(zone, self.unit, (), self.dayfirst)
-            part = clock._texts(trimmed(times.take(pa.array(rows))), where.of(rows))
+            mine = trimmed(times.take(pa.array(rows)))
+            is_offset = _OFFSET.fullmatch(zone) is not None
+            if is_offset:
+                with_it = pc.binary_join_element_wise(mine, zone, "")
+                mine = pc.if_else(pc.match_substring_regex(mine, _ZONED), mine, with_it)
+            clock = Clock("UTC" if zone == "Z" or is_offset else zone, self.unit, (), self.dayfirst)
+            part = clock._texts(mine, where.of(rows))
             joined = _put(joined, part, rows)
         return joined
 
@@ -290,7 +334,8 @@ class Clock:
                 "give timestamp_format=, for example '%d.%m.%Y %H:%M'."
             )
         order = r"\3-\2-\1" if self.dayfirst else r"\3-\1-\2"
-        iso = pc.replace_substring_regex(words, r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})", order)
+        iso = pc.replace_substring_regex(words, r"^(\d+[./]\d+[./])(\d\d)($|[ T,])", r"\120\2\3")
+        iso = pc.replace_substring_regex(iso, r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})", order)
         iso = pc.replace_substring_regex(iso, r"^(\d{4})-(\d)-", r"\1-0\2-")
         iso = pc.replace_substring_regex(iso, r"^(\d{4}-\d\d)-(\d)($|[ T,])", r"\1-0\2\3")
         iso = pc.replace_substring_regex(iso, r"^(.{10})[ ,T]+(\d:)", r"\1 0\2")
@@ -406,6 +451,20 @@ def _sign_at(
     sign = data[np.where(long_enough, starts[:-1] + position, 0)]
     fits: NDArray[np.bool_] = np.isin(sign, list(signs)) & long_enough
     return fits
+
+
+def _of_24_hours(words: pa.Array) -> pa.Array:
+    """Times with AM or PM as a clock of 24 hours shows them."""
+    found = pc.extract_regex(words, _HALVED)
+    if found.null_count == len(found):
+        return words
+    date, hour, rest, half, zone = found.flatten()
+    shown = pc.cast(hour, pa.int32())
+    shown = pc.add(
+        pc.if_else(pc.equal(shown, 12), 0, shown), pc.if_else(pc.match_substring_regex(half, "^[Pp]"), 12, 0)
+    )
+    clock = pc.utf8_lpad(pc.cast(shown, pa.string()), 2, "0")
+    return pc.coalesce(pc.binary_join_element_wise(date, clock, rest, zone, ""), words)
 
 
 def _six_places(words: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.mapping import different
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, is_nps_question
 from cjm_analytics.loaders.responses import Responses, first_filled, in_zones
-from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, filled_member
+from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, filled_member, unique_names
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import plain, texts
 from cjm_analytics.loaders.vendor import Part, Vendor
@@ -36,6 +36,12 @@ _NPS: Final = Scale.of("nps")
 _REST: Final = ("landed_at", "calculated", "variables", "metadata", "form_id")
 _UNSENT: Final = "0001-01-01"
 _TIMES: Final = ("Submit Date (UTC)", "Start Date (UTC)", "Stage Date (UTC)")
+
+
+def _heading(head: Sequence[Sequence[str]]) -> list[str] | None:
+    """The questions of a form, of which several may ask the same (`Other`)."""
+    names = [one.strip() for one in head[0]]
+    return unique_names(names) if names[0] == "#" and _TIMES[0] in names else None
 
 
 def _fields(form: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -263,12 +269,12 @@ def _checked(rows: Rows, asked: Asked) -> Rows:
     return rows
 
 
-def _vendor(asked: Asked, written: CsvFormat) -> Vendor:
+def _vendor(asked: Asked, clock: Clock, written: CsvFormat) -> Vendor:
     return Vendor(
         name="typeform",
         title="Typeform",
         kind="survey",
-        clock=Clock(tz="UTC"),
+        clock=clock,
         written=written,
         asked=(asked,),
         required=("api_responses", "webhook", "export"),
@@ -304,6 +310,7 @@ def typeform(
     scores: Scores | None = None,
     comment: str | None = None,
     user_id: str | None = None,
+    dayfirst: bool | None = None,
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "typeform",
     format: str | None = None,  # noqa: A002 - the user's word
@@ -321,11 +328,12 @@ def typeform(
     **What becomes what.** A response is a `survey_response` for each question that asks for a rating, at
     `submitted_at`, with `instrument`, `score` and the ends of its scale; one without a score where no
     question does. Questions are called by their reference (`ref`), which copies of a form keep, else by their
-    id; in files by their text. A question of type `nps`, or an opinion scale whose reference begins with
-    `nps` or whose text asks how likely a recommendation is, is an NPS; ratings are `stars` if the form is
-    there to say how many. `scores=` names the questions otherwise. The first answer in words, or that to the
-    question of `comment=`, is the comment. Hidden fields named `order_id`, `ticket_id` or `account_id` are
-    these; other answers and fields stay in `properties`.
+    id; in files by their text, behind which a second one of the same text has its place (`Other (7)`). A
+    question of type `nps`, or an opinion scale whose reference begins with `nps` or whose text asks how
+    likely a recommendation is, is an NPS; ratings are `stars` if the form is there to say how many. `scores=`
+    names the questions otherwise. The first answer in words, or that to the question of `comment=`, is the
+    comment. Hidden fields named `order_id`, `ticket_id` or `account_id` are these; other answers and fields
+    stay in `properties`.
 
     **Who.** The field or question of `user_id=`, else a hidden field `user_id` or `customer_id`, is
     `user_id`; without one an address that was asked for is `anonymous_id`. Who has neither is a customer of
@@ -345,6 +353,8 @@ def typeform(
         (1…5), or, with other ends, `("csat", 1, 7)`.
     comment, user_id : str, optional
         Question with the comment; hidden field or question with your own id of the customer.
+    dayfirst : bool, optional
+        Whether 03/10/2025 is 3 October: of a file that a spreadsheet wrote again.
     keep : sequence of str, or mapping of str to type
         Answers and hidden fields that become typed columns.
     name : str
@@ -376,5 +386,7 @@ def typeform(
     [{'user_id': 'u1', 'instrument': 'nps', 'score': 9.0}]
     """
     asked = Asked.of(scores, comment, user_id)
-    written = CsvFormat(sep, encoding, sheet=sheet)
-    return _vendor(asked, written).stream(source, keep=keep, name=name, format=format)
+    written = CsvFormat(sep, encoding, sheet=sheet, heading=_heading)
+    return _vendor(asked, Clock(tz="UTC", dayfirst=dayfirst), written).stream(
+        source, keep=keep, name=name, format=format
+    )

@@ -40,6 +40,7 @@ __all__ = [
     "plain",
     "texts",
     "trimmed",
+    "unspoilt",
     "whole_numbers",
 ]
 
@@ -224,6 +225,26 @@ def ids(array: pa.Array, *, column: str) -> Cells:
     if data.size and (data == ord("@")).any():
         address = pc.match_substring_regex(values, _EMAIL)
         values = pc.if_else(address, pc.utf8_lower(values), values)
+    return Cells(values, wrong)
+
+
+_SPOILT: Final = r"^(?:\w+:)?\d(?:[.,]\d+)?E\+\d+(?::|$)"
+
+
+def unspoilt(cells: Cells, *, column: str) -> Cells:
+    """Ids as they were before a spreadsheet: `="007"` is `007`; of `4.91764E+12` nobody knows the rest."""
+    data, _ = bytes_of(cells.values)
+    values, wrong = cells.values, dict(cells.wrong)
+    if data.size and (data == ord("=")).any():
+        values = pc.replace_substring_regex(values, r'^="(.*)"$', r"\1")
+    if data.size and (data == ord("+")).any():
+        odd = pc.fill_null(pc.match_substring_regex(values, _SPOILT), False)
+        for row in np.flatnonzero(odd.to_numpy(zero_copy_only=False)):
+            shown = _short(values[int(row)].as_py())
+            wrong[int(row)] = (
+                f"{column} {shown!r} is what a spreadsheet left of a long number: export it anew, and format "
+                "the column as text"
+            )
     return Cells(values, wrong)
 
 

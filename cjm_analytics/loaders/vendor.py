@@ -347,9 +347,7 @@ class Vendor:
             files=tuple(file.shown for file in files),
             read=read,
             separable=tuple(files) if not self._is_joined else (),
-            reading=repr(
-                (self.name, wanted, self.clock.tz, self.clock.unit, self.written, self.decimal, self.asked)
-            ),
+            reading=repr((self.name, wanted, self.clock.said, self.written, self.decimal, self.asked)),
         )
 
     @property
