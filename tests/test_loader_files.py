@@ -273,7 +273,8 @@ def whom(path, **options):
     ids=[
         "the separator told", "told in quotes", "empty rows behind", "empty rows between",
         "a separator behind rows", "several behind rows", "one behind the header", "behind both",
-        "carriage returns", "a title", "a title with separators", "slashes behind the year", "text as a formula",
+        "carriage returns", "a title", "a title with separators", "slashes behind the year",
+        "text as a formula",
     ],
 )  # fmt: skip
 def test_files_that_look_odd_and_say_all(text, options, tmp_path):
