@@ -1130,3 +1130,20 @@ def test_a_path_that_is_empty_comes_from_the_url_whatever_other_rows_say():
     }  # fmt: skip
     batch = next(loaders.table(rows).batches())
     assert batch.events["path"].to_pylist() == ["/a?x=1", "/own", "/c"]
+
+
+def test_an_id_that_a_spreadsheet_has_rounded_is_nobodys():
+    rows = {"who": ["1.03006E+13", "1,5E+10", "E+13", "+491234", "a1"], "at": ["2025-03-01T10:00:00Z"] * 5}
+    stream = loaders.table(rows, customer="who", timestamp="at", event="=visit")
+    batch = whole(stream.batches())
+    assert batch.events["user_id"].to_pylist() == ["E+13", "+491234", "a1"]
+    assert [one.partition(" was ")[0] for one in batch.rejects["reason"].to_pylist()] == [
+        "who '1.03006E+13'",
+        "who '1,5E+10'",
+    ]
+
+
+def test_an_order_of_days_that_is_no_answer_is_refused():
+    rows = {"who": ["a1"], "at": ["1/2/2025 10:00"]}
+    with pytest.raises(InputError, match=r"dayfirst='\?' is no answer"):
+        loaders.table(rows, customer="who", timestamp="at", event="=visit", tz="UTC", dayfirst="?")

@@ -434,6 +434,7 @@ def test_answers_to_the_newer_surveys_stand_on_the_scale_of_their_question(tmp_p
         ("survey_response", 3.0, 1.0, 3.0, "quick", "s1", "u1", "customer"),
         (INVITE, None, 1.0, 5.0, None, "s1", "u1", "company"),
         ("survey_response", 5.0, 1.0, 5.0, "quick", "s1", "u1", "customer"),
+        (INVITE, None, 1.0, 5.0, None, "s1", "u1", "company"),
     ]
     hours = [one.hour for one in batch.events["timestamp"].to_pylist()[1:3]]
     assert hours == [8, 9]
@@ -478,6 +479,342 @@ def test_a_requester_whose_address_is_none_is_known_by_number(tmp_path):
     tickets = [ticket(id=one, requester_id=one) for one in (2, 3)]
     events = cjm.ingest(loaders.zendesk(export(tmp_path, tickets=tickets, users=users)))
     assert events.to_frame()["customer_id"].unique().tolist() == ["zendesk:2", "zendesk:3"]
+
+
+# Files of the agents' interface, reports, and the account's full export
+
+
+BY_THEMSELVES = pytest.mark.filterwarnings("ignore:zendesk has no users")
+"""Tickets that say themselves who their requesters are."""
+
+
+def interface(**cells):
+    """A ticket as the account's CSV export writes it."""
+    return {
+        "Summation column": "1", "Id": "500", "Requester": "Ada", "Requester id": "1",
+        "Requester external id": "u1", "Requester email": "ada@x.org", "Requester domain": "x.org",
+        "Submitter": "Ada", "Subject": "Broken", "Tags": "lamp", "Status": "Solved", "Via": "Web form",
+        "Created at": "2025-03-07 11:00", "Updated at": "2025-03-09 09:00", "Due date": "-",
+        "Solved at": "2025-03-08 10:00", "Satisfaction Score": "Not Offered", **cells,
+    }  # fmt: skip
+
+
+def saved(path, *rows):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@BY_THEMSELVES
+def test_a_dash_in_the_agents_files_is_nothing_and_nobodys_id(tmp_path):
+    bobs = {"Requester id": "2", "Requester external id": "-", "Requester email": "bob@x.org"}
+    rows = [interface(), interface(Id="501", **bobs, **{"Solved at": "-"})]
+    batch = read(saved(tmp_path / "export.csv", *rows), tz="Europe/Berlin")
+    assert told(batch, "user_id", "anonymous_id", "channel") == [
+        ("ticket_created", "u1", None, "web"),
+        ("ticket_solved", "u1", None, "web"),
+        ("ticket_created", None, "zendesk:2", "web"),
+    ]
+    assert batch.events["timestamp"].to_pylist()[0] == dt.datetime(2025, 3, 7, 10, tzinfo=UTC)
+    assert "Due date" not in json.loads(batch.events["properties"].to_pylist()[0])
+    links = {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
+    assert ("zendesk:2", "email:bob@x.org") in links
+    assert not any("-" in pair for pair in links)
+
+
+@BY_THEMSELVES
+def test_the_zone_of_the_agents_files_is_asked_for_and_so_is_the_order_of_their_dates(tmp_path):
+    path = saved(tmp_path / "export.csv", interface())
+    with pytest.raises(InputError, match=r"carry no zone \('2025-03-07 11:00'\).* Say tz="):
+        read(path)
+    assert cjm.loaders.describe(path).code.endswith("tz='?')")
+    cells = {"Created at": "7/3/2025 11:00", "Updated at": "9/3/2025 9:00", "Solved at": "8/3/2025 10:00"}
+    path = saved(tmp_path / "export.csv", interface(**cells))
+    with pytest.raises(InputError, match=r"read in two ways \('7/3/2025 11:00'\). Say dayfirst="):
+        read(path, tz="Europe/Berlin")
+    found = cjm.loaders.describe(path)
+    assert (found.loader, dict(found.options)) == ("zendesk", {"tz": "?", "dayfirst": "?"})
+    assert len(found.questions) == 2
+    with pytest.raises(InputError, match=r"dayfirst='\?' is no answer"):
+        loaders.zendesk(path, tz="UTC", dayfirst="?")
+    days = {
+        order: [one.day for one in read(path, tz="UTC", dayfirst=order).events["timestamp"].to_pylist()]
+        for order in (True, False)
+    }
+    assert days == {True: [7, 8], False: [3, 3]}
+    assert read(path, tz="UTC", dayfirst=True).events["time_quality"].to_pylist() == ["minute", "minute"]
+
+
+@BY_THEMSELVES
+def test_a_report_without_subject_and_with_other_labels_is_read(tmp_path):
+    row = {
+        "Ticket ID": "500", "Requester ID": "1", "Ticket channel": "Mail", "Ticket status": "Solved",
+        "Ticket created - Timestamp": "2025-03-07T11:00:00", "Ticket satisfaction rating": "Bad",
+        "Ticket solved - Timestamp": "2025-03-08T10:00:00",
+        "Ticket last updated - Timestamp": "2025-03-09T10:00:00",
+    }  # fmt: skip
+    batch = read(saved(tmp_path / "report.csv", row), tz="UTC")
+    assert told(batch, "anonymous_id", "channel", "score") == [
+        ("ticket_created", "zendesk:1", "email", None),
+        ("ticket_solved", "zendesk:1", "email", None),
+        (INVITE, "zendesk:1", None, None),
+        ("survey_response", "zendesk:1", None, 0.0),
+    ]
+
+
+@BY_THEMSELVES
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Good", (1.0, 0.0, 1.0)),
+        ("Good, I'm satisfied", (1.0, 0.0, 1.0)),
+        ("Bad", (0.0, 0.0, 1.0)),
+        ("4", (4.0, 1.0, 5.0)),
+        ("Offered", None),
+        ("Not Offered", ()),
+        ("-", ()),
+        ("9", ()),
+    ],
+)
+def test_ratings_of_the_agents_files_stand_on_their_scale(tmp_path, said, expected):
+    path = saved(tmp_path / "export.csv", interface(**{"Satisfaction Score": said}))
+    found = read(path, tz="UTC").events.to_pylist()[2:]
+    names = ("score", "score_min", "score_max")
+    answers = [tuple(map(one.get, names)) for one in found if one["event"] == "survey_response"]
+    assert answers == ([expected] if expected else [])
+    assert len(found) == len(answers) + (expected != ())
+
+
+@BY_THEMSELVES
+def test_a_view_that_only_names_its_requesters_is_refused(tmp_path):
+    row = {"ID": "1", "Subject": "Broken", "Requester": "Ada", "Requested": "2025-03-07 11:00"}
+    with pytest.raises(InputError, match=r"no column identifies them. Add 'Requester id'"):
+        read(saved(tmp_path / "view.csv", row), tz="UTC")
+
+
+@BY_THEMSELVES
+def test_ids_that_a_spreadsheet_has_rounded_are_nobodys(tmp_path):
+    rows = [interface(Id=number, **{"Requester id": "1.03006E+13", "Requester external id": "-",
+                                    "Requester email": "-", "Solved at": "-"})
+            for number in ("500", "501")]  # fmt: skip
+    batch = read(saved(tmp_path / "export.csv", *rows), tz="UTC")
+    assert batch.events.num_rows == 0
+    assert all("was rounded by a spreadsheet" in one for one in batch.rejects["reason"].to_pylist())
+
+
+@BY_THEMSELVES
+def test_the_full_export_has_people_and_comments_in_its_tickets(tmp_path):
+    said = [
+        {"id": 1, "author_id": 1, "public": True, "body": "it broke", "created_at": "2025-03-07T11:00:00Z"},
+        {"id": 2, "author_id": 9, "public": True, "body": "sorry", "created_at": "2025-03-07T12:00:00Z"},
+        {"id": 3, "author_id": 9, "public": False, "body": "again", "created_at": "2025-03-07T12:01:00Z"},
+        {"id": 4, "author_id": 1, "public": True, "body": "thanks", "created_at": "2025-03-07T13:00:00Z"},
+    ]
+    whole_ticket = ticket(
+        requester=ADA, submitter=ADA, comments=said, metric_set={"solved_at": "2025-03-08T09:00:00Z"}
+    )
+    for_ada = ticket(id=501, submitter_id=9, requester=ADA, submitter=AGENT, comments=[])
+    lines = _lines({"ticket": whole_ticket}, {"ticket": for_ada})
+    (tmp_path / "export_2025_04_01_1a2b_1.json").write_text(lines)
+    batch = read(tmp_path)
+    assert sorted(told(batch, "event_id", "actor", "user_id")) == [
+        ("ticket_comment", "comment:2", "company", "u1"),
+        ("ticket_comment", "comment:4", "customer", "u1"),
+        ("ticket_created", "ticket:500", "customer", "u1"),
+        ("ticket_created", "ticket:501", "company", "u1"),
+        ("ticket_solved", "ticket_solved:500", "company", "u1"),
+    ]
+    assert ("email:ada@x.org", "u1") in {(one["alias"], one["user_id"]) for one in batch.links.to_pylist()}
+    assert not any("comments" in one for one in batch.events["properties"].to_pylist() if one)
+
+
+# Who was asked
+
+
+def test_ratings_are_found_in_the_history_of_a_ticket(tmp_path):
+    history = [
+        ("500", "satisfaction_score", "2025-03-08 09:00:00", "offered"),
+        ("500", "satisfaction_score", "2025-03-08 10:00:00", "bad"),
+        ("500", "satisfaction_comment", "2025-03-08 10:00:00", "slow"),
+        ("500", "satisfaction_score", "2025-03-09 11:00:00", "good"),
+        ("500", "satisfaction_comment", "2025-03-09 11:00:00", "all is well"),
+        ("501", "satisfaction_score", "2025-03-08 09:00:00", "offered"),
+        ("502", "satisfaction_score", "2025-03-08 09:00:00", "unoffered"),
+        ("503", "satisfaction_score", "2025-03-08 09:00:00", "good"),
+        ("404", "satisfaction_score", "2025-03-08 09:00:00", "good"),
+        ("500", "satisfaction_score", "soon", "good"),
+    ]
+    names = ("ticket_id", "field_name", "updated", "value")
+    rows = [dict(zip(names, one, strict=True)) for one in history]
+    saved(tmp_path / "ticket_field_history.csv", *rows)
+    inline = {"score": "good", "comment": "all is well"}
+    tickets = [ticket(satisfaction_rating=inline), *(ticket(id=one) for one in (501, 502, 503))]
+    batch = read(export(tmp_path, tickets=tickets, satisfaction_ratings=[rating(ticket_id=503)]))
+    found = [
+        (event, number, score, text, quality, at.day)
+        for event, number, score, text, quality, at in told(
+            batch, "ticket_id", "score", "comment", "time_quality", "timestamp"
+        )
+        if event != "ticket_created"
+    ]
+    assert sorted(found, key=str) == [
+        ("survey_invite", "500", None, None, "second", 8),
+        ("survey_invite", "501", None, None, "second", 8),
+        ("survey_invite", "503", None, None, "second", 9),
+        ("survey_response", "500", 1.0, "all is well", "second", 9),
+        ("survey_response", "503", 1.0, None, "second", 9),
+    ]
+    assert sorted(batch.rejects["reason"].to_pylist()) == [
+        "a change of satisfaction_score without ticket_id, value or a time that can be read",
+        "the ticket 404 of this rating is not in the export: its requester is unknown",
+    ]
+
+
+def test_whoever_was_sent_a_newer_survey_and_did_not_answer_was_asked(tmp_path):
+    def sent(identity, ticket_id, answers, **fields):
+        subjects = [
+            {"id": "c1", "type": "conversation", "zrn": "zen:conversation:c1"},
+            {"id": str(ticket_id), "type": "ticket", "zrn": f"zen:ticket:{ticket_id}"},
+        ]
+        return {"id": identity, "responder_id": 1, "subjects": subjects, "answers": answers, **fields}
+
+    rated = {
+        "type": "rating_scale", "rating": 2, "created_at": "2025-03-10T08:00:00Z",
+        "updated_at": "2025-03-10T08:00:00Z",
+    }  # fmt: skip
+    skipped = {"type": "skipped", "created_at": "2025-03-10T08:00:00Z"}
+    rows = [
+        sent("01JNWAZKC0XXXXXXXXXXXXXXXX", 500, [rated, skipped]),
+        sent("01JNWAZKC0YYYYYYYYYYYYYYYY", 501, []),
+        sent("r3", 502, []),
+        {**sent("01JNWAZKC0ZZZZZZZZZZZZZZZZ", 503, []), "subjects": None, "subject_zrns": ["zen:ticket:503"]},
+    ]
+    tickets = [ticket(id=one) for one in (500, 501, 502, 503)]
+    batch = read(export(tmp_path, tickets=tickets, survey_responses=rows))
+    found = told(batch, "ticket_id", "time_quality", "timestamp", "score")[4:]
+    moment = dt.datetime(2025, 3, 9, 2, 15, 42, tzinfo=UTC)
+    answered = dt.datetime(2025, 3, 10, 8, tzinfo=UTC)
+    assert [(*one[:3], one[3].replace(microsecond=0), one[4]) for one in found] == [
+        (INVITE, "500", "inferred", moment, None),
+        ("survey_response", "500", "second", answered, 2.0),
+        (INVITE, "501", "inferred", moment, None),
+        (INVITE, "503", "inferred", moment, None),
+    ]
+
+
+# Follow-ups
+
+
+def _follows(number):
+    """How a ticket came that goes on with another one."""
+    return {
+        "channel": "web",
+        "source": {"from": {"ticket_id": number, "subject": "x"}, "to": {}, "rel": "follow_up"},
+    }
+
+
+def _oracle(tickets, number):
+    """One link after another, as a reader would follow them; no ticket follows itself."""
+    links = {}
+
+    def follows(one, other):
+        if str(one) != str(other):
+            links[str(one)] = str(other)
+
+    for name in ("followup_ids", "merged_ticket_ids"):
+        for one in tickets:
+            for other in one.get(name, []):
+                follows(other, one["id"])
+    for one in tickets:
+        source = one.get("via", {}).get("source", {})
+        if source.get("rel") == "follow_up":
+            follows(one["id"], source["from"]["ticket_id"])
+        if one.get("via_followup_source_id") is not None:
+            follows(one["id"], one["via_followup_source_id"])
+    walked = [str(number)]
+    while walked[-1] in links:
+        if links[walked[-1]] in walked:
+            return min(walked[walked.index(links[walked[-1]]) :])
+        walked.append(links[walked[-1]])
+    return walked[-1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"via_followup_source_id": 500}, {}],
+        [{"via_followup_source_id": "500.0"}, {}],
+        [{"via": _follows(500)}, {}],
+        [{"via": json.dumps(_follows(500))}, {}],
+        [{"via": None, "via_channel": "web", "via_source_rel": "follow_up", "via_source_from_id": 500}, {}],
+        [{}, {"followup_ids": [501]}],
+        [{}, {"followup_ids": "[501]"}],
+    ],
+)
+def test_a_follow_up_belongs_to_the_case_of_the_ticket_that_it_follows(tmp_path, said):
+    child, parent = said
+    tables = {
+        "tickets": [ticket(id=501, **child), ticket(**parent)],
+        "ticket_comments": [comment(ticket_id=501)],
+        "ticket_events": [audit(9, status("solved", "open"), ticket_id=501)],
+        "satisfaction_ratings": [rating(ticket_id=501)],
+    }
+    batch = read(export(tmp_path, **tables), keep=["follow_up"])
+    assert set(batch.events["ticket_id"].to_pylist()) == {"500"}
+    assert sorted(told(batch, "event_id", "follow_up")) == [
+        (INVITE, "csat_invite:501", "501"),
+        ("survey_response", "csat:501", "501"),
+        ("ticket_comment", "comment:70", "501"),
+        ("ticket_created", "ticket:500", None),
+        ("ticket_created", "ticket:501", "501"),
+        ("ticket_solved", "ticket_solved:501:1741424400000000", "501"),
+    ]
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["c", "b", "a"]])
+def test_a_chain_of_follow_ups_is_one_case_across_files_and_without_its_first_ticket(tmp_path, names):
+    chain = [ticket(id=3, via_followup_source_id=2), ticket(id=2, via=_follows(1)), ticket(id=9)]
+    (tmp_path / "users.json").write_text(json.dumps({"users": [ADA]}))
+    for name, one in zip(names, chain, strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tickets.json").write_text(json.dumps({"tickets": [one]}))
+    found = told(read(tmp_path), "event_id", "ticket_id")
+    assert sorted(found) == [
+        ("ticket_created", "ticket:2", "1"),
+        ("ticket_created", "ticket:3", "1"),
+        ("ticket_created", "ticket:9", "9"),
+    ]
+
+
+def test_a_follow_up_of_a_ticket_that_was_merged_belongs_to_the_one_that_took_it(tmp_path):
+    tickets = [ticket(id=5, merged_ticket_ids=[2]), ticket(id=2), ticket(id=3, via_followup_source_id=2)]
+    found = told(read(export(tmp_path, tickets=tickets)), "event_id", "ticket_id")
+    assert found == [("ticket_created", "ticket:5", "5"), ("ticket_created", "ticket:3", "5")]
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_cases_are_those_that_a_reader_would_find_link_by_link(tmp_path, ending):
+    rng = random.Random(ending)
+    for number in range(40):
+        tickets = [
+            ticket(
+                id=one,
+                followup_ids=rng.choice([[], [], [rng.randrange(12)]]),
+                merged_ticket_ids=rng.choice([[], [], [], [rng.randrange(12)]]),
+                via=rng.choice([{"channel": "web"}, _follows(rng.randrange(12))]),
+                via_followup_source_id=rng.choice([None, None, rng.randrange(12)]),
+            )
+            for one in rng.sample(range(12), rng.randrange(1, 9))
+        ]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "users.json").write_text(json.dumps({"users": [ADA]}))
+        lines = _lines(*tickets) if ending == "jsonl" else json.dumps({"tickets": tickets})
+        (folder / f"tickets.{ending}").write_text(lines)
+        for _, own, case in told(read(folder), "event_id", "ticket_id"):
+            assert case == _oracle(tickets, own.removeprefix("ticket:"))
 
 
 # Envelopes

@@ -1043,7 +1043,7 @@ CASES += [
     ),
     Case(
         "zendesk, agents' interface",
-        loaders.zendesk,
+        partial(loaders.zendesk, tz="UTC"),
         "tickets.csv",
         [_viewed(SEEN, 1), _viewed(LOGIN, 2, **{"Solved at": BOUGHT.replace("T", " ")})],
         _tickets_of_interface(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["UNITS", "Clock", "Times", "quality_column"]
+__all__ = ["UNITS", "Clock", "Times", "in_iso", "quality_column"]
 
 UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0}
 """Microseconds in one unit of an epoch; a nanosecond is less than one."""
@@ -78,6 +78,23 @@ class Times:
     wrong: dict[int, str]
 
 
+def in_iso(words: pa.Array, *, dayfirst: bool) -> pa.Array:
+    """Dates such as `1/2/2025 9:30` with the year in front; all other texts mean what they did.
+
+    Examples
+    --------
+    >>> in_iso(pa.array(["1/2/2025 9:30", "2025-02-01 09:30"]), dayfirst=True).to_pylist()
+    ['2025-02-01 09:30', '2025-02-01 09:30']
+    """
+    order = r"\3-\2-\1" if dayfirst else r"\3-\1-\2"
+    iso = pc.replace_substring_regex(words, r"^(\d+[./]\d+[./])(\d\d)($|[ T,])", r"\120\2\3")
+    iso = pc.replace_substring_regex(iso, r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})", order)
+    iso = pc.replace_substring_regex(iso, r"^(\d{4})-(\d)-", r"\1-0\2-")
+    iso = pc.replace_substring_regex(iso, r"^(\d{4}-\d\d)-(\d)($|[ T,])", r"\1-0\2\3")
+    iso = pc.replace_substring_regex(iso, r"^(.{10})[ ,T]+(\d:)", r"\1 0\2")
+    return pc.replace_substring_regex(iso, r"^(\d{4}-\d\d-\d\d)[ ,T]+", r"\1 ")
+
+
 @dataclass
 class Clock:
     """How the times of one source are written.
@@ -104,6 +121,10 @@ class Clock:
     def __post_init__(self) -> None:
         if self.tz is not None and self.tz not in _zones():
             raise UnknownNameError("time zone", self.tz, sorted(_zones()))
+        if self.dayfirst not in (None, True, False):
+            raise InputError(
+                f"dayfirst={self.dayfirst!r} is no answer: say True (1/2 is in February) or False."
+            )
         if self.unit is not None and self.unit not in (*UNITS, _DAYS):
             raise UnknownNameError("unit of time", self.unit, (*UNITS, _DAYS))
         for one in self.formats:
@@ -333,13 +354,7 @@ class Clock:
                 f"{int(where.rows[0]):,}: {words[0].as_py()!r}). Say dayfirst=True or dayfirst=False, or "
                 "give timestamp_format=, for example '%d.%m.%Y %H:%M'."
             )
-        order = r"\3-\2-\1" if self.dayfirst else r"\3-\1-\2"
-        iso = pc.replace_substring_regex(words, r"^(\d+[./]\d+[./])(\d\d)($|[ T,])", r"\120\2\3")
-        iso = pc.replace_substring_regex(iso, r"^(\d{1,2})[./-](\d{1,2})[./-](\d{4})", order)
-        iso = pc.replace_substring_regex(iso, r"^(\d{4})-(\d)-", r"\1-0\2-")
-        iso = pc.replace_substring_regex(iso, r"^(\d{4}-\d\d)-(\d)($|[ T,])", r"\1-0\2\3")
-        iso = pc.replace_substring_regex(iso, r"^(.{10})[ ,T]+(\d:)", r"\1 0\2")
-        iso = pc.replace_substring_regex(iso, r"^(.{10})[ ,T]+", r"\1 ")
+        iso = in_iso(words, dayfirst=self.dayfirst)
         found = _parsed(_six_places(iso), _LOCAL, words, where.column)
         placed = self._placed(found.values, found.quality, where)
         return Times(placed.values, placed.quality, {**found.wrong, **placed.wrong})

@@ -50,6 +50,7 @@ NAME: Final = pa.dictionary(pa.int32(), pa.string())
 _JSON: Final = pa.large_binary()
 _EXACT: Final = 2.0**53
 _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+_ROUNDED: Final = r"^([a-z]+:)?\d([.,]\d+)?E\+\d\d$"
 _TRUE: Final = ("true", "t", "yes", "y", "1")
 _FALSE: Final = ("false", "f", "no", "n", "0")
 _BLANK: Final = 32
@@ -222,6 +223,14 @@ def ids(array: pa.Array, *, column: str) -> Cells:
     data, _ = bytes_of(values)
     if data.size and (data == 0).any():
         wrong |= _with_nul(values, column)
+    if data.size and (data == ord("+")).any():
+        rounded = pc.fill_null(pc.match_substring_regex(values, _ROUNDED), False)
+        for row in np.flatnonzero(rounded.to_numpy(zero_copy_only=False)):
+            wrong[int(row)] = (
+                f"{column} {values[int(row)].as_py()!r} was rounded by a spreadsheet, where several ids look "
+                "alike; export again, and do not save it there"
+            )
+        values = pc.if_else(rounded, None, values)
     if data.size and (data == ord("@")).any():
         address = pc.match_substring_regex(values, _EMAIL)
         values = pc.if_else(address, pc.utf8_lower(values), values)

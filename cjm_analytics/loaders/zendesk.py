@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.mapping import (
     Cells,
     Saying,
+    Side,
     column,
     each,
     filled,
@@ -27,9 +30,9 @@ from cjm_analytics.loaders.mapping import (
 from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.people import People
 from cjm_analytics.loaders.responses import told_by
-from cjm_analytics.loaders.rows import ColumnRows
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
 from cjm_analytics.loaders.states import changes, closings, in_order, instants
-from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.times import Clock, in_iso
 from cjm_analytics.loaders.values import one_text, plain, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import INVITE
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cjm_analytics.loaders.mapping import Side, Sides, Where
+    from cjm_analytics.loaders.mapping import Sides, Where
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
@@ -48,10 +51,14 @@ __all__ = ["zendesk"]
 _CHANNELS: Final = {
     "email": "email", "mail": "email",
     "chat": "chat", "chat_transcript": "chat", "native_messaging": "chat", "messaging": "chat", "sms": "chat",
-    "whatsapp": "chat", "answer_bot_for_web_widget": "chat", "chat_offline_message": "chat", "line": "chat",
+    "whatsapp": "chat", "answer_bot_for_web_widget": "chat", "chat_offline_message": "chat",
     "web": "web", "web_form": "web", "web_widget": "web", "web_service": "api", "help_center": "web",
     "sample_ticket": "web", "api": "api",
-    "voice": "phone", "phone": "phone", "phone_call": "phone",
+    "line": "chat", "viber": "chat", "telegram": "chat", "wechat": "chat", "kakaotalk": "chat",
+    "google_business_messages": "chat", "apple_business_chat": "chat", "slack_connect": "chat",
+    "text": "chat", "text_message": "chat",
+    "voice": "phone", "phone": "phone", "phone_call": "phone", "voicemail": "phone",
+    "phone_call_inbound": "phone", "phone_call_outbound": "phone",
     "mobile": "app", "mobile_sdk": "app", "mobile_app": "app", "ios": "app", "android": "app",
     "twitter": "social", "twitter_dm": "social", "twitter_like": "social", "facebook": "social",
     "facebook_post": "social", "facebook_message": "social", "instagram_dm": "social",
@@ -62,19 +69,36 @@ _OPEN: Final = {"new", "open", "pending", "hold", "on-hold"}
 _DONE: Final = {"solved", "closed"}
 _GOOD: Final = {"good", "good_with_comment"}
 _BAD: Final = {"bad", "bad_with_comment"}
+_OFFERED: Final = "offered"
+_ANSWER: Final = re.compile(r"(good|bad)([ _,].*)?|[1-5](\.0)?")
+_SCORES: Final = {*_GOOD, *_BAD, _OFFERED}
+_RATED_FIELDS: Final = ("satisfaction_score", "satisfaction_comment")
+_RATED_MARK: Final = "rated:"
+"""Stands in the history before the numbers of tickets that were rated or offered to be."""
+
 _LABELS: Final = {
     "Id": "id", "ID": "id", "Ticket ID": "id", "Requester id": "requester_id", "Requester ID": "requester_id",
-    "Requester external id": "_external", "Requester email": "_address", "Organization": "organization",
-    "Subject": "subject", "Tags": "tags", "Status": "status", "Priority": "priority", "Via": "via",
-    "Ticket type": "type", "Created at": "created_at", "Requested": "created_at", "Updated at": "updated_at",
-    "Updated": "updated_at", "Solved at": "_solved_at", "Satisfaction Score": "_rated",
-    "Satisfaction": "_rated",
+    "Requester external id": "_external", "Requester external ID": "_external",
+    "Requester email": "_address", "Organization": "organization",
+    "Requester organization name": "organization", "Ticket organization name": "organization",
+    "Subject": "subject", "Ticket subject": "subject", "Tags": "tags", "Ticket tags": "tags",
+    "Status": "status", "Ticket status": "status", "Priority": "priority", "Ticket priority": "priority",
+    "Via": "via", "Ticket channel": "via", "Channel": "via", "Ticket type": "type",
+    "Created at": "created_at", "Requested": "created_at", "Ticket created - Timestamp": "created_at",
+    "Updated at": "updated_at", "Updated": "updated_at", "Ticket last updated - Timestamp": "updated_at",
+    "Solved at": "_solved_at", "Solved": "_solved_at", "Ticket solved - Timestamp": "_solved_at",
+    "Satisfaction Score": "_rated", "Satisfaction": "_rated", "Ticket satisfaction rating": "_rated",
 }  # fmt: skip
-"""What the files of the agents' interface call the fields of a ticket."""
+"""What the files of the agents' interface, and reports on tickets, call the fields of a ticket."""
+
+_TIMES: Final = ("created_at", "updated_at", "_solved_at")
+_ZONED: Final = re.compile(r"(Z|UTC|[+-]\d\d:?\d\d)$")
+_SLASHED: Final = re.compile(r"\d{1,2}([./-]\d{1,2}[./-]\d{4}|[./]\d{1,2}[./]\d\d)($|[ T,])")
 
 _KNOWN: Final = (
     "created_at", "created", "updated_at", "requester_id", "submitter_id", "organization_id", "via",
     "via_channel", "via_source_rel", "merged_ticket_ids", "status", "tags", "_external", "_address",
+    "requester", "followup_ids", "via_followup_source_id", "via_source_from_id",
 )  # fmt: skip
 """What other tables must know of a ticket."""
 
@@ -85,11 +109,68 @@ _Row: TypeAlias = dict[str, Any]
 # One spelling
 
 
-def _tidied(rows: Rows) -> Rows:
+def _tidied(rows: Rows, *, tz: str | None = None, dayfirst: bool | None = None) -> Rows:
     """Tickets of a file of the agents' interface under the names that the API gives to their fields."""
-    if not {"Requester id", "Requester ID", "Requester", "Requester email"} & set(rows.names()):
+    there = set(rows.names())
+    if not any(name.startswith("Requester") for name in there) or not there & _NUMBERED:
         return rows
-    return respelt(rows, lambda name: _LABELS.get(name, name), lambda _, cells: cells)
+    if not there & _IDENTIFIED:
+        raise InputError(
+            f"{rows.file} names requesters, but no column identifies them. Add 'Requester id' or 'Requester "
+            "email' to the view or report, or take the account's CSV export. Columns there: "
+            f"{', '.join(rows.names())}."
+        )
+    tidy = respelt(rows, lambda name: _LABELS.get(name, name), partial(_said, dayfirst=dayfirst))
+    for name in _TIMES:
+        _check_times(tidy, name, tz)
+    return _with_columns(tidy, ("requester_id", "subject"))
+
+
+_NUMBERED: Final = {label for label, name in _LABELS.items() if name == "id"}
+_IDENTIFIED: Final = {
+    label for label, name in _LABELS.items() if name in {"requester_id", "_external", "_address"}
+}
+
+
+def _said(name: str, cells: pa.Array, *, dayfirst: bool | None) -> pa.Array:
+    """Cells of the agents' interface, which writes a dash for nothing; dates as all others are written."""
+    if not pa.types.is_string(cells.type):
+        return cells
+    cells = pc.if_else(pc.equal(cells, "-"), None, cells)
+    if name in _TIMES and dayfirst is not None:
+        return in_iso(cells, dayfirst=dayfirst)
+    return cells
+
+
+def _check_times(rows: Rows, name: str, tz: str | None) -> None:
+    """Refuse times of which nobody knows the zone, or the order of day and month."""
+    cells = rows.column(name).drop_null() if rows.has(name) else []
+    if not len(cells):
+        return
+    first = str(cells[0].as_py())
+    if _SLASHED.match(first):  # `dayfirst` would have put the year in front
+        raise InputError(
+            f"The dates of {rows.file} can be read in two ways ({first!r}). Say dayfirst=True or "
+            "dayfirst=False."
+        )
+    if tz is None and not _ZONED.search(first):
+        raise InputError(
+            f"The times of {rows.file} carry no zone ({first!r}); they are in that of the account. Say tz=, "
+            "such as 'Europe/Berlin'."
+        )
+
+
+def _with_columns(rows: Rows, names: Sequence[str]) -> Rows:
+    """The rows with columns of these names, empty where there was none."""
+    missing = dict.fromkeys(name for name in names if name not in rows.names())
+    if isinstance(rows, ColumnRows):
+        table = rows.table
+        for name in missing:
+            table = table.append_column(name, pa.nulls(len(rows), pa.string()))
+        return replace(rows, table=table)
+    if isinstance(rows, ObjectRows):
+        return replace(rows, objects=[{**missing, **one} for one in rows.objects])
+    return rows
 
 
 # What must be known of tickets and users
@@ -118,6 +199,85 @@ def _gone(sides: Sides) -> set[str]:
     return gone
 
 
+def _cases(sides: Sides) -> dict[str, str]:
+    """Ticket → the one that its case began with, for those that go on with another one.
+
+    A follow-up says what it follows; the ticket that was followed, and one into which others were merged, say
+    by which. A ticket in the middle that is not there ends the chain, and the first need not be there.
+    """
+    side = sides.get("tickets")
+    if not isinstance(side, Side):
+        return {}
+    numbers, before = list(side), dict[str, str]()
+    for name in ("followup_ids", "merged_ticket_ids"):
+        cells = side.column(name)
+        for place in np.flatnonzero(_are_filled(cells)):
+            others = map(key_text, _listed(cells[int(place)].as_py()))
+            before |= {one: numbers[place] for one in others if one and one != numbers[place]}
+    via = side.column("via")
+    for cells in (_followed(via), _followed_flat(side), texts(side.column("via_followup_source_id"))):
+        for place in np.flatnonzero(_are_filled(cells)):
+            other = key_text(cells[int(place)].as_py())
+            if other is not None and other != numbers[place]:
+                before[numbers[place]] = other
+    return {number: _beginning(number, before) for number in before}
+
+
+def _are_filled(cells: pa.Array) -> NDArray[np.bool_]:
+    if pa.types.is_list(cells.type):
+        filled = pc.greater(pc.list_value_length(cells), 0)
+    else:
+        filled = pc.invert(pc.is_in(cells, pa.array(["", "[]"]))) if pa.types.is_string(cells.type) else None
+        filled = pc.is_valid(cells) if filled is None else pc.and_(pc.is_valid(cells), filled)
+    return np.asarray(pc.fill_null(filled, False).to_numpy(zero_copy_only=False), bool)
+
+
+_FOLLOWS: Final = "follow_up"
+
+
+def _followed(via: pa.Array) -> pa.Array:
+    """The tickets that others follow, by what these came through."""
+    if pa.types.is_struct(via.type):
+        return _followed_by(_inside(via, "source", "rel"), _inside(via, "source", "from", "ticket_id"))
+    if not pa.types.is_string(via.type):
+        return pa.nulls(len(via), pa.string())
+    told = [_object(one).get("source") if one and _FOLLOWS in one else None for one in via.to_pylist()]
+    sources = [_object(one) for one in told]
+    rels = pa.array([one_text(one.get("rel")) for one in sources], pa.string())
+    others = [one_text(_object(one.get("from")).get("ticket_id")) for one in sources]
+    return _followed_by(rels, pa.array(others, pa.string()))
+
+
+def _followed_flat(side: Side) -> pa.Array:
+    """The same of a table with a column for each of it."""
+    return _followed_by(side.column("via_source_rel"), side.column("via_source_from_id"))
+
+
+def _followed_by(rels: pa.Array, others: pa.Array) -> pa.Array:
+    return pc.if_else(pc.fill_null(pc.equal(texts(rels), _FOLLOWS), False), texts(others), None)
+
+
+def _inside(cells: pa.Array, *names: str) -> pa.Array:
+    """A member of a member of objects."""
+    for name in names:
+        if not pa.types.is_struct(cells.type) or cells.type.get_field_index(name) < 0:
+            return pa.nulls(len(cells), pa.string())
+        cells = pc.struct_field(cells, name)
+    return cells
+
+
+def _beginning(number: str, before: Mapping[str, str]) -> str:
+    """Where the chain of tickets before one begins; in a ring, the least of it."""
+    seen = dict.fromkeys([number])
+    while (other := before.get(number)) is not None:
+        if other in seen:
+            ring = list(seen)
+            return min(ring[ring.index(other) :])
+        seen[other] = None
+        number = other
+    return number
+
+
 def _is_staff(number: str | None, sides: Sides) -> bool:
     return sides.get("users", {}).get(number or "", {}).get("role") in _STAFF
 
@@ -132,15 +292,18 @@ def _via(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return _CHANNELS.get(str(said).strip().lower().replace(" ", "_")), one_text(rel)
 
 
-def _about(ticket: Mapping[str, Any], number: str) -> _Row:
+def _about(ticket: Mapping[str, Any], number: str, cases: Mapping[str, str]) -> _Row:
     """What every event of a ticket says of it."""
+    person = _object(ticket.get("requester"))
     return {
-        "_ticket": number,
+        "_number": number,
+        "_ticket": cases.get(number, number),
+        "follow_up": number if number in cases else None,
         "_requester": key_text(ticket.get("requester_id")),
         "_account": key_text(ticket.get("organization_id")),
         "_channel": _via(ticket)[0],
-        "_external": ticket.get("_external"),
-        "_address": ticket.get("_address"),
+        "_external": _of(ticket, "_external") or person.get("external_id"),
+        "_address": _of(ticket, "_address") or person.get("email"),
     }
 
 
@@ -153,25 +316,30 @@ def _of(row: Mapping[str, Any], *names: str) -> Any:  # noqa: ANN401 - a cell
 
 def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Tickets, of several copies the last updated; and ratings that stand nowhere else."""
-    gone = _gone(sides)
+    gone, cases = _gone(sides), _cases(sides)
     begun = [_of(row, "created_at", "created") for row in rows]
     times = instants(begun)
     newest, history = _newest(rows, times), sides.get("ticket_field_history", {})
-    rated = {key_text(row.get("ticket_id")) for row in sides.get("satisfaction_ratings", {}).values()}
+    rated = _rated_elsewhere(sides)
     for place, row in enumerate(rows):
         number = key_text(row.get("id"))
         if number is None:
             yield place, {"_wrong": "a ticket without id"}
         elif number not in gone and (times[place] is None or newest[number] == place):
-            about = _about(row, number)
+            about = _about(row, number, cases)
             made = {"_event": "ticket_created", "_id": f"ticket:{number}", "_time": begun[place]}
             yield place, row | about | made | {"_actor": _opener(row, sides)}
+            solved_at = row.get("_solved_at") or _object(row.get("metric_set")).get("solved_at")
+            if solved_at and number not in history:
+                solved = {"_event": "ticket_solved", "_id": f"ticket_solved:{number}", "_actor": "company"}
+                yield place, about | solved | {"_time": solved_at}
+            for said in _listed(row.get("comments")):
+                comment = _comment({**_object(said), "ticket_id": number}, sides, gone, cases)
+                if comment is not None:
+                    yield place, comment
             inline = _object(row.get("satisfaction_rating")) or {"score": row.get("_rated")}
             score = _score(inline)
-            if row.get("_solved_at") and number not in history:
-                solved = {"_event": "ticket_solved", "_id": f"ticket_solved:{number}", "_actor": "company"}
-                yield place, about | solved | {"_time": row["_solved_at"]}
-            if number not in rated and times[place] and score in {*_GOOD, *_BAD, "offered"}:
+            if number not in rated and times[place] and (score == _OFFERED or _value(score)):
                 when = _of(row, "updated_at", "created_at")
                 for said in _survey(inline, about, score, (when, when), is_inferred=True):
                     yield place, said
@@ -181,7 +349,7 @@ def _by_columns(rows: ColumnRows, sides: Mapping[str, Side]) -> list[tuple[Rows,
     """The same of whole columns, where each ticket comes once and none is of the agents' interface."""
     side, cells = sides.get("tickets"), Cells(rows, sides)
     numbers = cells.keys(column("id"))
-    is_odd = any(map(rows.has, ("_solved_at", "_rated", "created")))
+    is_odd = any(map(rows.has, ("_solved_at", "_rated", "created", "comments", "metric_set", "requester")))
     nested = [cells[name] for name in ("via", "satisfaction_rating")]
     is_odd = is_odd or any(one.null_count < len(one) and not pa.types.is_struct(one.type) for one in nested)
     if side is None or not side.is_of_single_rows or numbers.null_count or is_odd:
@@ -196,8 +364,14 @@ def _by_columns(rows: ColumnRows, sides: Mapping[str, Side]) -> list[tuple[Rows,
     by_staff = pc.is_in(cells.of(looked_up("users", "submitter_id", "role")), pa.array(sorted(_STAFF)))
     other = pc.fill_null(pc.not_equal(submitter, pc.fill_null(requester, "")), False)
     is_companys = pc.and_(pc.and_(other, by_staff), pc.invert(pc.fill_null(is_call, False)))
+    cases = _cases(sides)
+    begins = pa.nulls(len(rows), pa.string())
+    if cases:
+        begins = pa.array(map(cases.get, numbers.to_pylist()), pa.string())
     about = {
-        "_ticket": numbers, "_requester": requester, "_account": cells.keys(column("organization_id")),
+        "_number": numbers, "_ticket": pc.coalesce(begins, numbers),
+        "follow_up": pc.if_else(pc.is_valid(begins), numbers, None),
+        "_requester": requester, "_account": cells.keys(column("organization_id")),
         "_external": cells["_external"], "_address": cells["_address"],
     }  # fmt: skip
     begun = {
@@ -247,32 +421,37 @@ def _rated_inline(
     if rating.null_count == len(rows):
         return []
     scores = pc.utf8_lower(pc.utf8_trim_whitespace(texts(cells["satisfaction_rating.score"])))
-    rated = {key_text(one.get("ticket_id")) for one in sides.get("satisfaction_ratings", {}).values()}
-    elsewhere = pc.is_in(about["_ticket"], pa.array(sorted(filter(None, rated)), pa.string()))
-    known = pc.is_in(scores, pa.array(sorted({*_GOOD, *_BAD, "offered"})))
+    elsewhere = pc.is_in(about["_number"], pa.array(sorted(_rated_elsewhere(sides)), pa.string()))
+    few = pc.dictionary_encode(pc.fill_null(scores, ""))
+    told = [_value(one) for one in few.dictionary.to_pylist()]
+    value, low, high = (
+        pa.array([one and one[place] for one in told], pa.float64()).take(few.indices) for place in range(3)
+    )
+    is_given = pc.is_valid(value)
+    known = pc.or_(is_given, pc.fill_null(pc.equal(scores, _OFFERED), False))
     asked = kept & (pc.and_(known, pc.invert(elsewhere))).to_numpy(zero_copy_only=False)
     places = np.flatnonzero(asked)
     read = instants(cells["created_at"].take(pa.array(places)).to_pylist())
     places = places[np.array([bool(one) for one in read], bool)]
     size, when = len(rows), cells["updated_at"]
-    told = {
-        **about, "_is_survey": pa.repeat(True, size), "_low": pa.repeat(0, size),
-        "_high": pa.repeat(1, size), "_is_inferred": pa.repeat(True, size),
+    shared = {
+        **about, "_is_survey": pa.repeat(True, size), "_low": pc.fill_null(low, 0.0),
+        "_high": pc.fill_null(high, 1.0), "_is_inferred": pa.repeat(True, size),
         "_time": when if not when.null_count else cells.of(first("updated_at", "created_at")),
     }  # fmt: skip
     invite = {
         "_event": pa.repeat(INVITE, size), "_actor": pa.repeat("company", size),
-        "_id": pc.binary_join_element_wise("csat_invite", about["_ticket"], ":"),
+        "_id": pc.binary_join_element_wise("csat_invite", about["_number"], ":"),
     }  # fmt: skip
     members = dict(zip(rating.type.names, map(plain, rating.flatten()), strict=True))
     answer = {
         "_event": pa.repeat("survey_response", size), "_actor": pa.repeat("customer", size),
-        "_id": pc.binary_join_element_wise("csat", about["_ticket"], ":"),
-        "_score": pc.cast(pc.is_in(scores, pa.array(sorted(_GOOD))), pa.float64()),
+        "_id": pc.binary_join_element_wise("csat", about["_number"], ":"),
+        "_score": value,
     }  # fmt: skip
-    is_given = pc.fill_null(pc.not_equal(scores, "offered"), False)
     given = places[is_given.to_numpy(zero_copy_only=False)[places]]
-    return [_rows_at(rows, {**told, **invite}, places), _rows_at(rows, {**members, **told, **answer}, given)]
+    answers = {**members, **shared, **answer}
+    return [_rows_at(rows, {**shared, **invite}, places), _rows_at(rows, answers, given)]
 
 
 def _rows_at(
@@ -300,22 +479,23 @@ def _newest(rows: Sequence[_Row], begun: Sequence[int | None]) -> dict[str, int]
 def _opener(row: Mapping[str, Any], sides: Sides) -> str:
     """Who acted when a ticket was opened."""
     submitter = key_text(row.get("submitter_id"))
+    is_staff = _is_staff(submitter, sides) or _object(row.get("submitter")).get("role") in _STAFF
     if submitter in {None, key_text(row.get("requester_id"))}:
         return "customer"
     channel, rel = _via(row)
     has_called = channel == "phone" and rel != "outbound"
-    return "company" if _is_staff(submitter, sides) and not has_called else "customer"
+    return "company" if is_staff and not has_called else "customer"
 
 
 def _comments(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
-    gone = _gone(sides)
+    gone, cases = _gone(sides), _cases(sides)
     for place, row in enumerate(rows):
-        found = _comment(row, sides, gone)
+        found = _comment(row, sides, gone, cases)
         if found is not None:
             yield place, found
 
 
-def _comment(row: _Row, sides: Sides, gone: set[str]) -> _Row | None:
+def _comment(row: _Row, sides: Sides, gone: set[str], cases: Mapping[str, str]) -> _Row | None:
     """A comment as an event; None for a private one, and for that which repeats the ticket's opening."""
     number, author = key_text(row.get("ticket_id")), key_text(_of(row, "author_id", "user_id"))
     if number is None:
@@ -327,9 +507,9 @@ def _comment(row: _Row, sides: Sides, gone: set[str]) -> _Row | None:
     if ticket is None:
         if author not in sides.get("users", {}) or _is_staff(author, sides):
             return {"_wrong": f"the ticket {number} of this comment {_UNKNOWN}"}
-        about: _Row = {"_ticket": number, "_requester": author}
+        about = _about({"requester_id": author}, number, cases)
     else:
-        about = _about(ticket, number)
+        about = _about(ticket, number, cases)
         opened = in_order(_of(ticket, "created_at", "created"))[:19]
         if in_order(time)[:19] == opened and author in {
             None,
@@ -354,7 +534,7 @@ def _speaker(author: str | None, requester: str | None, sides: Sides) -> str:
 
 def _audits(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Comments and changes of status among what an audit tells; a history of its own goes before it."""
-    gone, history = _gone(sides), sides.get("ticket_field_history", {})
+    gone, history, cases = _gone(sides), sides.get("ticket_field_history", {}), _cases(sides)
     times = instants(_of(row, "created_at", "timestamp") for row in rows)
     places: list[int] = []
     changed: list[_Row] = []
@@ -374,7 +554,7 @@ def _audits(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
                     "created_at": time,
                     "public": public,
                 }
-                found = _comment(said, sides, gone)
+                found = _comment(said, sides, gone, cases)
                 if found is not None:
                     yield place, found
             status = child.get("value") if child.get("field_name") == "status" else child.get("status")
@@ -387,26 +567,59 @@ def _audits(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
 
 
 def _history(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
-    """The table of changed fields, as far as they are the status."""
-    places = [place for place, row in enumerate(rows) if row.get("field_name") == "status"]
+    """The table of changed fields, as far as they are the status or the rating."""
+    names = {"status", *_RATED_FIELDS}
+    places = [place for place, row in enumerate(rows) if row.get("field_name") in names]
     times = instants(_of(rows[place], "updated", "updated_at", "created_at") for place in places)
-    changed = []
+    changed, rated = [], []
     for place, at in zip(places, times, strict=True):
         row = rows[place]
-        number, status = key_text(row.get("ticket_id")), one_text(row.get("value"))
-        if at is None or number is None or status is None:
-            said = "a change of status without ticket_id, value or a time that can be read"
+        field, number, value = row["field_name"], key_text(row.get("ticket_id")), one_text(row.get("value"))
+        if at is None or number is None or (value is None and field == "status"):
+            said = f"a change of {field} without ticket_id, value or a time that can be read"
             yield place, {"_wrong": said}
             continue
-        changed.append({"_ticket": number, "_at": at, "_author": row.get("user_id"), "status": status.lower(),
-                        "_time": _of(row, "updated", "updated_at", "created_at"),
-                        "_place": place})  # fmt: skip
+        told = {"_ticket": number, "_at": at, "_author": row.get("user_id"), "_place": place,
+                "_time": _of(row, "updated", "updated_at", "created_at")}  # fmt: skip
+        if field == "status":
+            changed.append({**told, "status": str(value).lower()})
+        else:
+            rated.append({**told, "field": field, "value": value or ""})
     yield from ((changed[at]["_place"], row) for at, row in _solved(changed, sides))
+    yield from _rated_in_history(rated, sides)
+
+
+def _rated_in_history(changed: Sequence[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
+    """Ratings whose offers and answers are changes of a ticket; a table of ratings goes before them."""
+    gone, cases = _gone(sides), _cases(sides)
+    elsewhere = {key_text(row.get("ticket_id")) for row in sides.get("satisfaction_ratings", {}).values()}
+    of_ticket: dict[str, list[_Row]] = {}
+    for one in sorted(changed, key=lambda one: one["_at"]):
+        if one["_ticket"] not in gone and one["_ticket"] not in elsewhere:
+            of_ticket.setdefault(one["_ticket"], []).append(one)
+    for number, told in of_ticket.items():
+        ticket = sides.get("tickets", {}).get(number)
+        scores = [
+            (one, score)
+            for one in told
+            if one["field"] == "satisfaction_score" and (score := one["value"].strip().lower()) in _SCORES
+        ]
+        answers = [(one, score) for one, score in scores if score != _OFFERED]
+        if not scores:
+            continue
+        (asked, _), (last, score) = scores[0], (answers or scores)[-1]
+        if ticket is None:
+            yield last["_place"], {"_wrong": f"the ticket {number} of this rating {_UNKNOWN}"}
+            continue
+        comments = [one["value"] for one in told if one["field"] == "satisfaction_comment" and one["value"]]
+        row = {"comment": comments[-1]} if comments else {}
+        for said in _survey(row, _about(ticket, number, cases), score, (asked["_time"], last["_time"])):
+            yield (asked if said["_event"] == INVITE else last)["_place"], said
 
 
 def _solved(changed: Sequence[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Solved and reopened, from what each ticket's status was before."""
-    gone = _gone(sides)
+    gone, cases = _gone(sides), _cases(sides)
     kept = [row if row["status"] in _OPEN | _DONE else {} for row in changed]
     found = changes(kept, "_ticket", time="_at", value="status", before="before")
     names = ("ticket_solved", "ticket_reopened")
@@ -420,7 +633,7 @@ def _solved(changed: Sequence[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]
         if ticket is None:
             yield place, {"_wrong": f"the ticket {number} of this change {_UNKNOWN}"}
             continue
-        about = _about(ticket, number)
+        about = _about(ticket, number, cases)
         author = key_text(row["_author"])
         actor = "customer" if author is not None and author == about["_requester"] else "company"
         event = {name: row[name] for name in ("_event", "_time")}
@@ -429,7 +642,7 @@ def _solved(changed: Sequence[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]
 
 def _ratings(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """Ratings: of a ticket's several rows the last answer counts, and it was offered when the first was."""
-    gone = _gone(sides)
+    gone, cases = _gone(sides), _cases(sides)
     created = instants(row.get("created_at") for row in rows)
     updated = instants(_of(row, "updated_at", "created_at") for row in rows)
     of_ticket: dict[str, list[int]] = {}
@@ -438,7 +651,7 @@ def _ratings(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
         if number is None or score is None or created[place] is None or updated[place] is None:
             said = "a rating without ticket_id, score or a time that can be read"
             yield place, {"_wrong": said}
-        elif _score(row) not in {*_GOOD, *_BAD, "offered", "unoffered"}:
+        elif _score(row) not in {*_GOOD, *_BAD, _OFFERED, "unoffered"}:
             yield place, {"_wrong": f"a rating of unknown score {score!r}"}
         elif _score(row) != "unoffered":
             of_ticket.setdefault(number, []).append(place)
@@ -448,10 +661,10 @@ def _ratings(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
         offered = min(places, key=lambda place: created[place] or 0)
         last = max(
             places,
-            key=lambda one: (str(rows[one]["score"]).strip().lower() != "offered", updated[one] or 0, one),
+            key=lambda one: (_score(rows[one]) != _OFFERED, updated[one] or 0, one),
         )
         row = rows[last]
-        about = _about(sides.get("tickets", {}).get(number, {}), number)
+        about = _about(sides.get("tickets", {}).get(number, {}), number, cases)
         about["_requester"] = key_text(row.get("requester_id")) or about["_requester"]
         times = (rows[offered].get("created_at"), _of(row, "updated_at", "created_at"))
         yield from ((last, one) for one in _survey(row, about, _score(row), times))
@@ -459,6 +672,21 @@ def _ratings(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
 
 def _score(row: Mapping[str, Any]) -> str:
     return str(row.get("score")).strip().lower()
+
+
+def _value(score: str) -> tuple[float, int, int] | None:
+    """A score on its scale: good and bad on 0…1, the numbers of the newer surveys on 1…5."""
+    if not _ANSWER.fullmatch(score):
+        return None
+    return (float(score), 1, 5) if score[0].isdigit() else (float(score.startswith("good")), 0, 1)
+
+
+def _rated_elsewhere(sides: Sides) -> set[str]:
+    """Tickets whose ratings stand in a table of their own, or in the history of the ticket."""
+    ratings = {key_text(row.get("ticket_id")) for row in sides.get("satisfaction_ratings", {}).values()}
+    history = sides.get("ticket_field_history", {})
+    changed = {one.removeprefix(_RATED_MARK) for one in history if one.startswith(_RATED_MARK)}
+    return {*filter(None, ratings), *changed}
 
 
 def _survey(
@@ -470,63 +698,93 @@ def _survey(
     is_inferred: bool = False,
 ) -> Iterator[_Row]:
     """An invite, and the answer if one was given."""
-    number = about["_ticket"]
-    scale = {"_is_survey": True, "_low": 0, "_high": 1}
+    number, found = about["_number"], _value(score)
+    value, low, high = found or (None, 0, 1)
+    scale = {"_is_survey": True, "_low": low, "_high": high}
     told_by = {**about, **scale, "_channel": None, "_is_inferred": is_inferred}
     yield told_by | {"_event": INVITE, "_id": f"csat_invite:{number}", "_time": times[0], "_actor": "company"}
-    if score != "offered":
+    if found:
         answer = {
             "_event": "survey_response",
             "_id": f"csat:{number}",
             "_time": times[1],
             "_actor": "customer",
         }
-        yield {**row, **told_by, **answer, "_score": float(score in _GOOD)}
+        yield {**row, **told_by, **answer, "_score": value}
 
 
 def _responses(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
-    """Answers to the newer surveys: a rating on a scale, and what was written beside it."""
-    gone = _gone(sides)
+    """The newer surveys: who was asked, a rating on a scale, and what was written beside it."""
+    gone, cases = _gone(sides), _cases(sides)
     for place, outer in enumerate(rows):
         row = _object(outer.get("survey_response")) or outer
-        answers = [one for one in _listed(row.get("answers")) if isinstance(one, dict)]
-        rating = next((one for one in answers if one.get("type") == "rating_scale"), None)
-        subjects = [one for one in _listed(row.get("subjects")) if isinstance(one, dict)]
-        number = next(
-            (key_text(one.get("id")) or str(one.get("zrn")).rpartition(":")[2] for one in subjects), None
-        )
-        if rating is None or number is None or number in gone or rating.get("rating") is None:
+        number = _subject(row)
+        if number is None or number in gone:
             continue
-        ratings = [
-            one["rating"]
-            for one in _listed(_object(rating.get("question")).get("options"))
-            if "rating" in one
-        ]
-        ends = (min(ratings), max(ratings)) if ratings else (1, 5)
-        said = next((one.get("value") for one in answers if one.get("type") == "open_ended"), None)
-        about = _about(sides.get("tickets", {}).get(number, {}), number)
-        about |= {"_requester": key_text(row.get("responder_id")) or about["_requester"], "_channel": None}
+        answers = [one for one in _listed(row.get("answers")) if isinstance(one, dict)]
+        rating = next((one for one in answers if one.get("type") == "rating_scale"), {})
+        about = _about(sides.get("tickets", {}).get(number, {}), number, cases)
         about |= {
+            "_requester": key_text(row.get("responder_id")) or about["_requester"],
+            "_channel": None,
             "_is_survey": True,
-            "_low": ends[0],
-            "_high": ends[1],
             "survey_id": _of(_object(row.get("survey")), "id") or row.get("survey_id"),
+            **_scale(rating),
         }
-        begun, changed = rating.get("created_at"), _of(rating, "updated_at", "created_at")
-        invite = {"_event": INVITE, "_id": f"csat_invite:{number}", "_time": begun, "_actor": "company"}
-        answer = {
-            "_event": "survey_response",
-            "_id": f"csat:{number}",
-            "_time": changed,
-            "_actor": "customer",
-        }
-        yield place, about | invite
-        yield place, about | answer | {"_score": rating["rating"], "comment": said}
+        sent = _drawn_at(row.get("id"))
+        asked = sent or rating.get("created_at")
+        if asked is not None:
+            invite = {"_event": INVITE, "_id": f"csat_invite:{number}", "_time": asked, "_actor": "company"}
+            yield place, about | invite | {"_is_inferred": sent is not None}
+        if rating.get("rating") is not None:
+            said = next((one.get("value") for one in answers if one.get("type") == "open_ended"), None)
+            answer = {
+                "_event": "survey_response",
+                "_id": f"csat:{number}",
+                "_time": _of(rating, "updated_at", "created_at"),
+                "_actor": "customer",
+                "_score": rating["rating"],
+                "comment": said,
+            }
+            yield place, about | answer
+
+
+def _subject(row: Mapping[str, Any]) -> str | None:
+    """The ticket that a survey asks about."""
+    subjects = [one for one in _listed(row.get("subjects")) if isinstance(one, dict)]
+    names = [*(str(one.get("zrn")) for one in subjects), *map(str, _listed(row.get("subject_zrns")))]
+    tickets = [name.rpartition(":")[2] for name in names if name.startswith("zen:ticket:")]
+    tickets += [key_text(one.get("id")) or "" for one in subjects if one.get("type", "ticket") == "ticket"]
+    return next(filter(None, tickets), None)
+
+
+def _scale(rating: Mapping[str, Any]) -> _Row:
+    """The ends of the scale of a question, 1 and 5 where it does not say; none of one without an answer."""
+    if not rating:
+        return {"_low": None, "_high": None}
+    options = _listed(_object(rating.get("question")).get("options"))
+    ratings = [one["rating"] for one in options if isinstance(one, dict) and "rating" in one]
+    return {"_low": min(ratings, default=1), "_high": max(ratings, default=5)}
+
+
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_SIGNS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _drawn_at(identity: object) -> str | None:
+    """When an id was drawn that begins with its time (ULID), as those of surveys that were sent do."""
+    text = str(identity)
+    if not _ULID.fullmatch(text):
+        return None
+    moment = 0
+    for sign in text[:10]:
+        moment = moment * len(_SIGNS) + _SIGNS.index(sign)
+    return f"{np.datetime64(moment, 'ms')}Z"
 
 
 def _messages(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     """What was said in chats."""
-    gone = _gone(sides)
+    gone, cases = _gone(sides), _cases(sides)
     for place, row in enumerate(rows):
         if row.get("type") != "ChatMessage":
             continue
@@ -538,7 +796,7 @@ def _messages(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
         if number in gone:
             continue
         ticket = sides.get("tickets", {}).get(number or "", {})
-        about = _about(ticket, number or "") | {"_ticket": number, "_channel": "chat"}
+        about = _about(ticket, number or "", cases) | {"_channel": "chat"}
         about["_requester"] = about["_requester"] or key_text(chat.get("user_id"))
         speaker = _speaker(one_text(row.get("actor_id")), key_text(chat.get("user_id")), sides)
         said = {
@@ -572,7 +830,8 @@ _ASIDE: Final = (
     "via", "via_channel", "satisfaction_rating", "url", "ticket_id", "generated_timestamp",
     "merged_ticket_ids", "public", "author_id", "user_id", "plain_body", "html_body", "type", "event_type",
     "previous_value", "score", "_requester", "_is_survey", "_is_inferred", "_score", "_low", "_high",
-    "_external", "_address", "_solved_at", "_rated", "Requester", "Submitter", "Summation column",
+    "_external", "_address", "_solved_at", "_rated", "_number", "Requester", "Submitter", "Summation column",
+    "requester", "submitter", "comments", "metric_set",
 )  # fmt: skip
 """Fields with a place of their own, or that tell the ticket's end and not its beginning."""
 
@@ -604,6 +863,14 @@ _MERGED: Final = whenever(
 _IS_PERSON: Final = unless(each(lambda role: role in _STAFF, "role"))
 
 
+def _changed(field: str | None, number: object) -> str | None:
+    """The ticket whose status changed; with a mark before it, whose rating did."""
+    ticket = key_text(number)
+    if ticket is None or field not in {"status", "satisfaction_score"}:
+        return None
+    return ticket if field == "status" else _RATED_MARK + ticket
+
+
 def _person(where: Where) -> Saying:
     """Of a user who is no member of the staff."""
     return whenever(_IS_PERSON, where)
@@ -615,7 +882,6 @@ _ZENDESK: Final = Vendor(
     kind="support",
     copies="latest",
     required=("tickets",),
-    tidied=_tidied,
     parts={
         "tickets": Part(
             names=("ticket",), told_by=("requester_id", "subject"), key="id", newest="updated_at",
@@ -633,8 +899,9 @@ _ZENDESK: Final = Vendor(
             told_by=("ticket_id", "child_events"), together=_audits, events=(_SAID,),
         ),
         "ticket_field_history": Part(
-            told_by=("ticket_id", "field_name", "value"), together=_history, events=(_SAID,),
-            key=whenever(each(lambda one: one == "status", "field_name"), "ticket_id"),
+            told_by=("ticket_id", "field_name", "value"), together=_history,
+            events=(_TALK, _RATED),
+            key=each(_changed, "field_name", "ticket_id"),
         ),
         "ticket_chat_event": Part(
             names=("ticket_chat_events", "chat_event"), told_by=("chat_id", "chat_index"), together=_messages,
@@ -670,21 +937,23 @@ def zendesk(
     *,
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "zendesk",
-    tz: str = "UTC",
+    tz: str | None = None,
+    dayfirst: bool | None = None,
     format: str | None = None,  # noqa: A002 - the user's word
 ) -> EventStream:
     """Read a Zendesk export: tickets, comments, changes of status, satisfaction ratings.
 
     **Where it comes from.** A folder (or a list of files) with the answers of the API as JSON (`{"tickets":
-    […]}`; any number of pages, also several kinds in one file), or with tables of a warehouse copy as CSV,
-    JSON lines or Parquet. The name of a member or file says what it holds: `tickets`, `users`,
+    […]}`; any number of pages, also several kinds in one file), with tables of a warehouse copy as CSV, JSON
+    lines or Parquet, or with the account's full JSON export, whose tickets have their people and comments in
+    them. The name of a member or file says what it holds: `tickets`, `users`,
     `ticket_comments`, `ticket_field_history`, `ticket_events` (the incremental feed), `ticket_audits`,
     `satisfaction_ratings`, `survey_responses`, `ticket_chat` and `ticket_chat_event`, `ticket_tags`, also in
     the singular, with a number (`tickets_0002.json`), with `zendesk_` before or `_data` behind. `tickets`
     must be there; without `users`, nobody can be recognised in other sources, and a warning says so. The
-    rows of other tables (organisations, metrics) are counted as excluded. *The agents' interface*: a CSV file
-    of tickets with labels for columns (`Requester id`, `Created at`, `Solved at`, `Satisfaction Score`, …),
-    which must have the requester's id or address; say `tz=`, the account's zone.
+    rows of other tables (organisations, metrics) are counted as excluded. *The account's CSV export*, views
+    and reports: a CSV file of tickets with labels for columns (`Requester id`, `Created at`, `Solved at`,
+    `Satisfaction Score`, …), which must have the requester's id or address; say `tz=`, the account's zone.
 
     **What becomes what.**
 
@@ -696,7 +965,8 @@ def zendesk(
     `chat_message`       a message of a chat
     `survey_response`    a rating: instrument `csat`, score 1 (good) or 0 (bad) on the scale 0…1; an answer to
                          the newer surveys, on the scale of its question (1…5 where it does not say)
-    `survey_invite`      a rating that was offered; one that was given was offered, too: one invite per ticket
+    `survey_invite`      a rating that was offered, a newer survey that was sent; one that was given was
+                         offered, too: one invite per ticket
     ==================== ==================================================================================
 
     All belong to the ticket's requester: `user_id` is the `external_id` of the user (the id in the shop's own
@@ -711,10 +981,22 @@ def zendesk(
     instant, same author). A ticket that was merged into another (tag `closed_by_merge`, or named in
     `merged_ticket_ids`) or deleted is excluded with all that belongs to it. Pages of an export overlap: of
     several copies of a ticket, user or rating the last updated counts. A rating that was changed is one
-    answer, the last. A rating that stands only in its ticket has no time of its own: it is placed at the
-    ticket's last update (`time_quality` *inferred*). Status changes need `ticket_field_history`,
-    `ticket_events` or `ticket_audits`; the ticket itself only tells its last status, not when it came.
-    Follow-up tickets are tickets of their own; `via_followup_source_id` stays in `properties`.
+    answer, the last. Without `satisfaction_ratings`, changes of `satisfaction_score` in
+    `ticket_field_history` tell when a ticket was offered to be rated and was. A rating that stands only in
+    its ticket has no time of its own: it is placed at the ticket's last update (`time_quality` *inferred*).
+    A newer survey was sent when its id was drawn, which such ids say (*inferred*); without an answer, and
+    with an id of another kind, nobody knows when, and it is excluded. Status changes need
+    `ticket_field_history`, `ticket_events` or `ticket_audits`; the ticket itself only tells its last status,
+    not when it came (the account's exports do: `Solved at`, `metric_set`).
+
+    *Follow-ups* belong to the case that they go on with: their `ticket_id` is that of the ticket at the
+    beginning of the chain, which need not be in the export, and `properties` have their own number as
+    `follow_up`. What is followed is told by `via_followup_source_id`, by `via` (`follow_up`), or by the
+    ticket that was followed (`followup_ids`); follow-ups of a ticket that was merged belong to the one that
+    took it. A ticket in the middle of a chain that is not in the export ends the chain. A case is one thing
+    to be rated: of the ratings of its tickets `satisfaction` counts the last.
+
+    *Ids that a spreadsheet has rounded* (`1.03006E+13`) are those of many people, and rejects.
 
     **Counting.** Every row of a table that is read counts once: as event, reject or excluded (users and tags,
     private comments, changes of other fields, older copies). Where one row gives two events, a rating and its
@@ -728,8 +1010,11 @@ def zendesk(
         Fields of tickets, comments and ratings that become typed columns, for example `["priority"]`.
     name : str
         The `source` column.
-    tz : str
-        Zone of times that carry none; warehouse copies write UTC.
+    tz : str, optional
+        Zone of times that carry none. Warehouse copies write UTC, which is taken unless told otherwise; files
+        of the agents' interface are in the account's zone, which is never guessed.
+    dayfirst : bool, optional
+        In those files: how `01/02/2025` is meant, as a spreadsheet may have written it.
     format : str, optional
         csv, json or parquet, where a file's ending does not tell.
 
@@ -741,7 +1026,8 @@ def zendesk(
     Raises
     ------
     InputError
-        No such file; no tickets among the files.
+        No such file; no tickets among the files; a file of the agents' interface in which nothing identifies
+        requesters, or whose times say no zone or no order of day and month.
 
     Examples
     --------
@@ -755,4 +1041,10 @@ def zendesk(
     >>> batch.events.select(["user_id", "event", "ticket_id", "channel"]).to_pylist()
     [{'user_id': 'u1', 'event': 'ticket_created', 'ticket_id': '7', 'channel': 'email'}]
     """
-    return replace(_ZENDESK, clock=Clock(tz=tz)).stream(source, keep=keep, name=name, format=format)
+    vendor = replace(
+        _ZENDESK,
+        clock=Clock(tz=tz or "UTC", dayfirst=dayfirst),
+        tidied=partial(_tidied, tz=tz, dayfirst=dayfirst),
+        asked=(dayfirst,),
+    )
+    return vendor.stream(source, keep=keep, name=name, format=format)
