@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 from functools import cache
+from hashlib import blake2b as hashed
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.mapping import each, first, joined, path, plainly, told, whenever, without
 from cjm_analytics.loaders.opened import as_object
 from cjm_analytics.loaders.rows import ColumnRows, ObjectRows, holds_json, inferred
-from cjm_analytics.loaders.values import one_text, plain, texts, whole_numbers
+from cjm_analytics.loaders.values import bytes_of, one_text, plain, texts, whole_numbers
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ _ALONE: Final = {
 _BY_ROW: Final = re.compile(r"event_params[._](?:\d+[._])?key")
 _APART: Final = ("stream_id", "user_pseudo_id", "user_id", "event_name", "event_timestamp")
 _BETWEEN: Final = "\x1f"
+_DIGEST: Final = 12
 
 
 def _tidied(rows: Rows) -> Rows:
@@ -90,7 +92,7 @@ def _tidied(rows: Rows) -> Rows:
         if one
     }
     own = {
-        "_key": pa.array([_digest(key) for key in keys.to_pylist()], pa.string()),
+        "_key": _digests(keys),
         "_order": _orders(rows),
         "_wrong": _wrong(rows),
     }
@@ -216,8 +218,19 @@ def _orders(rows: Rows) -> pa.Array:
     return pc.coalesce(place, number("event_bundle_sequence_id"))
 
 
+def _digests(keys: pa.Array) -> pa.Array:
+    """The digest of each text."""
+    data, starts = bytes_of(keys)
+    view, ends = memoryview(data), starts.tolist()
+    whole = b"".join(hashed(view[at:end], digest_size=_DIGEST).digest() for at, end in pairwise(ends))
+    places = np.arange(0, 2 * len(whole) + 1, 2 * _DIGEST, dtype=np.int32)
+    return pa.StringArray.from_buffers(
+        len(keys), pa.py_buffer(places), pa.py_buffer(whole.hex().encode())
+    )
+
+
 def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    return hashed(text.encode(), digest_size=_DIGEST).hexdigest()
 
 
 # The same, row by row

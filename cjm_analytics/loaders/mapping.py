@@ -314,7 +314,8 @@ def _several(wheres: Sequence[Where]) -> tuple[list[Saying], tuple[str, ...]]:
 def _filled(values: pa.Array) -> pa.Array:
     """Text, with nulls for empty cells."""
     found = texts(values)
-    return pc.if_else(pc.equal(found, ""), pa.scalar(None, pa.string()), found)
+    empty = pc.equal(pc.binary_length(found), 0)
+    return pc.if_else(empty, pa.scalar(None, pa.string()), found) if pc.any(empty).as_py() else found
 
 
 def first(*wheres: Where) -> Saying:
@@ -435,9 +436,14 @@ def told(where: Where, names: Mapping[str, str | None], other: str | None = None
 def without(where: Where, nothing: Collection[str]) -> Saying:
     """A column in which some texts, such as `(not set)`, mean that there is nothing."""
     one = column(where)
-    lower = {text.lower() for text in nothing}
-    said = each(lambda text: None if text is None or str(text).strip().lower() in lower else text, where)
-    return replace(said, lifts=one.lifts)
+    lower = pa.array(sorted({text.lower() for text in nothing}), pa.string())
+
+    def read(cells: Cells) -> pa.Array:
+        found = cells.of(one)
+        bare = pc.ascii_lower(pc.ascii_trim_whitespace(texts(found)))
+        return pc.if_else(pc.is_in(bare, value_set=lower), pa.scalar(None, found.type), found)
+
+    return Saying(read, one.reads, one.lifts)
 
 
 def utm(before: str = "", names: Mapping[str, str] | None = None) -> dict[str, Where]:
