@@ -53,7 +53,7 @@ def pieces(
     else:
         is_plain = first is not None and not _is_answer(first, vendor) and not _is_envelope(first, vendor)
         columns = is_plain and not glance and vendor.takes_columns(file, list(first or ()))
-        blocks = read_rows(file, written, columns=columns)
+        blocks = read_rows(file, written, columns=columns, glance=glance)
     counted: dict[str, int] = defaultdict(int)
     for rows in blocks:
         if not isinstance(rows, ObjectRows) or not any(_is_answer(one, vendor) for one in rows.objects[:1]):

@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.loaders.json_columns import JsonColumns
-from cjm_analytics.loaders.rows import Broken, ColumnRows, ObjectRows, Rows, holds_json, inferred, member
+from cjm_analytics.loaders.rows import (
+    Broken,
+    ColumnRows,
+    ObjectRows,
+    Rows,
+    holds_json,
+    inferred,
+    member,
+    words,
+)
 from cjm_analytics.loaders.table import promoted_name
 from cjm_analytics.loaders.values import json_texts, plain
 
@@ -228,7 +237,7 @@ def _left_of_columns(
     rows: Rows, heads: Collection[str], lifted: Lifted, spread: Collection[str]
 ) -> tuple[pa.Array | None, list[str]]:
     names = [one for one in rows.names() if one not in heads and not one.startswith(_TECHNICAL)]
-    left = _thinned({one: rows.column(one) for one in names}, lifted, "")
+    left = _thinned({one: words(rows, one) for one in names}, lifted, "")
     inside: list[str] = []
     for head in spread:
         cells = left.get(head)
@@ -247,6 +256,7 @@ def _thinned(columns: Mapping[str, pa.Array], lifted: Lifted, before: str) -> di
         if before + name in lifted.always:
             continue
         if before + name in lifted.where:
+            cells = plain(cells)  # noqa: PLW2901 - the same column, not in codes
             cells = pc.if_else(lifted.where[before + name], pa.scalar(None, cells.type), cells)  # noqa: PLW2901 - the same column, emptier
         if pa.types.is_struct(cells.type):
             members = dict(zip(cells.type.names, cells.flatten(), strict=True))

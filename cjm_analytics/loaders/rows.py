@@ -77,6 +77,7 @@ BLOCK_ROWS: Final = 131_072
 HEADING_ROWS: Final = 3
 """So many rows a header may take that a format tells by itself."""
 _CSV_BLOCK: Final = 1 << 23
+_GLANCE: Final = 1 << 18
 _JSON_BLOCK: Final = 1 << 20
 _COLUMN_BLOCK: Final = 3 << 22
 _COLUMN_TRIES: Final = 4
@@ -485,10 +486,13 @@ class CsvFormat:
                 raise InputError(f"{option}={text!r} must be one character.")
 
 
-def read_rows(file: InputFile, csv_format: CsvFormat, *, columns: bool = False) -> Iterator[Rows]:
+def read_rows(
+    file: InputFile, csv_format: CsvFormat, *, columns: bool = False, glance: bool = False
+) -> Iterator[Rows]:
     """Blocks of the rows of one file. At least one block comes, perhaps without rows, to tell the columns.
 
-    With `columns`, JSON lines come as columns (objects as structs) wherever nothing is lost by it.
+    With `columns`, JSON lines come as columns (objects as structs) wherever nothing is lost by it. Who only
+    glances at them gets small blocks.
 
     Raises
     ------
@@ -505,6 +509,8 @@ def read_rows(file: InputFile, csv_format: CsvFormat, *, columns: bool = False) 
     reader = readers[file.format]
     if file.format == "json" and columns:
         reader = _json_columns
+    if file.format == "csv" and glance:
+        reader = _first_of_csv
     try:
         yield from reader(file, csv_format)
     except (pa.ArrowException, OSError, EOFError) as fault:
@@ -684,11 +690,19 @@ def _from_lists(source: dict[str, Any]) -> pa.Table:
 
 
 def _csv_rows(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    yield from _csv_blocks(file, written, _CSV_BLOCK)
+
+
+def _first_of_csv(file: InputFile, written: CsvFormat) -> Iterator[Rows]:
+    yield from _csv_blocks(file, written, _GLANCE)
+
+
+def _csv_blocks(file: InputFile, written: CsvFormat, size: int) -> Iterator[Rows]:
     with file.open() as stream:
         text = _as_utf8(stream, written.encoding, file.shown)
         if written.escaped:
             text = _Escaped(text)  # type: ignore[assignment]
-        blocks = _Blocks(text, _CSV_BLOCK, written.quote.encode())
+        blocks = _Blocks(text, size, written.quote.encode())
         told = _TOLD_SEP.match(blocks.peek())
         skipped = written.skip_rows or (1 if told else 0)
         start = _after_lines(blocks.peek(), skipped)

@@ -437,10 +437,9 @@ def _members(name: str, values: pa.Array) -> pa.Array | None:
     if values.null_count == len(values):
         return None
     label = f",{orjson.dumps(name).decode()}:"
-    if pa.types.is_string(values.type):
-        few = pc.dictionary_encode(values)
-        if len(few.dictionary) * 2 < len(values):
-            return _labelled(label, _quoted(few.dictionary)).take(few.indices)
+    few = pc.dictionary_encode(values) if pa.types.is_string(values.type) else values
+    if pa.types.is_dictionary(few.type) and len(few.dictionary) * 2 < len(values):
+        return _labelled(label, _json(few.dictionary)).take(few.indices)
     return _labelled(label, _json(values))
 
 
