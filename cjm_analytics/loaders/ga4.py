@@ -221,7 +221,7 @@ def _orders(rows: Rows) -> pa.Array:
 def _digests(keys: pa.Array) -> pa.Array:
     """The digest of each text."""
     data, starts = bytes_of(keys)
-    view, ends = memoryview(data), starts.tolist()
+    view, ends = data.data, starts.tolist()
     whole = b"".join(hashed(view[at:end], digest_size=_DIGEST).digest() for at, end in pairwise(ends))
     places = np.arange(0, 2 * len(whole) + 1, 2 * _DIGEST, dtype=np.int32)
     return pa.StringArray.from_buffers(len(keys), pa.py_buffer(places), pa.py_buffer(whole.hex().encode()))
