@@ -802,6 +802,23 @@ def test_what_the_company_began_counts_when_the_customer_has_replied(tmp_path):
     replied = {"first_contact_reply_at": 1740945900}
     rows = [
         conversation(1, by="admin"),
+        conversation(
+            4,
+            by="bot",
+            state="closed",
+            conversation_parts={
+                "conversation_parts": [
+                    {"id": "p4", "part_type": "comment", "created_at": 1740945900, "author": {"type": "bot"}},
+                    {"id": "p5", "part_type": "close", "created_at": 1740945900, "author": {"type": "bot"}},
+                    {
+                        "id": "p6",
+                        "part_type": "assignment",
+                        "created_at": 1740945900,
+                        "author": {"type": "user"},
+                    },
+                ]
+            },
+        ),
         conversation(2, by="admin", statistics=replied),
         conversation(
             3,
@@ -897,6 +914,108 @@ def test_parts_of_conversations_are_told_by_columns_as_by_rows(tmp_path, monkeyp
         for name, rows in (("conversations", conversations), ("conversation_parts", parts)):
             (place / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         assert columns_tell_what_rows_tell(partial(loaders.intercom, place), monkeypatch)
+
+
+def test_parts_of_what_nobody_answered_are_no_contacts(tmp_path):
+    rows = [
+        conversation(1, by="admin"),
+        conversation(2, by="admin", statistics={"first_contact_reply_at": 1740945900}),
+    ]
+    parts = [
+        {"id": f"{number}{kind}", "conversation_id": str(number), "part_type": kind, "body": None,
+         "created_at": 1740945900, "author_type": "admin", "author_id": "a1"}
+        for number in (1, 2, 3) for kind in ("comment", "close")
+    ]  # fmt: skip
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows, conversation_parts=parts)))
+    assert sorted(told(batch, "ticket_id")) == [
+        ("conversation_closed", "2"),
+        ("conversation_reply", "2"),
+        ("conversation_started", "2"),
+    ]
+    assert batch.n_nameless == 2
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_who_closes_or_opens_a_conversation_may_say_something_with_it(tmp_path, is_inside):
+    parts = [
+        {"id": "p1", "part_type": "close", "created_at": 1740946000, "body": "bye",
+         "author": {"type": "admin", "id": "a1"}},
+        {"id": "p2", "part_type": "open", "created_at": 1740946100, "body": "wait",
+         "author": {"type": "user", "id": "c1"}},
+        {"id": "p3", "part_type": "close", "created_at": 1740946200, "body": "",
+         "author": {"type": "admin", "id": "a1"}},
+    ]  # fmt: skip
+    row = conversation(1)
+    tables = {"conversations": [row]}
+    if is_inside:
+        row["conversation_parts"] = {"conversation_parts": parts}
+    else:
+        tables["conversation_parts"] = [{**one, "conversation_id": "1"} for one in parts]
+    batch = read(loaders.intercom(folder(tmp_path, **tables)))
+    assert told(batch, "actor", "event_id")[1:] == [
+        ("conversation_closed", "company", "conversation_closed:p1"),
+        ("conversation_reply", "company", "conversation_reply:p1"),
+        ("conversation_reopened", "customer", "conversation_reopened:p2"),
+        ("conversation_reply", "customer", "conversation_reply:p2"),
+        ("conversation_closed", "company", "conversation_closed:p3"),
+    ]
+
+
+def test_a_conversation_without_id_is_a_reject_and_not_forgotten(tmp_path):
+    rows = [{"Conversation ID": "1", "State": "open"}]
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    assert batch.rejects["reason"].to_pylist() == ["a conversation without id"]
+
+
+def test_whoever_rated_a_conversation_is_known_by_the_rating_too(tmp_path):
+    rating = {"rating": 4, "created_at": 1740946080, "contact": {"id": "c1", "external_id": "u1"}}
+    rows = [conversation(1, contacts=[{"id": "c1"}], conversation_rating=rating)]
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows)))
+    assert set(batch.events["user_id"].to_pylist()) == {"u1"}
+
+
+@pytest.mark.parametrize("describes", [str, lambda state: {"type": "ticket_state", "category": state}])
+def test_tickets_of_intercom_are_opened_commented_solved_and_opened_again(tmp_path, describes):
+    def part(number, kind, *, by="admin", before="submitted", after="submitted"):
+        return {
+            "id": f"p{number}", "part_type": kind, "created_at": 1740945720 + number, "body": "hm",
+            "author": {"type": by, "id": "x"}, "ticket_state": describes(after),
+            "previous_ticket_state": describes(before),
+        }  # fmt: skip
+
+    changed = "ticket_state_updated_by_admin"
+    parts = [
+        part(1, "comment", by="user"),
+        part(2, changed, after="in_progress"),
+        part(3, changed, before="in_progress", after="resolved"),
+        part(4, changed, before="resolved", after="in_progress", by="user"),
+        part(5, "note"),
+    ]
+    ticket = {
+        "type": "ticket", "id": "70", "ticket_id": "1", "created_at": 1740945720, "category": "Customer",
+        "ticket_type": {"id": "1"}, "ticket_state": describes("in_progress"),
+        "contacts": {"contacts": [{"id": "c1", "external_id": "u1"}]},
+        "ticket_parts": {"ticket_parts": parts},
+    }  # fmt: skip
+    own = {**ticket, "id": "71", "category": "Back-office", "ticket_parts": None}
+    nobodys = {**own, "id": "72", "contacts": {"contacts": []}}
+    batch = read(loaders.intercom(folder(tmp_path, tickets=[ticket, own, nobodys, {**ticket, "id": None}])))
+    assert sorted(told(batch, "ticket_id", "actor", "user_id")) == [
+        ("ticket_comment", "70", "customer", "u1"),
+        ("ticket_created", "70", "customer", "u1"),
+        ("ticket_created", "71", "company", "u1"),
+        ("ticket_reopened", "70", "customer", "u1"),
+        ("ticket_solved", "70", "company", "u1"),
+    ]
+    assert batch.n_nameless == 1
+    assert batch.rejects["reason"].to_pylist() == ["a ticket without id"]
+
+
+def test_users_of_the_first_version_of_the_api_are_known_by_their_user_id(tmp_path):
+    users = [{"type": "user", "id": "c1", "user_id": "u1", "email": "ada@example.com"}]
+    rows = [conversation(1, contacts=None)]
+    batch = read(loaders.intercom(folder(tmp_path, conversations=rows, users=users)))
+    assert told(batch, "user_id") == [("conversation_started", "u1")]
 
 
 def test_a_leads_external_id_is_no_user_id(tmp_path):

@@ -49,8 +49,9 @@ _CHANNELS: Final = {
 }  # fmt: skip
 _CUSTOMERS: Final = {"user", "lead", "contact"}
 _ACTORS: Final = {**dict.fromkeys(_CUSTOMERS, "customer"), "bot": "system"}
+_REPLY: Final = "conversation_reply"
 _SAID: Final = {
-    "comment": "conversation_reply", "close": "conversation_closed", "open": "conversation_reopened",
+    "comment": _REPLY, "close": "conversation_closed", "open": "conversation_reopened",
 }  # fmt: skip
 _CLOSINGS: Final = ("conversation_closed", "conversation_reopened")
 
@@ -68,13 +69,17 @@ def _person(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
     found = next((one for one in listed if isinstance(one, dict)), {}) if isinstance(listed, list) else {}
     kind = filled_member(row, "source.author.type", "source_author_type")
     author = filled_member(row, "source.author.id", "source_author_id")
+    rated = filled_member(row, "conversation_rating.contact")
     wrote = kind in _CUSTOMERS
     contact = found.get("id") or sides.get("conversation_contact", {}).get(number or "", {}).get("contact_id")
     contact = contact or (author if wrote else None)
     is_author = wrote and one_text(author) == one_text(contact)
+    user = found.get("external_id")
+    if not user and isinstance(rated, dict) and one_text(rated.get("id")) == one_text(contact):
+        user = rated.get("external_id")
     return {
         "_contact": contact,
-        "_user": None if is_author and kind == "lead" else found.get("external_id"),
+        "_user": None if is_author and kind == "lead" else user,
         "_email": filled_member(row, "source.author.email") if is_author else None,
     }
 
@@ -87,15 +92,38 @@ def _conversations(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[i
         [row.get("created_at") for row in rows],
         [row.get("updated_at") for row in rows],
     )
-    for place in wrong:
-        yield place, {"_wrong": f"created_at is no time: {rows[place]['created_at']!r}"}
+    yield from _unusable(rows, wrong, "conversation")
     for number, places in copies.items():
         last = rows[places[-1]]
         known = last | _person(last, sides) | {"_conversation": number}
-        yield from ((places[-1], said) for said in _course(known, sides))
+        is_quiet = _is_quiet(known)
+        if not is_quiet:
+            yield from ((places[-1], said) for said in _course(known, sides))
         yield from ((places[-1], said) for said in _ratings(known))
-        if not _has_closing(known, sides):
+        if not is_quiet and not _has_closing(known, sides):
             yield from _closings(rows, places, known)
+
+
+def _is_quiet(row: Mapping[str, Any]) -> bool:
+    """Whether the company began the conversation, and the customer never said anything in it."""
+    by_customer = filled_member(row, "source.author.type", "source_author_type") in _CUSTOMERS
+    replied = filled_member(row, "statistics.first_contact_reply_at", "first_contact_reply_created_at")
+    return not by_customer and replied is None and not any(map(_is_customers, _listed(row)))
+
+
+def _is_customers(part: Mapping[str, Any]) -> bool:
+    return filled_member(part, "author.type", "author_type") in _CUSTOMERS and any(_said(part, {}))
+
+
+def _unusable(
+    rows: Sequence[dict[str, Any]], wrong: Sequence[int], what: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects whose beginning is no time, and those without an id."""
+    for place in wrong:
+        yield place, {"_wrong": f"created_at is no time: {rows[place]['created_at']!r}"}
+    for place, row in enumerate(rows):
+        if key_text(row.get("id")) is None:
+            yield place, {"_wrong": f"a {what} without id"}
 
 
 def _course(row: dict[str, Any], sides: Sides) -> Iterator[dict[str, Any]]:
@@ -103,15 +131,14 @@ def _course(row: dict[str, Any], sides: Sides) -> Iterator[dict[str, Any]]:
     number = row["_conversation"]
     replied = filled_member(row, "statistics.first_contact_reply_at", "first_contact_reply_created_at")
     by_customer = filled_member(row, "source.author.type", "source_author_type") in _CUSTOMERS
-    if by_customer or replied is not None:
-        told_by = {"_time": row.get("created_at"), "_actor": "customer" if by_customer else "company"}
-        yield happened("conversation_started", row | told_by, of=number)
+    told_by = {"_time": row.get("created_at"), "_actor": "customer" if by_customer else "company"}
+    yield happened("conversation_started", row | told_by, of=number)
     parts = _listed(row)
     for part in parts:
         yield from _said(part, row)
     if replied is not None and not by_customer and not parts and "conversation_part" not in sides:
         answer = {"_time": replied, "_actor": "customer"}
-        yield happened("conversation_reply", row | answer, of=number, at=replied)
+        yield happened(_REPLY, row | answer, of=number, at=replied)
 
 
 def _listed(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -120,15 +147,21 @@ def _listed(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(part: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A part of a conversation as an event; notes, assignments and other inner workings are none."""
+    """A part of a conversation as an event; notes, assignments and other inner workings are none.
+
+    Who closes a conversation, or opens it again, may say something with it: that is a reply, too.
+    """
     event = _SAID.get(str(part.get("part_type")))
-    if event is not None:
-        about = {
-            "_time": part.get("created_at"),
-            "_actor": _ACTORS.get(str(filled_member(part, "author.type", "author_type")), "company"),
-        }
-        if event == "conversation_reply":
-            about["body"] = part.get("body")
+    if event is None:
+        return
+    about = {
+        "_time": part.get("created_at"),
+        "_actor": _ACTORS.get(str(filled_member(part, "author.type", "author_type")), "company"),
+    }
+    body = {"body": part.get("body")}
+    if event == _REPLY or body["body"]:
+        yield happened(_REPLY, dict(row) | about | body, of=part.get("id"))
+    if event != _REPLY:
         yield happened(event, dict(row) | about, of=part.get("id"))
 
 
@@ -138,6 +171,8 @@ def _parts(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict
         part = _parsed(row)
         number = key_text(part.get("conversation_id"))
         known = sides.get("conversation", {}).get(number or "", {"id": number})
+        if number in sides.get("conversation", {}) and not _is_customers(part) and _is_quiet(_parsed(known)):
+            continue
         who = _person(_parsed(known), sides)
         if not who["_contact"] and filled_member(part, "author.type", "author_type") in _CUSTOMERS:
             who["_contact"] = filled_member(part, "author.id", "author_id")
@@ -154,7 +189,9 @@ def _parts_by_columns(
         return None
     cells = Cells(rows, sides)
     events = cells.of(each(lambda one: _SAID.get(str(one)), "part_type"))
-    kept = np.flatnonzero(events.is_valid().to_numpy(zero_copy_only=False))
+    is_reply = pc.fill_null(pc.equal(events, _REPLY), False)
+    bodies = texts(cells["body"])
+    has_body = pc.fill_null(pc.not_equal(bodies, ""), False)
     numbers = cells.keys(column("conversation_id"))
     few = numbers.dictionary_encode()
     known = [
@@ -169,21 +206,36 @@ def _parts_by_columns(
     authors = cells.of(first("author.id", "author_id"))
     wrote = pc.is_in(kinds, pa.array(sorted(_CUSTOMERS)))
     who["_contact"] = first_filled(who["_contact"], pc.if_else(wrote, authors, None))
+    told_of: Mapping[str, Any] = sides.get("conversation", {})
+    numbered = zip(few.dictionary.to_pylist(), known, strict=True)
+    quiet = pa.array([one in told_of and _is_quiet(_parsed(row)) for one, row in numbered], pa.bool_())
+    is_quiet = pc.fill_null(quiet.take(few.indices), False)
+    counts = pc.and_(events.is_valid(), pc.or_(pc.fill_null(wrote, False), pc.invert(is_quiet)))
     types = [filled_member(one, "source.type", "source_type") for one in known]
     actors = cells.of(each(lambda one: _ACTORS.get(str(one), "company"), first("author.type", "author_type")))
-    made = pa.table(
-        {
-            **{name: rows.column(name) for name in rows.names()},
-            **who,
-            "source_type": inferred(types).take(few.indices),
-            "_conversation": numbers,
-            "_event": events,
-            "_id": pc.binary_join_element_wise(events, pc.fill_null(texts(rows.column("id")), "None"), ":"),
-            "_time": rows.column("created_at"),
-            "_actor": actors,
-        }
+    about = {
+        **{name: rows.column(name) for name in rows.names()},
+        **who,
+        "source_type": inferred(types).take(few.indices),
+        "_conversation": numbers,
+        "_time": rows.column("created_at"),
+        "_actor": actors,
+    }
+    told = (
+        (pa.repeat(_REPLY, len(rows)), pc.and_(counts, pc.or_(is_reply, has_body))),
+        (events, pc.and_(counts, pc.invert(is_reply))),
     )
-    return [(ColumnRows(rows.file, made.take(pa.array(kept)), rows.numbers[kept], is_sparse=True), kept)]
+    return [_told(rows, {**about, "_event": names}, np.flatnonzero(are_those)) for names, are_those in told]
+
+
+def _told(
+    rows: ColumnRows, columns: dict[str, pa.Array], places: NDArray[np.int64]
+) -> tuple[Rows, NDArray[np.int64]]:
+    """Some parts as events; what was said stands with the reply alone."""
+    numbers = pc.fill_null(texts(rows.column("id")), "None")
+    columns["_id"] = pc.binary_join_element_wise(columns["_event"], numbers, ":")
+    made = pa.table(columns).take(pa.array(places))
+    return ColumnRows(rows.file, made, rows.numbers[places], is_sparse=True), places
 
 
 def _has_closing(row: Mapping[str, Any], sides: Sides) -> bool:
@@ -232,12 +284,62 @@ def _ratings(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield happened("survey_response", row | answer, of=row["_conversation"])
 
 
+# Tickets
+
+
+def _tickets(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Tickets, of several copies the last updated: how they began, what was said, when they were solved."""
+    rows = [_parsed(row) for row in rows]
+    copies, wrong = versions(
+        [key_text(row.get("id")) for row in rows],
+        [row.get("created_at") for row in rows],
+        [row.get("updated_at") for row in rows],
+    )
+    yield from _unusable(rows, wrong, "ticket")
+    for number, places in copies.items():
+        row = rows[places[-1]]
+        known = row | _person(row, sides) | {"_conversation": number}
+        is_shared = str(row.get("category") or filled_member(row, "ticket_type.category") or _SHARED)
+        opener = "customer" if is_shared == _SHARED else "company"
+        begun = known | {"_time": row.get("created_at"), "_actor": opener}
+        yield places[-1], happened("ticket_created", begun, of=number)
+        parts = filled_member(row, "ticket_parts.ticket_parts", "ticket_parts")
+        for part in parts if isinstance(parts, list) else []:
+            about = {
+                "_time": part.get("created_at"),
+                "_actor": _ACTORS.get(str(filled_member(part, "author.type")), "company"),
+            }
+            for event, more in _of_ticket(part):
+                yield places[-1], happened(event, known | about | more, of=part.get("id"))
+
+
+_SHARED: Final = "Customer"
+"""The category of tickets that customers see; the others are the company's own."""
+
+
+def _of_ticket(part: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a part of a ticket is as an event, and what it says."""
+    if part.get("part_type") == "comment":
+        yield "ticket_comment", {"body": part.get("body")}
+    before, after = (
+        _state(part.get(name)) == "resolved" for name in ("previous_ticket_state", "ticket_state")
+    )
+    if before != after and part.get("ticket_state"):
+        yield "ticket_solved" if after else "ticket_reopened", {}
+
+
+def _state(said: object) -> str:
+    """A state of a ticket, which newer versions of the API describe."""
+    return str(said.get("category") if isinstance(said, dict) else said).lower()
+
+
 # Who it was
 
 
 def _known(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A contact; the external id of a lead was made up by Intercom."""
-    yield row if row.get("role") == "lead" else row | {USER: row.get("external_id")}
+    is_lead = row.get("role") == "lead" or row.get("type") == "lead"
+    yield row if is_lead else row | {USER: filled_member(row, "external_id", "user_id")}
 
 
 _PEOPLE: Final = People("intercom", "contact")
@@ -266,6 +368,7 @@ _ASIDE: Final = (
     "source_author_type",
     "first_contact_reply", "first_contact_reply_created_at", "first_contact_reply_type",
     "first_contact_reply_url", "_contact", "_user", "_email", "_is_inferred", "_score", "_remark",
+    "ticket_parts", "ticket_state", "ticket_state_internal_label", "ticket_state_external_label", "ticket_id",
 )  # fmt: skip
 _URL: Final = whenever(
     each(lambda one: one == "conversation_started", "_event"), first("source.url", "source_url")
@@ -327,6 +430,14 @@ _INTERCOM: Final = Vendor(
             together=_parts,
             by_columns=_parts_by_columns,
             events=(_TALK,),
+        ),
+        "ticket": Part(
+            names=("tickets",),
+            told_by=("ticket_type", "ticket_state"),
+            together=_tickets,
+            events=(_TALK,),
+            links=((_PEOPLE.number("_contact"), "_user"),),
+            time="_time",
         ),
         "conversation_contact": Part(
             names=("conversation_contacts", "conversation_contact_history"),
@@ -392,7 +503,7 @@ _INTERCOM: Final = Vendor(
             time=first("updated_at", "created_at"),
         ),
     },
-    required=("conversation", "conversation_part", "event"),
+    required=("conversation", "conversation_part", "event", "ticket"),
 )
 
 
@@ -403,24 +514,29 @@ def intercom(
     name: str = "intercom",
     format: str | None = None,  # noqa: A002 - the user's word
 ) -> EventStream:
-    """Read an export of Intercom: conversations with their parts and ratings, contacts, data events.
+    """Read an export of Intercom: conversations with their parts and ratings, tickets, contacts, data events.
 
     **Where it comes from.** The answers of the API as JSON: conversations (`{"conversations": […]}`, with
-    their `conversation_parts` if each was retrieved by itself), contacts, data events; or the tables of a
-    warehouse copy (`conversation_history`, `conversation_part_history`, `conversation_contact_history`,
+    their `conversation_parts` if each was retrieved by itself), tickets, contacts, data events; or the tables
+    of a warehouse copy (`conversation_history`, `conversation_part_history`, `conversation_contact_history`,
     `contact_history`) as CSV, JSON lines or Parquet. Put `contacts` beside the conversations: they tell who
-    is a known user.
+    is a known user. Reports of the user interface as CSV have columns of one's own choice: `loaders.table`
+    reads them.
 
     **What becomes what.**
 
     ========================== ===========================================================================
     `conversation_started`     a conversation, at its `created_at`
-    `conversation_reply`       a part of type comment; without parts, the customer's first reply to what
-                               the company began
+    `conversation_reply`       a part of type comment, and one of type close or open that says something;
+                               without parts, the customer's first reply to what the company began
     `conversation_closed`,     parts of type close and open; without parts the last closing
     `conversation_reopened`    (`last_close_at`), or the states of a copy's versions (*inferred*)
     `survey_invite`            a rating that was asked for, at the rating's `created_at`
     `survey_response`          a rating that was given, at its `updated_at`: instrument `csat`, score 1…5
+    `ticket_created`,          tickets and their parts: comments, changes of state to resolved and from there
+    `ticket_comment`,
+    `ticket_solved`,
+    `ticket_reopened`
     the event's own name       data events; `metadata` stands in `properties`
     ========================== ===========================================================================
 
@@ -433,9 +549,10 @@ def intercom(
     **Traps.** A rating has two times, and `created_at` is that of the question: a rating that was asked for
     and not given is an invite without an answer. Warehouse copies only keep that one: the answer is placed
     there and is *inferred*. A conversation that the company began (a campaign, an operator, a bot) counts
-    only when the customer has replied. The external id of a lead was drawn by Intercom and is no user id;
-    a lead who became a user is found again by the address. Notes, assignments and other inner workings are
-    excluded. All times of the API are seconds.
+    only when the customer has replied; its parts and its closing, too. The external id of a lead was drawn by
+    Intercom and is no user id; a lead who became a user is found again by the address. Tickets that the
+    customer does not see (category `Tracker` or `Back-office`) are the company's acts. Notes, assignments and
+    other inner workings are excluded. All times of the API are seconds.
 
     Parameters
     ----------
