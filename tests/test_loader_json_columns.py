@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from cjm_analytics import loaders
 from cjm_analytics.loaders import json_columns
 from cjm_analytics.loaders import rows as raw_rows
+from cjm_analytics.loaders import vendor as vendor_module
 from cjm_analytics.loaders.json_columns import JsonColumns
 from cjm_analytics.loaders.source import whole
+from cjm_analytics.loaders.values import json_texts
 
 LEAVES = (
     st.none()
@@ -218,8 +221,6 @@ def test_a_file_that_never_fits_is_not_tried_for_ever(monkeypatch, tmp_path):
 
 
 def test_nested_cells_become_json_as_a_whole():
-    from cjm_analytics.loaders.values import json_texts
-
     cells = pa.array(
         [{"x": [{"y": 1}, None, {"y": None}], "z": 'a"b'}, None, {"x": [], "z": None}, {"x": None}]
     )
@@ -452,6 +453,96 @@ def test_orders_of_shopify_by_column_are_those_by_row(rows, tmp_path_factory):
     orders = [{"id": place, "name": f"#{place}", **row} for place, row in enumerate(rows, start=1001)]
     fast, slow = both_ways(loaders.shopify, lines_of(tmp_path_factory.mktemp("log"), orders, "orders.jsonl"))
     assert fast == slow
+
+
+def without_file(told):
+    events, *others = told
+    return [[{**one, "src_file": ""} for one in events], *others]
+
+
+@pytest.mark.filterwarnings("ignore:.*were left out")  # as happens to rows that name nobody
+@settings(max_examples=20, deadline=None)
+@given(orders=st.lists(ORDERS, min_size=20, max_size=21), rows=st.lists(ENVELOPES, min_size=20, max_size=21))
+def test_a_list_of_objects_says_what_its_lines_say(orders, rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("log")
+    orders = [{"id": 1001 + place, "name": f"#{1001 + place}", **row} for place, row in enumerate(orders)]
+    rows = [{"id": f"evt_{place}", "object": "event", "created": place + 10**9, **row}
+            for place, row in enumerate(rows)]  # fmt: skip
+    for load, name, every in ((loaders.shopify, "orders", orders), (loaders.stripe, "events", rows)):
+        lines = without_file(everything(load(lines_of(folder, every, f"{name}.jsonl"))))
+        path = folder / f"{name}.json"
+        for answer in (every, {name: every}, {"object": "list", "data": every, "has_more": False}):
+            path.write_text(json.dumps(answer))
+            fast, slow = both_ways(load, path)
+            assert fast == slow
+            assert without_file(fast) == lines
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    orders=st.lists(ORDERS, min_size=1, max_size=6), rows=st.lists(ENVELOPES, min_size=1, max_size=6),
+    room=st.sampled_from([0, 3_000]),
+)  # fmt: skip
+def test_it_is_the_same_whether_there_is_room_for_what_is_read_twice(orders, rows, room, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("log")
+    some = lines_of(folder, [{"id": place, "name": f"#{place}", **row} for place, row in enumerate(orders)],
+                    "orders.jsonl")  # fmt: skip
+    other = lines_of(folder, [{"id": f"e{place}", "created": place, **row} for place, row in enumerate(rows)],
+                     "events.jsonl")  # fmt: skip
+    for load, path in ((loaders.shopify, some), (loaders.stripe, other)):
+        roomy = whole(load(path).batches())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(vendor_module, "_ROOM", room)
+            narrow = whole(load(path).batches())
+        for name in ("events", "rejects", "links"):
+            assert getattr(narrow, name).to_pylist() == getattr(roomy, name).to_pylist()
+        assert (narrow.n_read, narrow.n_excluded) == (roomy.n_read, roomy.n_excluded)
+
+
+def test_a_stream_that_can_be_read_but_once_is_read_whole():
+    order = {"id": ["1", "2"], "name": ["#1", "#2"], "email": ["a@b.org", None], "customer_id": ["17", "17"],
+             "created_at": ["2025-03-02T20:15:30Z"] * 2, "financial_status": ["paid"] * 2,
+             "total_price": ["5"] * 2}  # fmt: skip
+    table = pa.table(order)
+    stream = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=1))
+    told = everything(loaders.shopify(stream))
+    assert len(told[0]) == 2
+    alike = everything(loaders.shopify(table))
+    source = {"src_file": "<Table>"}
+    assert [one | source for one in told[0]] == [one | source for one in alike[0]]
+    assert told[1:] == alike[1:]
+
+
+CELLS = st.none() | st.sampled_from(["", "x", 'a "b"', "\\", "zeile\n", "ü", "y" * 9])
+KINDS = st.sampled_from(["text", "number", "truth", "list", "object"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_members_of_columns_are_those_of_rows(data):
+    """Columns with gaps and without, few texts and many, in any order: a row is the JSON of its cells."""
+    size = data.draw(st.integers(1, 5))
+    cells = {"text": CELLS, "number": st.none() | st.integers(-9, 9), "truth": st.none() | st.booleans()}
+    cells["list"] = st.none() | st.lists(st.integers(0, 3), max_size=2)
+    cells["object"] = st.none() | st.fixed_dictionaries({"b": CELLS, "a": cells["number"]})
+    kinds = {"text": pa.string(), "number": pa.int64(), "truth": pa.bool_(), "list": pa.list_(pa.int64())}
+    kinds["object"] = pa.struct({"b": pa.string(), "a": pa.int64()})
+    columns = {}
+    for name in data.draw(st.permutations(["a", "c", "b", '"'])):
+        kind = data.draw(KINDS)
+        columns[name] = (kind, data.draw(st.lists(cells[kind], min_size=size, max_size=size)))
+    made = json_texts({name: pa.array(several, kinds[kind]) for name, (kind, several) in columns.items()})
+    for place in range(size):
+        row = {name: several[place] for name, (_, several) in sorted(columns.items())}
+        row = {
+            name: {one: said for one, said in sorted(cell.items()) if said is not None}
+            if isinstance(cell, dict)
+            else cell
+            for name, cell in row.items()
+        }
+        row = {name: cell for name, cell in row.items() if cell not in (None, {})}
+        told = None if made is None else made[place].as_py()
+        assert told == (orjson.dumps(row).decode() if row else None)
 
 
 NEAR = st.fixed_dictionaries(

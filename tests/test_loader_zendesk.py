@@ -19,6 +19,7 @@ from both_ways import columns_tell_what_rows_tell
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders import rows as rows_module
+from cjm_analytics.loaders import vendor as vendor_module
 from cjm_analytics.loaders.source import whole
 from cjm_analytics.schema import INVITE
 
@@ -948,7 +949,11 @@ def test_people_are_known_from_any_page_of_an_answer(tmp_path):
     assert events["user_id"].to_pylist() == ["u1", "u1"]
 
 
-def test_a_table_of_events_is_read_once_and_one_of_people_before_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("room", "times"), [(1 << 20, 1), (100, 2)])
+def test_a_table_of_events_is_read_once_and_so_is_one_of_people_that_finds_room(
+    tmp_path, monkeypatch, room, times
+):
+    monkeypatch.setattr(vendor_module, "_ROOM", room)
     for name, rows in {
         "tickets": [ticket(via="email")],
         "ticket_comments": [comment(id=one) for one in range(200)],
@@ -974,7 +979,7 @@ def test_a_table_of_events_is_read_once_and_one_of_people_before_it(tmp_path, mo
     comments = [size for file, size in parsed if file.endswith("comments.csv")]
     assert len(comments) > 3
     assert sum(comments) == 200 + comments[0]
-    assert sum(size for file, size in parsed if file.endswith("users.csv")) == 2 * 3
+    assert sum(size for file, size in parsed if file.endswith("users.csv")) == times * 3
 
 
 def _random_export(rng):

@@ -257,7 +257,7 @@ class Cells:
     def __getitem__(self, name: str) -> pa.Array:
         """A column in its own type; nulls where the block has none of that name; `=text` is a constant."""
         if name.startswith("="):
-            return pa.array(np.full(len(self.rows), name[1:], object), pa.string())
+            return pa.repeat(pa.scalar(name[1:], pa.string()), len(self.rows))
         if not len(self.rows) or not self.rows.has(name):
             return pa.nulls(len(self.rows), pa.string())
         return self.rows.column(name)
@@ -548,7 +548,10 @@ def looked_up(side: str, where: Where, name: str) -> Saying:
         table = cells.sides.get(side)
         if not table:
             return pa.nulls(len(cells), pa.string())
-        return table.column(name).take(cells.places(side, one))
+        told = table.column(name)
+        if told.null_count == len(told):
+            return pa.nulls(len(cells), told.type)
+        return told.take(cells.places(side, one))
 
     return Saying(read, one.reads)
 

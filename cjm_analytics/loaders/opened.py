@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Lifted",
+    "as_columns",
     "as_object",
     "left_over",
     "member_names",
@@ -81,6 +82,18 @@ def objects_of(rows: Rows) -> list[dict[str, Any]]:
         {name: value for name, value in zip(names, row, strict=True) if value is not None}
         for row in zip(*cells, strict=True)
     ]
+
+
+def as_columns(rows: ObjectRows) -> ColumnRows | None:
+    """Objects as columns, as lines of JSON come; None if they must be looked at one by one."""
+    try:
+        lines = b"\n".join(map(orjson.dumps, rows.objects))
+    except (TypeError, orjson.JSONEncodeError):  # what no JSON can hold
+        return None
+    table = JsonColumns().read(lines)
+    if table is None:
+        return None
+    return ColumnRows(rows.file, table, rows.numbers, None, rows.broken, is_sparse=True, text=lines)
 
 
 def respelt(rows: Rows, name: Callable[[str], str], cells: Callable[[str, pa.Array], pa.Array]) -> Rows:

@@ -31,7 +31,16 @@ import pyarrow.csv as arrow_csv
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.files import Recoded
 from cjm_analytics.loaders.json_columns import JsonColumns
-from cjm_analytics.loaders.values import NAME, as_json, is_utf8, json_texts, object_text, plain, strings
+from cjm_analytics.loaders.values import (
+    NAME,
+    as_json,
+    holds_any,
+    is_utf8,
+    json_texts,
+    object_text,
+    plain,
+    strings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -254,7 +263,7 @@ def in_small_letters(rows: Rows) -> Rows:
 def holds_json(cells: pa.Array) -> bool:
     """Whether objects or lists may stand in a column, be it as JSON text."""
     if pa.types.is_string(cells.type):
-        return bool(pc.any(pc.match_substring_regex(cells, JSON)).as_py())
+        return holds_any(cells, b"[{") and bool(pc.any(pc.match_substring_regex(cells, JSON)).as_py())
     return bool(pa.types.is_nested(cells.type))
 
 

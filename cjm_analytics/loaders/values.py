@@ -29,6 +29,7 @@ __all__ = [
     "constant",
     "flags",
     "hexadecimal",
+    "holds_any",
     "ids",
     "is_utf8",
     "json_texts",
@@ -134,6 +135,12 @@ def bytes_of(array: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     starts = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
     held = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
     return held[starts[0] : starts[-1]], starts - starts[0]
+
+
+def holds_any(array: pa.Array, signs: bytes) -> bool:
+    """Whether any of some ASCII signs stands anywhere in a column of text."""
+    data, _ = bytes_of(array)
+    return any(bool((data == sign).any()) for sign in signs)
 
 
 def is_utf8(block: bytes) -> bool:
@@ -421,26 +428,34 @@ def _objects(columns: Mapping[str, pa.Array]) -> pa.Array | None:
 
     Members stand in the order of their names: equal rows are equal in whatever order a file has its columns.
     """
-    members = [_members(name, columns[name]) for name in sorted(columns)]
-    members = [one for one in members if one is not None]
+    members = [(name, columns[name]) for name in sorted(columns)]
+    members = [(name, cells) for name, cells in members if cells.null_count < len(cells)]
     if not members:
         return None
+    (name, cells), *others = members
+    begun = _member("{", name, cells)
+    if len(begun) > 1 or not begun[0].null_count:  # every object has it: nothing need be cut off
+        pieces = [*begun, *(piece for one in others for piece in _member(",", *one)), "}"]
+        return pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
     # Each member brings its comma; the first one is cut off.
-    inside = pc.binary_join_element_wise(*members, "", null_handling="replace", null_replacement="")
+    pieces = [piece for one in members for piece in _member(",", *one)]
+    inside = pc.binary_join_element_wise(*pieces, "", null_handling="replace", null_replacement="")
     filled = pc.greater(pc.binary_length(inside), 0)
     wrapped = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inside, 1), "}", "")
     return pc.if_else(filled, wrapped, pa.scalar(None, pa.string()))
 
 
-def _members(name: str, values: pa.Array) -> pa.Array | None:
-    """`,"name":value` as text for each cell; None if all are empty."""
-    if values.null_count == len(values):
-        return None
-    label = f",{orjson.dumps(name).decode()}:"
-    few = pc.dictionary_encode(values) if pa.types.is_string(values.type) else values
+def _member(sign: str, name: str, values: pa.Array) -> list[Any]:
+    """A sign and `"name":value` for each cell, in pieces to be joined; in one if some cells are empty."""
+    label = f"{sign}{orjson.dumps(name).decode()}:"
+    is_text = pa.types.is_string(values.type)
+    few = pc.dictionary_encode(values) if is_text else values
     if pa.types.is_dictionary(few.type) and len(few.dictionary) * 2 < len(values):
-        return _labelled(label, _json(few.dictionary)).take(few.indices)
-    return _labelled(label, _json(values))
+        return [_labelled(label, _json(few.dictionary)).take(few.indices)]
+    if is_text and not values.null_count and not _is_odd(values):
+        return [label + '"', values, '"']
+    written = _json(values)
+    return [_labelled(label, written)] if written.null_count else [label, written]
 
 
 def _json(values: pa.Array) -> pa.Array:
@@ -496,11 +511,16 @@ def _labelled(label: str, values: pa.Array) -> pa.Array:
 _ESCAPED: Final = re.compile(rb'[\x00-\x1f"\\]')
 
 
-def _quoted(values: pa.Array) -> pa.Array:
-    """JSON strings of texts; one look over the bytes tells whether any needs escaping."""
+def _is_odd(values: pa.Array) -> bool:
+    """Whether any text needs escaping."""
     data, _ = bytes_of(values)
+    return _ESCAPED.search(data.tobytes()) is not None
+
+
+def _quoted(values: pa.Array) -> pa.Array:
+    """JSON strings of texts."""
     quoted = pc.binary_join_element_wise('"', values, '"', "")
-    if not _ESCAPED.search(data.tobytes()):
+    if not _is_odd(values):
         return quoted
     odd = pc.fill_null(pc.match_substring_regex(values, _ESCAPED.pattern.decode()), False)
     written = [orjson.dumps(text).decode() for text in values.filter(odd).to_pylist()]

@@ -26,6 +26,7 @@ from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.mapping import Cells, Saying, Side, Where, column, truths
 from cjm_analytics.loaders.opened import (
     Lifted,
+    as_columns,
     left_over,
     member_names,
     objects_of,
@@ -65,13 +66,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Events", "Part", "Reading", "Vendor"]
 
-_IDS: Final = {"user_id", "anonymous_id", "account_id", "email"}
+_IDS: Final = ("email", "user_id", "anonymous_id", "account_id")
 _NEEDED: Final = {"user_id", "anonymous_id", "timestamp", "event"}
 _TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
 
 _MANY: Final = 20
 """From so many rows on, an export of which nothing is left is suspicious."""
+
+_ROOM: Final = 1 << 28
+"""Bytes of blocks that are kept between the two readings of an export."""
 
 
 @dataclass(frozen=True)
@@ -381,8 +385,16 @@ class Vendor:
 
     def takes_columns(self, file: InputFile, names: Collection[str]) -> bool:
         """Whether a file of these columns is better read as columns than as objects."""
-        part = self.parts.get(self.part_of(names, self.part_named(stem(file.shown)), file) or "")
+        return self._is_of_columns(self.part_of(names, self.part_named(stem(file.shown)), file))
+
+    def _is_of_columns(self, name: str | None) -> bool:
+        part = self.parts.get(name or "")
         return part is not None and part.is_columns and bool(part.holds or not part.key)
+
+    def by_columns(self, part: str | None, rows: Rows) -> Rows:
+        """Objects of an answer or of a list as columns, where these are quicker and nothing is lost by it."""
+        is_worth_it = isinstance(rows, ObjectRows) and len(rows) >= _MANY and self._is_of_columns(part)
+        return (as_columns(rows) or rows) if is_worth_it else rows  # type: ignore[arg-type]
 
     def tidy(self, rows: Rows) -> Rows:
         """A block with the names that the parts know; what was read of it is kept for rejects."""
@@ -467,12 +479,15 @@ class Reading:
     clock: Clock
     sides: dict[str, Side] = field(default_factory=dict)
     open_runs: dict[str, list[Rows]] = field(default_factory=dict)
+    kept: dict[str, list[tuple[str | None, Rows]]] = field(default_factory=dict)
+    room: float = field(default_factory=lambda: _ROOM)
 
     def batches(
         self, files: Sequence[InputFile], told: Mapping[str, str | None], held: object
     ) -> Iterator[Batch]:
         """All batches: side tables are read first, parts that are looked at together last."""
         if any(part.key for part in self.vendor.parts.values()):
+            held = held.read_all() if isinstance(held, pa.RecordBatchReader) else held  # to be read twice
             for name, rows in self._blocks(files, told, held, are_sides=True):
                 self._remember(name, rows)
             self._miss()
@@ -508,16 +523,37 @@ class Reading:
                 tidy = self.vendor.tidy(rows)
                 yield self.vendor.part_of(tidy.names(), None), tidy
         for file in files:
-            for member_name, rows in pieces(file, self.vendor.written, self.vendor):
-                named = (self.vendor.part_named(member_name) if member_name else None) or told[file.shown]
-                if len(rows) or rows.broken:
-                    tidy = self.vendor.tidy(rows)
-                    part = self.vendor.part_of(tidy.names(), named, file)
-                    yield part, tidy
-                    # where a name or fixed columns tell what the file's own rows are, all of them are that
-                    is_told = len(rows) > 0 and bool(told[file.shown] or not rows.is_sparse)
-                    if are_sides and member_name is None and is_told and not self._is_side(part):
-                        break
+            if file.shown in self.kept:
+                yield from self.kept.pop(file.shown)
+            else:
+                yield from self._of_file(file, told[file.shown], are_sides=are_sides)
+
+    def _of_file(
+        self, file: InputFile, told: str | None, *, are_sides: bool
+    ) -> Iterator[tuple[str | None, Rows]]:
+        """The blocks of a file; those of side tables are kept for the second reading, if all find room."""
+        kept: list[tuple[str | None, Rows]] | None = [] if are_sides else None
+        room = self.room
+        for member_name, rows in pieces(file, self.vendor.written, self.vendor):
+            if not (len(rows) or rows.broken):
+                continue
+            named = (self.vendor.part_named(member_name) if member_name else None) or told
+            tidy = self.vendor.tidy(rows)
+            part = self.vendor.part_of(tidy.names(), named, file)
+            tidy = self.vendor.by_columns(part, tidy)
+            yield part, tidy
+            # where a name or fixed columns tell what the file's own rows are, all of them are that
+            is_told = len(rows) > 0 and bool(told or not rows.is_sparse)
+            if are_sides and member_name is None and is_told and not self._is_side(part):
+                return
+            room -= _weight(tidy)
+            if kept is not None and room >= 0:
+                # without the cells that were looked at so far
+                kept.append((part, replace(tidy) if isinstance(tidy, ColumnRows) else tidy))
+            else:
+                kept = None
+        if kept is not None:
+            self.kept[file.shown], self.room = kept, room
 
     def _is_side(self, part: str | None) -> bool:
         return part is not None and self.vendor.parts[part].key is not None
@@ -720,7 +756,9 @@ class Reading:
     def _named(self, events: Events, cells: Cells) -> NDArray[np.bool_]:
         """The rows that carry an id of some kind."""
         found = np.zeros(len(cells), bool)
-        for name in _IDS & events.sayings.keys():
+        for name in (name for name in _IDS if name in events.sayings):
+            if found.all():
+                break
             values = texts(cells.of(events.sayings[name]))
             found |= pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(values), ""), False).to_numpy(
                 zero_copy_only=False
@@ -783,8 +821,13 @@ class Reading:
         if not size or not (any(kinds.values()) or part.traits or part.members):
             return links_of([]), attributes_of([])
 
+        known: dict[Saying, pa.Array] = {}
+
         def read(where: Where) -> pa.Array:
-            return ids(texts(cells.of(column(where))), column="id").values
+            said = column(where)
+            if said not in known:
+                known[said] = ids(texts(cells.of(said)), column="id").values
+            return known[said]
 
         times = pa.nulls(size, LINKS.field("timestamp").type)
         if part.time is not None:
@@ -815,6 +858,13 @@ class Reading:
         return pa.concat_tables([LINKS.empty_table(), *links]), pa.concat_tables(
             [CUSTOMERS.empty_table(), *seen]
         )
+
+
+def _weight(rows: Rows) -> float:
+    """The bytes that a block takes; those of objects cannot be told, and are too many."""
+    if isinstance(rows, ColumnRows):
+        return float(rows.table.nbytes + len(rows.text or b""))
+    return np.inf if len(rows) else 0
 
 
 def _start(rows: Rows) -> Rows:
