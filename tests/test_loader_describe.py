@@ -87,7 +87,7 @@ PLAIN = [
     ),
     (
         "Kunde;Kunden-Nr;answered_at;NPS\nx;7;2025-03-01T10:00:00+01:00;9\ny;8;2025-03-02T10:00:00+01:00;3\n",
-        {"customer": "Kunde", "timestamp": "answered_at", "event": "=log", "score": "NPS"},
+        {"customer": "Kunde", "timestamp": "answered_at", "event": "=log", "score": "NPS", "sep": ";"},
     ),
     (
         "id,email,stage,day\n1,ada@x.example,lead,2025-03-01T00:00:00Z\n2,bob@x.example,won,2025-03-02T00:00:00Z\n",

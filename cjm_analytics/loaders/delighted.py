@@ -90,7 +90,7 @@ def _responses(
         scale = asked.scales.get(kind) or _SCALES.get(kind) or Scale(kind)
         response = Response(
             vendor="delighted",
-            identity=str(row.get("id")),
+            identity=one_text(row.get("id")),
             at=row.get("created_at"),
             received=row.get("updated_at"),
             values={**{name: row[name] for name in row if name not in _GONE}, **fields},

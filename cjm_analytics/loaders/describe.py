@@ -129,7 +129,8 @@ def describe(source: object, **known: object) -> Description:
     **How.** Only the first rows are read. Each vendor's loader is asked whether it knows them; of those that
     do, the one that finds the most in them is proposed: the most rows that can be used, the vendor's own name
     in the path or the rows, the most canonical columns. What no vendor knows is a `table`: columns are told
-    by what is in them (times, few different names, numbers of a scale, addresses) and by their names.
+    by what is in them (times, few different names, numbers of a scale, addresses) and by their names. A
+    separator that is no comma is in the line, too, so that one sees how the file was understood.
 
     **What is not guessed.** A time without a zone, a date that may be read in two ways, a customer that no
     name tells: these are `questions`, and the option that answers each stands as `"?"` in the line of code,
@@ -341,7 +342,9 @@ def _table(source: object, shown: str, known: Mapping[str, object]) -> Descripti
     if not columns:
         raise InputError(f"{shown} holds no rows to look at.")
     options, questions = _mapping(columns, known, stem(origin.name))
-    options = {**known, **options}
+    sep = getattr(rows, "separator", None)
+    told = {"sep": sep} if sep not in {None, ","} and "sep" not in known else {}
+    options = {**known, **options, **told}
     order = ("customer", "anonymous_id", "email", "timestamp", "event", "melt", "score")
     ordered = {name: options.pop(name) for name in order if name in options} | options
     becomes = {str(value): name for name, value in ordered.items() if isinstance(value, str)}

@@ -17,7 +17,7 @@ from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zo
 from cjm_analytics.loaders.responses import Responses, first_filled, in_zones, told_by
 from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, filled_member, unique_names
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import texts
+from cjm_analytics.loaders.values import one_text, texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
@@ -188,13 +188,13 @@ def _responses(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The answers of people to the questions that ask for a rating."""
     for place, row in enumerate(rows):
-        identity = str(row.get("_recordId"))
+        identity = one_text(row.get("_recordId")) or ""
         values = {
             **row,
             **sides.get("survey_embedded_data", {}).get(identity, {}),
             **sides.get("question_response", {}).get(identity, {}),
         }
-        is_real = str(row.get("status", "0")).strip().lower() in _REAL and not _is_heading(identity)
+        is_real = _is_by_people(row.get("status")) and not _is_heading(identity)
         if not is_real or row.get("distributionChannel") == "preview":
             yield place, {"_event": None}
             continue
@@ -213,6 +213,10 @@ def _responses(
         )
         for one in response.events(_rated(values, sides, survey, asked), asked):
             yield place, one
+
+
+def _is_by_people(status: object) -> bool:
+    return (one_text(status) or "0").strip().lower() in _REAL
 
 
 def _is_heading(identity: str) -> bool:
@@ -253,7 +257,7 @@ def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) ->
     words = [rows.column(name) for name in names if name.endswith((_TEXT, "_TEXT"))]
     is_real = told_by(
         rows,
-        lambda status, way: str(status or 0).strip().lower() in _REAL and way != "preview",
+        lambda status, way: _is_by_people(status) and way != "preview",
         "status",
         "distributionChannel",
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.mapping import filled, first
 from cjm_analytics.loaders.rows import filled_member
+from cjm_analytics.loaders.values import one_text
 from cjm_analytics.loaders.vendor import Events
 from cjm_analytics.schema import INVITE
 
@@ -156,7 +157,7 @@ class Response:
     Attributes
     ----------
     vendor, identity : str
-        Where it comes from, and its id there.
+        Where it comes from, and its id there; an empty one is made of who answered which survey when.
     at, received : object
         When it was given, and when the vendor knew.
     values : mapping
@@ -166,7 +167,7 @@ class Response:
     """
 
     vendor: str
-    identity: str
+    identity: str | None
     at: object
     values: Mapping[str, Any]
     email: object = None
@@ -187,7 +188,11 @@ class Response:
             else self.user or filled_member(self.values, *USERS)
         )
         known = self.values.get("anonymous_id") or self.someone
-        nobody = not user and not self.email and not known
+        alone = f"{self.vendor}:{self.identity}" if self.identity else None
+        someone = user or self.email or known
+        identity = self.identity or (
+            someone and ":".join(one_text(one) or "" for one in (someone, self.survey, self.at))
+        )
         taken = {*KEYS, *USERS, asked.comment, asked.user, *(question for question, _, _ in given)}
         shared = {
             **{name: value for name, value in self.values.items() if name not in taken},
@@ -198,20 +203,20 @@ class Response:
             "_actor": "customer",
             "_user": user,
             "_email": self.email,
-            "_someone": f"{self.vendor}:{self.identity}" if nobody else None if self.email else known,
+            "_someone": None if self.email else known or (None if user else alone),
             "_device": self.values.get("anonymous_id"),
             "_survey": self.survey,
             "_comment": comment,
             "_channel": self.channel,
         }
         if not given:
-            yield {**shared, "_id": self.identity}
+            yield {**shared, "_id": identity}
         for question, scale, cell in given:
             self._note(scale, asked)
             yield {
                 **shared,
                 **scale.rated(cell, question),
-                "_id": f"{self.identity}:{question}",
+                "_id": f"{identity}:{question}" if identity else None,
                 "question": question,
             }
 

@@ -56,7 +56,8 @@ class Responses:
     rows : ColumnRows
         The block; of what the forms hold see `values`.
     identity, at, received : pyarrow.Array
-        Their ids there, when they were given, and when the vendor knew.
+        Their ids there (an empty one is made of who answered which survey when), when they were given, and
+        when the vendor knew.
     values : mapping
         What they hold: answers by question, fields by name.
     email, survey, comment, channel, someone, user : pyarrow.Array, optional
@@ -122,7 +123,8 @@ class Responses:
         known = first_filled(
             values.get("anonymous_id", nothing), *([] if self.someone is None else [self.someone])
         )
-        alone = pc.coalesce(known, pc.binary_join_element_wise(self.vendor, texts(self.identity), ":"))
+        given = first_filled(self.identity)
+        alone = pc.coalesce(known, pc.binary_join_element_wise(self.vendor, given, ":"))
         someone = pc.if_else(pc.and_(pc.is_valid(user), pc.is_null(known)), None, alone)
         taken = {*KEYS, *USERS, *questions, *filter(None, (asked.comment, asked.user))}
         comment = values.get(asked.comment) if asked.comment else self.comment
@@ -140,8 +142,14 @@ class Responses:
             "_survey": nothing if self.survey is None else self.survey,
             "_comment": nothing if comment is None else comment,
             "_channel": nothing if self.channel is None else self.channel,
-            "_id": self.identity,
+            "_id": pc.coalesce(given, self._told_apart(pc.coalesce(user, email, known))),
         }
+
+    def _told_apart(self, who: pa.Array) -> pa.Array:
+        """What forms without an id are known by: who answered which survey when."""
+        nothing = pa.nulls(len(self.rows), pa.string())
+        survey = pc.fill_null(nothing if self.survey is None else texts(self.survey), "")
+        return pc.binary_join_element_wise(who, survey, texts(self.at), ":")
 
     def _note(self, scale: Scale, given: NDArray[np.bool_], asked: Asked) -> None:
         """Remember which surveys ask for an instrument: invites, which come last, ask for it, too."""

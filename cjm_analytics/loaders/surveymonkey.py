@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
+from html import unescape
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -21,7 +23,7 @@ from cjm_analytics.loaders.ratings import (
 from cjm_analytics.loaders.responses import Responses, first_filled
 from cjm_analytics.loaders.rows import CsvFormat, filled_member, unique_names
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import texts
+from cjm_analytics.loaders.values import one_text, texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ _FIXED: Final = {
 }  # fmt: skip
 """The fixed columns as files call them, also those of before 2014."""
 
+_TAG: Final = re.compile(r"<[^>]*>")
 _IDS: Final = ("Respondent ID", "RespondentID")
 _OPEN: Final = " / Open-Ended Response"
 _PLAIN: Final = " / Response"
@@ -66,8 +69,10 @@ _GONE: Final = (
 
 def _heading(head: Sequence[Sequence[str]]) -> list[str] | None:
     """Two rows: the question, and what of it; a cell without a question belongs to the one on its left."""
-    if len(head) != 2 or head[0][0].strip() not in _IDS or head[1][0].strip():  # noqa: PLR2004
+    if len(head) != 2 or head[0][0].strip() not in _IDS:  # noqa: PLR2004
         return None
+    if any(below.strip() for above, below in zip(*head, strict=False) if above.strip() in _FIXED):
+        return None  # an answer
     names: list[str] = []
     question = ""
     for above, below in zip(head[0], [*head[1], *[""] * len(head[0])], strict=False):
@@ -99,7 +104,7 @@ def _exported(row: dict[str, Any], *, asked: Asked) -> Iterator[dict[str, Any]]:
     at = filled_member(row, "date_modified", "date_created")
     response = Response(
         vendor="surveymonkey",
-        identity=str(row.get("respondent_id")),
+        identity=one_text(row.get("respondent_id")),
         at=at,
         received=at,
         values=values,
@@ -142,7 +147,7 @@ def _details(survey: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for page in survey.get("pages") or []:
         for one in page.get("questions") or []:
             heading = next((said.get("heading") for said in one.get("headings") or []), None)
-            yield {"_asked": one.get("id"), "heading": heading}
+            yield {"_asked": one.get("id"), "heading": heading and unescape(_TAG.sub("", heading)).strip()}
             for choice in (one.get("answers") or {}).get("choices") or []:
                 yield {**choice, "_asked": choice.get("id")}
 
@@ -162,7 +167,7 @@ def _responses(
         ]
         response = Response(
             vendor="surveymonkey",
-            identity=str(row.get("id")),
+            identity=one_text(row.get("id")),
             at=filled_member(row, "date_modified", "date_created"),
             received=row.get("date_modified"),
             values={

@@ -16,7 +16,7 @@ from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zo
 from cjm_analytics.loaders.responses import Responses, first_filled, in_zones
 from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, filled_member, unique_names
 from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import plain, texts
+from cjm_analytics.loaders.values import one_text, plain, texts
 from cjm_analytics.loaders.vendor import Part, Vendor
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _responses(
         rest = {name: sent.get(name) for name in _REST}
         response = Response(
             vendor="typeform",
-            identity=str(filled_member(sent, "response_id", "token", "landing_id")),
+            identity=one_text(filled_member(sent, "response_id", "token", "landing_id")),
             at=given,
             values={**rest, **told, **hidden},
             email=next((one["email"] for one in answers if one.get("email")), hidden.get("email")),
@@ -230,7 +230,7 @@ def _exported(row: dict[str, Any], *, asked: Asked) -> Iterator[dict[str, Any]]:
     values = {name: value for name, value in row.items() if name not in {"#", "Network ID", *_TIMES}}
     response = Response(
         vendor="typeform",
-        identity=str(row.get("#")),
+        identity=one_text(row.get("#")),
         at=in_zone(row[_TIMES[0]], "UTC"),
         values=values,
         email=filled_member(row, "email", "Email"),
