@@ -601,7 +601,8 @@ def _random(rng, name):
         if name == "qualtrics":
             rows.append({
                 "ResponseId": mostly(f"R_{number}"),
-                "Status": maybe("IP Address", "0", "Survey Preview", "8"), "EndDate": maybe(time), "RecordedDate": time, "RecipientEmail": who["email"],
+                "Status": maybe("IP Address", "0", "Survey Preview", "8"),
+                "EndDate": maybe(time), "RecordedDate": time, "RecipientEmail": who["email"],
                 "ExternalReference": who["user"], "Q1": score, "Q1_NPS_GROUP": maybe(group),
                 "Q2_TEXT": maybe("why", "so"), "Q3_TEXT": maybe("and"), "order_id": maybe("1001"),
                 "DistributionChannel": maybe("email", "preview", "anonymous"), "user_id": maybe("u3"),
@@ -618,7 +619,8 @@ def _random(rng, name):
         elif name == "typeform, CSV":
             rows.append({
                 "#": mostly(f"l{number}"), "How likely are you to recommend us?": score,
-                "email": who["email"], "user_id": who["user"], "Submit Date (UTC)": maybe(time), "Why?": maybe("so"),
+                "email": who["email"], "user_id": who["user"],
+                "Submit Date (UTC)": maybe(time), "Why?": maybe("so"),
             })  # fmt: skip
         elif name == "typeform":
             answers = [
