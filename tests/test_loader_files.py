@@ -287,7 +287,7 @@ def test_files_that_look_odd_and_say_all(text, options, tmp_path):
         (HEAD + BODY + "Total;;;3\n", BOTH, "no time: at is empty"),
         (HEAD + BODY + "cid;2025-02-15\n", BOTH, "2 fields where the header has 4"),
         (HEAD + BODY + "cid;2025-02-15;buy;1;;x\n", BOTH, "6 fields where the header has 4"),
-        (HEAD + BODY + "4,91764E+12;2025-02-15;buy;1\n", BOTH, "what a spreadsheet left of a long number"),
+        (HEAD + BODY + "4,91764E+12;2025-02-15;buy;1\n", BOTH, "was rounded by a spreadsheet"),
         (HEAD + BODY + "cid;45703.5;buy;1\n", BOTH, "say unit='excel'"),
         (HEAD + BODY.replace("buy;1", 'buy;"1'), BOTH[1:], "a quote that is not closed"),
     ],

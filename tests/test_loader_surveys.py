@@ -390,7 +390,7 @@ def test_ids_of_which_a_spreadsheet_left_a_few_digits_are_not_one_answer(tmp_pat
     path.write_text(csv_text([["Respondent ID", "End Date", "Email Address", LIKELY], *rows]))
     batch = read(loaders.surveymonkey(path, tz="UTC"))
     assert batch.events.num_rows == 0
-    assert "what a spreadsheet left of a long number" in batch.rejects["reason"][0].as_py()
+    assert "was rounded by a spreadsheet" in batch.rejects["reason"][0].as_py()
 
 
 def test_choices_of_the_api_are_read_by_the_details_of_the_survey(tmp_path):

@@ -19,6 +19,7 @@ from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import Clock, quality_column
 from cjm_analytics.loaders.values import (
     Cells,
+    bare,
     constant,
     flags,
     ids,
@@ -28,7 +29,6 @@ from cjm_analytics.loaders.values import (
     path_of,
     texts,
     trimmed,
-    unspoilt,
     whole_numbers,
 )
 from cjm_analytics.schema import (
@@ -523,7 +523,7 @@ def _typed(raw: pa.Array, name: str, column: str, layout: Layout) -> Cells:
         return Cells(trimmed(texts(raw)), {})
     reader: Callable[..., Cells] = _READERS.get(name, ids)
     cells = reader(raw, column=label)
-    return unspoilt(cells, column=label) if name.endswith("_id") else cells
+    return replace(cells, values=bare(cells.values)) if name.endswith("_id") else cells
 
 
 _ALIAS: Final = "<alias>"

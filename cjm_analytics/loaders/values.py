@@ -25,6 +25,7 @@ __all__ = [
     "NAME",
     "Cells",
     "as_json",
+    "bare",
     "bytes_of",
     "constant",
     "flags",
@@ -41,7 +42,6 @@ __all__ = [
     "plain",
     "texts",
     "trimmed",
-    "unspoilt",
     "whole_numbers",
 ]
 
@@ -51,7 +51,7 @@ NAME: Final = pa.dictionary(pa.int32(), pa.string())
 _JSON: Final = pa.large_binary()
 _EXACT: Final = 2.0**53
 _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-_ROUNDED: Final = r"^([a-z]+:)?\d([.,]\d+)?E\+\d\d$"
+_ROUNDED: Final = r"^([a-z]+:)?\d([.,]\d+)?E\+\d\d(:|$)"
 _TRUE: Final = ("true", "t", "yes", "y", "1")
 _FALSE: Final = ("false", "f", "no", "n", "0")
 _BLANK: Final = 32
@@ -244,24 +244,12 @@ def ids(array: pa.Array, *, column: str) -> Cells:
     return Cells(values, wrong)
 
 
-_SPOILT: Final = r"^(?:\w+:)?\d(?:[.,]\d+)?E\+\d+(?::|$)"
-
-
-def unspoilt(cells: Cells, *, column: str) -> Cells:
-    """Ids as they were before a spreadsheet: `="007"` is `007`; of `4.91764E+12` nobody knows the rest."""
-    data, _ = bytes_of(cells.values)
-    values, wrong = cells.values, dict(cells.wrong)
-    if data.size and (data == ord("=")).any():
-        values = pc.replace_substring_regex(values, r'^="(.*)"$', r"\1")
-    if data.size and (data == ord("+")).any():
-        odd = pc.fill_null(pc.match_substring_regex(values, _SPOILT), False)
-        for row in np.flatnonzero(odd.to_numpy(zero_copy_only=False)):
-            shown = _short(values[int(row)].as_py())
-            wrong[int(row)] = (
-                f"{column} {shown!r} is what a spreadsheet left of a long number: export it anew, and format "
-                "the column as text"
-            )
-    return Cells(values, wrong)
+def bare(values: pa.Array) -> pa.Array:
+    """Ids as they were before a spreadsheet was told that they are text: `="007"` is `007`."""
+    data, _ = bytes_of(values)
+    if not data.size or not (data == ord("=")).any():
+        return values
+    return pc.replace_substring_regex(values, r'^="(.*)"$', r"\1")
 
 
 def names(array: pa.Array, *, column: str) -> Cells:
