@@ -13,6 +13,7 @@ import pytest
 import cjm_analytics as cjm
 from both_ways import columns_tell_what_rows_tell
 from cjm_analytics import loaders
+from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.source import whole
 from cjm_analytics.loaders.states import changes, day
 from cjm_analytics.schema import INVITE
@@ -714,9 +715,249 @@ def test_stages_of_the_user_interface_are_labels_and_of_several_contacts_the_fir
         "Close Date": "2025-07-03 10:00", "Associated Contact IDs": "501; 502",
         "Associated Company IDs": "7;8",
     }  # fmt: skip
-    batch = read(loaders.hubspot(folder(tmp_path, all_my_deals=[row])))
+    batch = read(loaders.hubspot(folder(tmp_path, all_my_deals=[row]), tz="UTC"))
     assert told(batch, "anonymous_id", "account_id") == [
         (one, "hubspot:501", "7") for one in ("deal_created", event) if one
+    ]
+
+
+def test_files_of_the_user_interface_tell_when_each_stage_was_entered(tmp_path):
+    """A won deal under stages of the user's own, one that is open, and one of which only the end is told."""
+    won, stages = {"Deal Stage": "Paid", "Is Closed Won": "true"}, ("Enquiry", "Offer", "Paid")
+    entered = [f'Date entered "{one} (Trips)"' for one in stages]
+    rows = [
+        {"Record ID": number, "Deal Name": "Trip", "Pipeline": "Trips", "Amount": "9", **about,
+         "Create Date": "2025-07-01 10:00", "Close Date": "2025-07-30 10:00",
+         **dict(zip(entered, (f"2025-07-{day} 10:00" for day in days), strict=False)),
+         "Associated Contact": "Ada Lovelace (ada@example.com);Bob (bob@example.com)"}
+        for number, about, days in (
+            ("1", won, ("01", "05", "09")),
+            ("2", {"Deal Stage": "Offer (Trips)"}, ("01", "05")),
+            ("3", {"Deal Stage": "Closed Lost (Trips)"}, ()),
+        )
+    ]  # fmt: skip
+    batch = read(loaders.hubspot(folder(tmp_path, all_my_deals=rows), tz="Europe/Berlin"))
+    assert {one["anonymous_id"] for one in batch.events.to_pylist()} == {"email:ada@example.com"}
+    assert [
+        (deal, event, at.day, quality, after, before)
+        for event, deal, at, quality, after, before in sorted(
+            told(batch, "deal_id", "timestamp", "time_quality", "stage", "stage_before"),
+            key=lambda one: (one[1], one[2], one[0]),
+        )
+    ] == [
+        ("1", "deal_created", 1, "minute", None, None),
+        ("1", "stage_changed", 5, "minute", "Offer", "Enquiry"),
+        ("1", "deal_won", 9, "minute", "Paid", "Offer"),
+        ("1", "stage_changed", 9, "minute", "Paid", "Offer"),
+        ("2", "deal_created", 1, "minute", None, None),
+        ("2", "stage_changed", 5, "minute", "Offer", "Enquiry"),
+        ("3", "deal_created", 1, "minute", None, None),
+        ("3", "deal_lost", 30, "inferred", "Closed Lost", None),
+    ]
+    assert batch.events["timestamp"].to_pylist()[0].hour == 8
+    assert "entered" not in str(batch.events["properties"].to_pylist()), "what came later is no property"
+
+
+def test_a_stage_that_was_left_when_it_was_entered_was_passed_over(tmp_path):
+    at = "2025-03-09T09:00:00Z"
+    properties = {
+        "dealname": "a", "createdate": "2025-03-01T09:00:00Z", "dealstage": "closedwon",
+        "hs_date_entered_new": "2025-03-01T09:00:00Z", "hs_date_exited_new": at,
+        "hs_date_entered_offer": at, "hs_date_exited_offer": at,
+        "hs_date_entered_closedwon": "2025-03-08T09:00:00Z", "hs_v2_date_entered_closedwon": at,
+        "hs_date_entered_closedlost": None,
+    }  # fmt: skip
+    deal = {"id": "1", "properties": properties, "contacts": ["501", "502"], "companies": ["7"]}
+    batch = read(loaders.hubspot(folder(tmp_path, deals=[deal])))
+    assert told(batch, "timestamp", "stage_before", "anonymous_id", "account_id") == [
+        ("deal_created", datetime(2025, 3, 1, 9, tzinfo=UTC), None, "hubspot:501", "7"),
+        ("deal_won", datetime(2025, 3, 9, 9, tzinfo=UTC), "new", "hubspot:501", "7"),
+        ("stage_changed", datetime(2025, 3, 9, 9, tzinfo=UTC), "new", "hubspot:501", "7"),
+    ]
+
+
+def test_contacts_and_tickets_tell_when_their_stages_were_entered(tmp_path):
+    people = [
+        {"Record ID": "501", "First Name": "Ada", "Last Name": "L", "Email": "ada@example.com",
+         "Lifecycle Stage": "Customer", "Became a Marketing Qualified Lead Date": "2025-07-01 10:00",
+         "Became an Opportunity Date": "", "Became a Customer Date": "2025-07-09 10:00"},
+    ]  # fmt: skip
+    tickets = [
+        {"Ticket ID": number, "Ticket name": "Broken", "Pipeline": "Help", "Ticket status": "Closed",
+         "Source": "Chat", "Create date": "2025-07-02 10:00", "Close date": "2025-07-04 11:00",
+         'Date entered "New (Help)"': "2025-07-02 10:00", 'Date entered "Closed (Help)"': closed,
+         "Associated Contact": "Ada L (501)"}
+        for number, closed in (("1", "2025-07-04 10:00"), ("2", ""))
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="user interface, whose times carry no time zone"):
+        loaders.hubspot(folder(tmp_path, people=people))
+    assert "tz='?'" in loaders.describe(tmp_path).code
+    batch = read(loaders.hubspot(folder(tmp_path, people=people, all_tickets=tickets), tz="UTC"))
+    assert {one["anonymous_id"] for one in batch.events.to_pylist()} == {"hubspot:501"}
+    assert [(one[0], one[1].day, one[1].hour, *one[2:]) for one in
+            told(batch, "timestamp", "ticket_id", "channel", "stage", "stage_before")] == [
+        ("lifecycle_changed", 1, 10, None, None, "marketingqualifiedlead", None),
+        ("ticket_created", 2, 10, "1", "chat", None, None),
+        ("ticket_created", 2, 10, "2", "chat", None, None),
+        ("ticket_closed", 4, 10, "1", None, None, None),
+        ("ticket_closed", 4, 11, "2", None, None, None),
+        ("lifecycle_changed", 9, 10, None, None, "customer", "marketingqualifiedlead"),
+    ]  # fmt: skip
+
+
+def test_calls_and_meetings_of_the_user_interface(tmp_path):
+    who = {"Associated Contact": "Ada Lovelace (ada@example.com)"}
+    tables = {
+        "all_calls": [
+            {"Record ID": str(number), "Call Title": "Hello", "Activity date": "2025-07-01 10:00",
+             "Call outcome": "Connected", "Call direction": direction, **who}
+            for number, direction in enumerate(("Inbound", "Outbound"))
+        ],
+        "all_meetings": [
+            {"Record ID": str(number), "Meeting outcome": outcome, "Activity date": "2025-07-02 10:00",
+             "Meeting start time": f"2025-07-0{number} 11:00", **who}
+            for number, outcome in enumerate(("Completed", "No show", "Scheduled"), start=3)
+        ],
+        "all_emails": [
+            {"Record ID": "9",
+             "Email direction": "Incoming email", **who, "Activity date": "2025-07-06 10:00"}
+        ],
+        "all_tasks": [
+            {"Record ID": f"7{number}", "Task status": status, "Task type": "Call",
+             "Due date": "2025-07-07 10:00", "Completed at": done, **who}
+            for number, (status, done) in enumerate((("Completed", "2025-07-08 10:00"), ("Not started", "")))
+        ],
+    }  # fmt: skip
+    batch = read(loaders.hubspot(folder(tmp_path, **tables), tz="UTC"))
+    assert [(one[0], one[1].day, *one[2:]) for one in told(batch, "timestamp", "actor", "channel")] == [
+        ("call", 1, "customer", "phone"),
+        ("call", 1, "company", "phone"),
+        ("meeting", 3, "customer", None),
+        ("meeting", 5, "customer", None),
+        ("email_in", 6, "customer", "email"),
+        ("task", 8, "company", "phone"),
+    ]
+    assert {one["anonymous_id"] for one in batch.events.to_pylist()} == {"email:ada@example.com"}
+
+
+def test_answers_of_the_first_api(tmp_path):
+    """Values are objects there, with the earlier ones beside them."""
+    days = {day: 1741600000000 + day * 86_400_000 for day in range(9)}
+    deal = {
+        "dealId": 201, "isDeleted": False,
+        "associations": {"associatedVids": [501], "associatedCompanyIds": [7]},
+        "properties": {
+            "dealname": {"value": "Lamps", "timestamp": days[0]},
+            "createdate": {"value": str(days[0]), "timestamp": days[0]},
+            "amount": {"value": "1200", "timestamp": days[0]},
+            "dealstage": {"value": "closedwon", "timestamp": days[2], "versions": [
+                {"value": stage, "timestamp": days[day]}
+                for stage, day in (("closedwon", 2), ("offer", 2), ("new", 0))
+            ]},
+        },
+    }  # fmt: skip
+    contact = {
+        "vid": 501, "canonical-vid": 501, "merged-vids": [500],
+        "properties": {
+            "firstname": {"value": "Ada"}, "lastname": {"value": "L"},
+            "lifecyclestage": {"value": "customer",
+                               "versions": [{"value": "customer", "timestamp": days[3]}]},
+        },
+        "form-submissions": [{"conversion-id": "c1", "timestamp": days[1], "form-id": "f1",
+                              "page-url": "https://shop.example/guide?a=1"}],
+        "identity-profiles": [{"vid": 501, "identities": [{"type": "LEAD_GUID", "value": "x"},
+                                                          {"type": "EMAIL", "value": "ada@example.com"}]}],
+    }  # fmt: skip
+    engagements = [
+        {"engagement": {"id": number, "type": kind, "timestamp": days[number]},
+         "associations": {"contactIds": [501]}, "metadata": about}
+        for number, kind, about in (
+            (4, "CALL", {"durationMilliseconds": 9}), (5, "NOTE", {}), (6, "TASK", {"status": "NOT_STARTED"}),
+            (7, "TASK", {"status": "COMPLETED", "completionDate": days[8]}), (8, "SMS", {}),
+        )
+    ]  # fmt: skip
+    pages = {"deals": ("deals", deal), "contacts": ("contacts", contact), "old": ("results", *engagements)}
+    for name, (member, *rows) in pages.items():
+        (tmp_path / f"{'engagements' if name == 'old' else name}.json").write_text(
+            json.dumps({member: rows, "hasMore": False, "offset": 9})
+        )
+    batch = read(loaders.hubspot(tmp_path))
+    assert {one["anonymous_id"] for one in batch.events.to_pylist()} == {"hubspot:501"}
+    found = told(batch, "timestamp", "stage", "channel", "value")
+    assert [
+        (one[0], (int(one[1].timestamp() * 1000) - days[0]) // 86_400_000, *one[2:]) for one in found
+    ] == [
+        ("deal_created", 0, None, None, None),
+        ("form_submission", 1, None, "web", None),
+        ("deal_won", 2, "closedwon", None, 1200),
+        ("stage_changed", 2, "offer", None, None),
+        ("stage_changed", 2, "closedwon", None, None),
+        ("lifecycle_changed", 3, "customer", None, None),
+        ("call", 4, None, "phone", None),
+        ("communication", 8, None, "chat", None),
+        ("task", 8, None, None, None),
+    ]
+    assert {
+        ("hubspot:500", "hubspot:501", "merge"),
+        ("hubspot:501", "email:ada@example.com", "alias"),
+    } <= links(batch)
+    assert batch.n_excluded == 2, "a note and an open task"
+
+
+def test_stages_are_called_and_end_as_the_pipelines_of_the_api_say(tmp_path):
+    ends = {
+        "101": ("Offer", "false", "0.2"),
+        "102": ("Signed", "true", "1.0"),
+        "103": ("Gone", "true", "0.0"),
+    }
+    pipeline = {"id": "default", "label": "Sales", "stages": [
+        {"id": number, "label": label, "metadata": {"isClosed": is_closed, "probability": chance}}
+        for number, (label, is_closed, chance) in ends.items()
+    ]}  # fmt: skip
+    help_desk = {"id": "0", "label": "Help", "stages": [
+        {"id": "9", "label": "Done", "metadata": {"isClosed": "true", "ticketState": "CLOSED"}}
+    ]}  # fmt: skip
+
+    def made(number, name, values):
+        history = [
+            {"value": one, "timestamp": f"2025-03-0{day}T09:00:00Z"} for day, one in enumerate(values, 1)
+        ]
+        return {
+            "id": number, "createdAt": "2025-03-01T09:00:00Z",
+            "properties": {"dealname" if name == "dealstage" else "subject": "x", name: values[-1]},
+            "propertiesWithHistory": {name: history[::-1]},
+            "associations": {"contacts": {"results": [{"id": "501"}]}},
+        }  # fmt: skip
+
+    tables = {
+        "pipelines": [pipeline, help_desk],
+        "deals": [made("1", "dealstage", ("101", "102")), made("2", "dealstage", ("101", "103"))],
+        "tickets": [made("3", "hs_pipeline_stage", ("8", "9"))],
+    }
+    batch = read(loaders.hubspot(folder(tmp_path, **tables)))
+    assert sorted(one for one in told(batch, "stage", "stage_before") if "created" not in one[0]) == [
+        ("deal_lost", "Gone", "Offer"),
+        ("deal_won", "Signed", "Offer"),
+        ("stage_changed", "Gone", "Offer"),
+        ("stage_changed", "Signed", "Offer"),
+        ("ticket_closed", None, None),
+    ]
+
+
+def test_forms_that_name_no_contact_belong_to_the_address_in_them(tmp_path):
+    fields = [{"name": "firstname", "value": "Ada"}, {"name": "email", "value": "Ada@example.com"}]
+    form = {
+        "conversionId": "c9",
+        "submittedAt": 1742000000000,
+        "values": fields,
+        "pageUrl": "https://a.example/b",
+    }
+    letter = {"id": "8", "properties": {"hs_timestamp": "2025-03-30T08:00:00Z", "hs_postal_mail_body": "x"},
+              "associations": {"contacts": {"results": [{"id": "501"}]}}}  # fmt: skip
+    batch = read(loaders.hubspot(folder(tmp_path, form_submissions=[form], postal_mail=[letter])))
+    assert told(batch, "anonymous_id", "actor", "event_id", "path") == [
+        ("form_submission", "email:ada@example.com", "customer", "form:c9", "/b"),
+        ("postal_mail", "hubspot:501", "company", "engagement:8", None),
     ]
 
 

@@ -25,7 +25,7 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.people import USER, People
-from cjm_analytics.loaders.states import as_of, changes, closings, day, happened, snake, sound, staged
+from cjm_analytics.loaders.states import as_of, closings, day, happened, history, snake, staged
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -148,11 +148,10 @@ def _fields_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple
         if _field(row) == "created" and row["_deal"] not in _deals(sides):
             yield place, happened("opportunity_created", row, of=row["_deal"])
     yield from _given_away(rows)
-    rows, wrong = sound(rows, "_time", ("field", "stagename"))
-    yield from wrong
-    found = changes(
+    found, wrong = history(
         rows, "_deal", time="_time", value="new_value", before="old_value", field=("field", "stagename")
     )
+    yield from wrong
     yield from staged(found, "_deal", time="_time", event="opportunity", end=_ended(sides))
 
 
@@ -167,13 +166,9 @@ def _versions_of_deals(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tup
         else row | {"_deal": row.get("id"), "_time": row.get("_fivetran_start"), "_is_inferred": True}
         for row in rows
     ]
-    timed, wrong = sound(timed, "_time")
+    found, wrong = history(timed, "_deal", time="_time", value="stage_name")
     yield from wrong
-    found = [
-        one
-        for one in changes(timed, "_deal", time="_time", value="stage_name")
-        if not _yes(one.row.get("is_deleted"))
-    ]
+    found = [one for one in found if not _yes(one.row.get("is_deleted"))]
     for one in found:
         if one.before is None and one.row["_deal"] not in _deals(sides):
             born = {"_time": one.row.get("created_date"), "_is_inferred": False}
@@ -192,11 +187,10 @@ def _fields_of_cases(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple
 
     yield from _given_away(rows)
     time = "created_date"
-    rows, wrong = sound(rows, time, ("field", "status"))
-    yield from wrong
-    found = changes(
+    found, wrong = history(
         rows, "case_id", time=time, value="new_value", before="old_value", field=("field", "status")
     )
+    yield from wrong
     names = ("ticket_closed", "ticket_reopened")
     yield from closings(found, "case_id", time=time, names=names, is_closed=is_closed)
 
@@ -377,6 +371,7 @@ _PARTS: Final = Vendor(
             names=_names("opportunity_field_history"),
             told_by=("opportunity_id", "field", "new_value"),
             key=whenever(_IS_STAGE, "opportunity_id"),
+            holds=("new_value", "created_date"),
             newest="created_date",
             together=_fields_of_deals,
             events=(_OF_HISTORY,),
@@ -385,6 +380,7 @@ _PARTS: Final = Vendor(
             names=_names("opportunity_history"),
             told_by=("opportunity_id", "stage_name", "created_date"),
             key="opportunity_id",
+            holds=("stage_name", "created_date"),
             newest="created_date",
             together=_versions_of_deals,
             events=(_OF_HISTORY,),
@@ -393,6 +389,7 @@ _PARTS: Final = Vendor(
             names=_names("opportunity_contact_role"),
             told_by=("opportunity_id", "contact_id", "is_primary"),
             key=whenever(_THERE, "opportunity_id"),
+            holds=("contact_id", "is_primary"),
             newest="is_primary",
         ),
         "opportunity_stage": Part(
@@ -402,6 +399,10 @@ _PARTS: Final = Vendor(
             names=_names("opportunity", "opportunities"),
             told_by=("stage_name", "close_date"),
             key="id",
+            holds=(
+                "account_id", "contact_id", "amount", "currency_iso_code", "stage_name", "is_closed",
+                "is_won", "last_modified_date",
+            ),
             newest="last_modified_date",
             events=(
                 Events(
@@ -435,6 +436,7 @@ _PARTS: Final = Vendor(
             names=_names("case_history"),
             told_by=("case_id", "field", "new_value"),
             key=whenever(each(lambda one: str(one).lower() == "status", "field"), "case_id"),
+            holds=("new_value", "created_date"),
             newest="created_date",
             together=_fields_of_cases,
             events=(
@@ -466,6 +468,7 @@ _PARTS: Final = Vendor(
             names=_names("case", "cases"),
             told_by=("case_number", "contact_id"),
             key="id",
+            holds=("contact_id", "account_id", "status", "is_closed", "last_modified_date"),
             newest="last_modified_date",
             events=(
                 Events(

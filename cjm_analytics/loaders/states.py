@@ -27,16 +27,16 @@ __all__ = [
     "closings",
     "day",
     "happened",
+    "history",
     "in_order",
     "instants",
     "snake",
-    "sound",
     "staged",
     "versions",
 ]
 
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
-_SHORT_HOUR = re.compile(r"[T ](\d:)")
+_SHORT_HOUR = re.compile(r" (\d:)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -65,13 +65,11 @@ def changes(
     time: str,
     value: str,
     before: str | None = None,
-    field: tuple[str, str] | None = None,
 ) -> Iterator[Change]:
-    """The changes among the rows of a history, object by object in the order of time.
+    """The changes among rows whose times are known and written in one way, object by object.
 
     A row that repeats the value before it is no change. The first row of an object is one, from what the
-    column `before` says, else from nothing. `field` (column, name in small letters) says which rows tell of
-    the field in question; default all.
+    column `before` says, else from nothing.
 
     Examples
     --------
@@ -81,14 +79,58 @@ def changes(
     >>> [(one.place, one.before, one.after) for one in changes(rows, "deal", time="at", value="stage")]
     [(1, None, 'new'), (0, 'new', 'won')]
     """
+    in_turn = sorted(range(len(rows)), key=lambda place: in_order(rows[place].get(time)))
+    return _compared(rows, in_turn, of=of, value=value, before=before)
+
+
+def history(
+    rows: Sequence[dict[str, Any]],
+    of: str,
+    *,
+    time: str,
+    value: str,
+    before: str | None = None,
+    field: tuple[str, str] | None = None,
+) -> tuple[list[Change], list[tuple[int, dict[str, Any]]]]:
+    """The changes of a history, as of `changes`; and its rows whose time cannot be read, as rejects.
+
+    A change of which nobody knows when it was stands in no order with the others. `field` (column, name in
+    small letters) says which rows tell of the field in question; default all.
+
+    Examples
+    --------
+    >>> rows = [{"deal": 1, "at": "2026-01-03T09:00:00.5Z", "stage": "won"}, {"deal": 1, "at": "soon"},
+    ...         {"deal": 1, "at": "2026-01-03T10:00:00+01:00", "stage": "new"}]
+    >>> found, wrong = history(rows, "deal", time="at", value="stage")
+    >>> [(one.place, one.before, one.after) for one in found]
+    [(2, None, 'new'), (0, 'new', 'won')]
+    >>> wrong
+    [(1, {'_wrong': "the time of a change is none: 'soon'"})]
+    """
+    told = [
+        place
+        for place, row in enumerate(rows)
+        if row and (field is None or str(row.get(field[0])).lower() == field[1])
+    ]
+    read = list(zip(instants(rows[place].get(time) for place in told), told, strict=True))
+    in_turn = [place for _, place in sorted(one for one in read if one[0] is not None)]
+    said = "the time of a change is none: {!r}"
+    wrong = [(place, {"_wrong": said.format(rows[place].get(time))}) for at, place in read if at is None]
+    return list(_compared(rows, in_turn, of=of, value=value, before=before)), wrong
+
+
+def _compared(
+    rows: Sequence[dict[str, Any]], in_turn: Iterable[int], *, of: str, value: str, before: str | None
+) -> Iterator[Change]:
+    """Each row of an object that says something else than the one before it."""
     of_object: dict[str, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        key = key_text(row.get(of))
-        if key is not None and (field is None or str(row.get(field[0])).lower() == field[1]):
+    for place in in_turn:
+        key = key_text(rows[place].get(of))
+        if key is not None:
             of_object[key].append(place)
     for places in of_object.values():
         last: str | None = None
-        for place in sorted(places, key=lambda one: in_order(rows[one].get(time))):
+        for place in places:
             row = rows[place]
             after = one_text(row.get(value))
             told = one_text(row.get(before)) if before else None
@@ -97,33 +139,6 @@ def changes(
             if after != last:
                 yield Change(place, row, last, after)
             last = after
-
-
-def sound(
-    rows: Sequence[dict[str, Any]], time: str, field: tuple[str, str] | None = None
-) -> tuple[list[dict[str, Any]], list[tuple[int, dict[str, Any]]]]:
-    """The rows of a history whose time can be read, the others empty; and the others, as rejects.
-
-    A change of which nobody knows when it was stands in no order with the others. `field` says which rows
-    tell of the field in question, as for `changes`; the rest is left as it is.
-
-    Examples
-    --------
-    >>> sound([{"at": "2026-01-03"}, {"at": "soon"}], "at")
-    ([{'at': '2026-01-03'}, {}], [(1, {'_wrong': "the time of a change is none: 'soon'"})])
-    """
-    told = [
-        place
-        for place, row in enumerate(rows)
-        if row and (field is None or str(row.get(field[0])).lower() == field[1])
-    ]
-    found = instants(rows[place].get(time) for place in told)
-    wrong = [place for place, at in zip(told, found, strict=True) if at is None]
-    kept = list(rows)
-    for place in wrong:
-        kept[place] = {}
-    said = "the time of a change is none: {!r}"
-    return kept, [(place, {"_wrong": said.format(rows[place].get(time))}) for place in wrong]
 
 
 def day(cell: object, clock: str = "") -> str | None:
@@ -137,7 +152,8 @@ def day(cell: object, clock: str = "") -> str | None:
 
 def in_order(time: object) -> str:
     """A time as a text that sorts as the time does, for times written in one way."""
-    return _SHORT_HOUR.sub(r" 0\1", str(time)).replace("T", " ")
+    text = str(time).replace("T", " ")
+    return text if text[13:14] == ":" else _SHORT_HOUR.sub(r" 0\1", text)
 
 
 def instants(times: Iterable[object]) -> list[int | None]:

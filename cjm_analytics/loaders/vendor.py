@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -167,7 +168,7 @@ class Part:
     missed : str, optional
         Of a side table: what is lost where the export has none.
     unfold : callable, optional
-        A row as an object → the rows that it stands for.
+        A row as an object → the rows that it stands for; beside `together`, only those of the side table.
     unfolds : tuple of Unfold
         The same for whole columns: what rows are made of each.
     together : callable, optional
@@ -576,13 +577,10 @@ class Reading:
     def _hold(self, table: Side, part: Part, rows: Rows) -> None:
         said = column(part.key or "")
         keys = Cells(opened(rows, said.reads, ()), self.sides).keys(said)
-        if part.holds and part.is_columns:
-            table.add_columns(keys, {one: rows.column(one) for one in part.holds if rows.has(one)})
-            return
-        held = objects_of(rows)
         if part.holds:
-            held = [{name: row[name] for name in part.holds if name in row} for row in held]
-        table.add_rows(keys, held)
+            table.add_columns(keys, {one: rows.column(one) for one in part.holds if rows.has(one)})
+        else:
+            table.add_rows(keys, objects_of(rows))
 
     def _miss(self) -> None:
         """Warn of side tables that are not there and without which much is lost."""
@@ -640,11 +638,11 @@ class Reading:
     def _together(self, part: Part, several: Sequence[Rows]) -> Iterator[Batch]:
         """All rows of a part that only mean something beside one another."""
         objects = [row for rows in several for row in objects_of(rows)]
-        starts = np.cumsum([0, *(len(rows) for rows in several)])
+        starts = list(itertools.accumulate(map(len, several), initial=0))
         made: list[list[tuple[int, dict[str, Any]]]] = [[] for _ in several]
         for place, row in part.together(objects, self.sides) if part.together else ():
-            block = int(np.searchsorted(starts, place, "right")) - 1
-            made[block].append((place - int(starts[block]), row))
+            block = bisect_right(starts, place) - 1
+            made[block].append((place - starts[block], row))
         for rows, mine in zip(several, made, strict=True):
             good = [one for one in mine if "_wrong" not in one[1]]
             batch = self._unfolded(part, rows, good)
