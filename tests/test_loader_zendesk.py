@@ -110,6 +110,7 @@ def test_a_ticket_is_an_event_of_its_requester(tmp_path):
         "user_id": "u1",
         "account_id": "30",
         "timestamp": dt.datetime(2025, 3, 7, 11, tzinfo=UTC),
+        "received_at": dt.datetime(2025, 3, 8, 11, tzinfo=UTC),
         "time_quality": "second",
         "seq": 1,
         "event": "ticket_created",
@@ -589,6 +590,17 @@ def test_ratings_of_the_agents_files_stand_on_their_scale(tmp_path, said, expect
 
 
 @BY_THEMSELVES
+@pytest.mark.parametrize(("said", "ends"), [("4", (1.0, 5.0)), ("Good", (0.0, 1.0))])
+def test_ratings_that_were_offered_are_asked_for_on_the_scale_of_those_that_were_given(tmp_path, said, ends):
+    rows = [
+        interface(Id=str(place), **{"Satisfaction Score": one}) for place, one in enumerate((said, "Offered"))
+    ]
+    found = read(saved(tmp_path / "export.csv", *rows), tz="UTC").events.to_pylist()
+    asked = [one for one in found if one["event"] == INVITE]
+    assert [(one["score_min"], one["score_max"]) for one in asked] == [ends, ends]
+
+
+@BY_THEMSELVES
 def test_a_view_that_only_names_its_requesters_is_refused(tmp_path):
     row = {"ID": "1", "Subject": "Broken", "Requester": "Ada", "Requested": "2025-03-07 11:00"}
     with pytest.raises(InputError, match=r"no column identifies them. Add 'Requester id'"):
@@ -703,6 +715,27 @@ def test_whoever_was_sent_a_newer_survey_and_did_not_answer_was_asked(tmp_path):
         (INVITE, "501", "inferred", moment, None),
         (INVITE, "503", "inferred", moment, None),
     ]
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_who_rates_later_and_tickets_that_changed_are_told_by_the_later_export(tmp_path, is_reversed):
+    """Appended in whatever order: the invite stays, the answer comes, the ticket is as it was last."""
+    offered = {"score": "offered", "created_at": "2025-03-08T07:00:00Z", "updated_at": "2025-03-08T07:00:00Z"}
+    exports = [
+        {"tickets": [ticket(priority="low"), ticket(id=501)],
+         "satisfaction_ratings": [rating(**offered), rating(id=81, ticket_id=501, **offered)]},
+        {"tickets": [ticket(priority="high", updated_at="2025-03-12T00:00:00Z")],
+         "satisfaction_ratings": [rating(**offered), rating(id=82, updated_at="2025-03-11T00:00:00Z")]},
+    ]  # fmt: skip
+    for number, tables in enumerate(exports[::-1] if is_reversed else exports):
+        (tmp_path / str(number)).mkdir()
+        source = loaders.zendesk(export(tmp_path / str(number), **tables), keep=["priority"])
+        events = cjm.ingest(source, to=tmp_path / "store", progress=False)
+    frame = events.to_frame()
+    assert frame[frame["event"] == "ticket_created"]["priority"].tolist() == ["high", None]
+    rated = cjm.satisfaction(cjm.sessionize(events, cjm.JourneyModel.standard()), by="touchpoint")
+    row = rated.to_frame(suppress=False).iloc[0]
+    assert (row["n"], row["invites"], row["response_rate"]) == (1, 2, 0.5)
 
 
 # Follow-ups

@@ -378,6 +378,9 @@ _TALK: Final = Events(
     where=unless(_IS_SURVEY),
     columns={
         **_HAPPENED,
+        "received_at": whenever(
+            each(lambda one: one in {"conversation_started", "ticket_created"}, "_event"), "updated_at"
+        ),
         "channel": told(first("source.type", "source_type"), _CHANNELS),
         "url": _URL,
         "path": path(_URL),

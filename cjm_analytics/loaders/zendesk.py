@@ -31,7 +31,7 @@ from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.people import People
 from cjm_analytics.loaders.responses import told_by
 from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
-from cjm_analytics.loaders.states import changes, closings, in_order, instants
+from cjm_analytics.loaders.states import as_of, changes, closings, in_order, instants
 from cjm_analytics.loaders.times import Clock, in_iso
 from cjm_analytics.loaders.values import one_text, plain, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
@@ -70,6 +70,8 @@ _DONE: Final = {"solved", "closed"}
 _GOOD: Final = {"good", "good_with_comment"}
 _BAD: Final = {"bad", "bad_with_comment"}
 _OFFERED: Final = "offered"
+_THUMBS: Final = (0, 1)
+_STARS: Final = (1, 5)
 _ANSWER: Final = re.compile(r"(good|bad)([ _,].*)?|[1-5](\.0)?")
 _SCORES: Final = {*_GOOD, *_BAD, _OFFERED}
 _RATED_FIELDS: Final = ("satisfaction_score", "satisfaction_comment")
@@ -321,6 +323,8 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
     times = instants(begun)
     newest, history = _newest(rows, times), sides.get("ticket_field_history", {})
     rated = _rated_elsewhere(sides)
+    found = {_value(_score({"score": row.get("_rated")})) for row in rows} - {None}
+    scale = _STARS if found and all(one[1:] == _STARS for one in found if one) else _THUMBS
     for place, row in enumerate(rows):
         number = key_text(row.get("id"))
         if number is None:
@@ -341,7 +345,7 @@ def _tickets(rows: list[_Row], sides: Sides) -> Iterator[tuple[int, _Row]]:
             score = _score(inline)
             if number not in rated and times[place] and (score == _OFFERED or _value(score)):
                 when = _of(row, "updated_at", "created_at")
-                for said in _survey(inline, about, score, (when, when), is_inferred=True):
+                for said in _survey(inline, about, score, (when, when), is_inferred=True, scale=scale):
                     yield place, said
 
 
@@ -678,7 +682,7 @@ def _value(score: str) -> tuple[float, int, int] | None:
     """A score on its scale: good and bad on 0…1, the numbers of the newer surveys on 1…5."""
     if not _ANSWER.fullmatch(score):
         return None
-    return (float(score), 1, 5) if score[0].isdigit() else (float(score.startswith("good")), 0, 1)
+    return (float(score), *_STARS) if score[0].isdigit() else (float(score.startswith("good")), *_THUMBS)
 
 
 def _rated_elsewhere(sides: Sides) -> set[str]:
@@ -696,12 +700,13 @@ def _survey(
     times: tuple[object, object],
     *,
     is_inferred: bool = False,
+    scale: tuple[int, int] = _THUMBS,
 ) -> Iterator[_Row]:
-    """An invite, and the answer if one was given."""
+    """An invite, and the answer if one was given; without one, the invite is for an answer on the scale."""
     number, found = about["_number"], _value(score)
-    value, low, high = found or (None, 0, 1)
-    scale = {"_is_survey": True, "_low": low, "_high": high}
-    told_by = {**about, **scale, "_channel": None, "_is_inferred": is_inferred}
+    value, low, high = found or (None, *scale)
+    ends = {"_is_survey": True, "_low": low, "_high": high}
+    told_by = {**about, **ends, "_channel": None, "_is_inferred": is_inferred}
     yield told_by | {"_event": INVITE, "_id": f"csat_invite:{number}", "_time": times[0], "_actor": "company"}
     if found:
         answer = {
@@ -857,6 +862,7 @@ _RATED: Final = Events(
     inferred=each(bool, "_is_inferred"),
 )
 _SAID: Final = replace(_TALK, where=None)
+_OPENED: Final = as_of(Part(events=(_TALK,)), "updated_at").events[0]
 _MERGED: Final = whenever(
     each(lambda tags: "closed_by_merge" in _listed(tags), first("tag", "tags")), "ticket_id"
 )
@@ -885,7 +891,7 @@ _ZENDESK: Final = Vendor(
     parts={
         "tickets": Part(
             names=("ticket",), told_by=("requester_id", "subject"), key="id", newest="updated_at",
-            together=_tickets, by_columns=_by_columns, holds=_KNOWN, events=(_TALK, _RATED),
+            together=_tickets, by_columns=_by_columns, holds=_KNOWN, events=(_OPENED, _RATED),
             links=((_NUMBER, "_external"), (_MAIL, "_external")),
             aliases=((whenever(unless(filled("_external")), _NUMBER), _MAIL),),
             time="_time",
