@@ -470,6 +470,20 @@ def test_questions_of_the_same_text_have_their_place(tmp_path):
     ]
 
 
+def test_a_form_that_was_begun_is_no_answer_and_hidden_fields_tell_the_campaign(tmp_path):
+    hidden = {"user_id": "u1", "utm_source": "ig", "campaign_id": "c7"}
+    items = [item("a", 9, hidden=hidden, response_type="completed"), item("b", 2, response_type="partial")]
+    plain = write_json(tmp_path / "responses.json", items)
+    lines = tmp_path / "responses.jsonl"
+    lines.write_text("\n".join(json.dumps(one) for one in items))
+    sent = [{"event_id": f"e{place}", "event_type": kind, "form_response": item("a", 9, hidden=hidden)}
+            for place, kind in enumerate(("form_response", "form_response_partial"))]  # fmt: skip
+    for path in (plain, lines, write_json(tmp_path / "hooks.json", sent)):
+        batch = read(loaders.typeform(path))
+        assert seen(batch, "score", "utm_source", "campaign_id") == [(9.0, "ig", "c7")]
+        assert batch.n_excluded == 1
+
+
 def test_what_a_webhook_sends_and_what_the_results_page_exports(tmp_path):
     sent = {"event_id": "e1", "event_type": "form_response",
             "form_response": {**item("a", 9), "form_id": "F", "definition": form(steps=11)}}  # fmt: skip

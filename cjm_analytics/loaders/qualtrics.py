@@ -453,13 +453,15 @@ def qualtrics(
     `EndDate` (else `RecordedDate`, which is `received_at`), with `instrument`, `score` and the ends of its
     scale; one without a score where no question does. An NPS is told by its column `…_NPS_GROUP` (in tables
     by the question's selector); `scores=` names the questions otherwise. The first answer in words, or that
-    to the question of `comment=`, is the comment. Fields named `order_id`, `ticket_id` or `account_id` are
-    these; other answers and fields stay in `properties`. A contact to whom a survey was sent, and not sent
-    back, is a `survey_invite` at `sent_at` for each instrument of that survey; reminders are none.
+    to the question of `comment=`, is the comment. Fields named `order_id`, `ticket_id`, `account_id`,
+    `campaign_id` or `utm_source` (and its kin) are these; other answers and fields stay in `properties`. A
+    contact to whom a survey was sent, and not sent back, is a `survey_invite` at `sent_at` for each
+    instrument of that survey; reminders are none.
 
     **Who.** The field of `user_id=`, else the external reference, else a field `user_id` or `customer_id`, is
     `user_id`; without one the address is `anonymous_id`. Who has neither is a customer of their own, known
-    by the response alone: they count in the figures of satisfaction, and no journey is theirs.
+    by the response alone: they count in the figures of satisfaction, and no journey is theirs. A response
+    without an id is told apart by who gave it to which survey when.
 
     **Traps.** Previews, tests, imports and spam (`Status`) are counted as excluded. Times are those of the
     zone that the third header row names; where it names none, say `tz=`; those of copies are UTC. Values may

@@ -36,7 +36,8 @@ _NUMBER: Final = re.compile(r"(?<![\w.,])[+-]?\d+(?:[.,]\d+)?(?![\w.,]*\d)")
 USERS: Final = ("user_id", "customer_id")
 """Fields with the id of the customer that other systems use."""
 
-KEYS: Final = ("order_id", "ticket_id", "account_id", "anonymous_id", "campaign_id")
+_UTM: Final = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+KEYS: Final = ("order_id", "ticket_id", "account_id", "anonymous_id", "campaign_id", *_UTM)
 """Fields of a survey that have a canonical place, wherever they are called so."""
 
 _LIKELY: Final = r"likely|wahrscheinlich|probab|waarschijnlijk|prawdopodob"
@@ -277,6 +278,7 @@ ANSWERS: Final[dict[str, Any]] = {
                 "order_id": "order_id",
                 "ticket_id": "ticket_id",
                 "campaign_id": "campaign_id",
+                **dict(zip(_UTM, _UTM, strict=True)),
             },
             inferred=first("_is_inferred"),
             aside=("_is_inferred", "_device", "anonymous_id"),

@@ -315,7 +315,8 @@ def surveymonkey(
     where no question does. A question is called by its text, with that of the row or choice behind ` / `. One
     that asks how likely a recommendation is, is an NPS; `scores=` names the questions otherwise. The first
     open-ended answer, or that to the question of `comment=`, is the comment. Columns and custom variables
-    named `order_id`, `ticket_id` or `account_id` are these; other answers and fields stay in `properties`.
+    named `order_id`, `ticket_id`, `account_id`, `campaign_id` or `utm_source` (and its kin) are these; other
+    answers and fields stay in `properties`.
     Recipients of a message that invited and was sent are `survey_invite` at the message's time, for each
     instrument of the survey.
 

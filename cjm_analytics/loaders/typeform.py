@@ -35,6 +35,8 @@ __all__ = ["typeform"]
 _NPS: Final = Scale.of("nps")
 _REST: Final = ("landed_at", "calculated", "variables", "metadata", "form_id")
 _UNSENT: Final = "0001-01-01"
+_PARTIAL: Final = ("partial", "started")
+_PARTIAL_EVENT: Final = "form_response_partial"
 _TIMES: Final = ("Submit Date (UTC)", "Start Date (UTC)", "Stage Date (UTC)")
 
 
@@ -58,7 +60,8 @@ def _responses(
     for place, row in enumerate(rows):
         sent = row.get("form_response") or row
         given = str(sent.get("submitted_at") or _UNSENT)
-        if given.startswith(_UNSENT):
+        is_partial = sent.get("response_type") in _PARTIAL or row.get("event_type") == _PARTIAL_EVENT
+        if given.startswith(_UNSENT) or is_partial:
             yield place, {"_event": None}
             continue
         known = {one["_field"]: one for one in _fields(sent.get("definition") or {})}
@@ -94,6 +97,9 @@ def _by_columns(rows: ColumnRows, sides: Mapping[str, Side], *, asked: Asked) ->
         return None
     sent = rows.column("submitted_at")
     is_sent = pc.invert(pc.starts_with(pc.coalesce(first_filled(sent), _UNSENT), _UNSENT))
+    if rows.has("response_type"):
+        is_partial = pc.is_in(texts(rows.column("response_type")), value_set=pa.array(_PARTIAL))
+        is_sent = pc.and_(is_sent, pc.invert(is_partial))
     hidden = rows.column("hidden")
     given = {}
     if pa.types.is_struct(hidden.type):
@@ -332,17 +338,17 @@ def typeform(
     question of type `nps`, or an opinion scale whose reference begins with `nps` or whose text asks how
     likely a recommendation is, is an NPS; ratings are `stars` if the form is there to say how many. `scores=`
     names the questions otherwise. The first answer in words, or that to the question of `comment=`, is the
-    comment. Hidden fields named `order_id`, `ticket_id` or `account_id` are these; other answers and fields
-    stay in `properties`.
+    comment. Hidden fields named `order_id`, `ticket_id`, `account_id`, `campaign_id` or `utm_source` (and its
+    kin) are these; other answers and fields stay in `properties`.
 
     **Who.** The field or question of `user_id=`, else a hidden field `user_id` or `customer_id`, is
     `user_id`; without one an address that was asked for is `anonymous_id`. Who has neither is a customer of
     their own, known by the response alone.
 
-    **Traps.** Forms that were opened and not sent are counted as excluded. An opinion scale may begin at 1
-    and have 5 to 11 steps: one that asks like an NPS and is none is an error if the form tells. The score of
-    a quiz (`calculated`) is no rating. Nobody is invited by Typeform, so there is no response rate; bring
-    invites with `loaders.table(…, event="=survey_invite")`.
+    **Traps.** Forms that were opened or begun, and not sent, are counted as excluded. An opinion scale may
+    begin at 1 and have 5 to 11 steps: one that asks like an NPS and is none is an error if the form tells.
+    The score of a quiz (`calculated`) is no rating. Nobody is invited by Typeform, so there is no response
+    rate; bring invites with `loaders.table(…, event="=survey_invite")`.
 
     Parameters
     ----------
