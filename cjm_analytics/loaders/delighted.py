@@ -251,10 +251,10 @@ def delighted(
     with its type as `instrument` and its `score` between the ends of its scale: `nps` and `enps` 0…10,
     `csat`, `ces`, `stars` and `smileys` 1…5, `thumbs` 0…1. `comment` is the comment. Members of
     `person_properties` stand in `properties` by themselves; `order_id`, `ticket_id`, `account_id`,
-    `campaign_id` and `utm_source` (and its kin) among them are these. *Delighted Source* tells the channel. With `people` there are invites (`survey_invite`):
-    one for each response to a survey that was sent (at the time of the answer, marked as inferred), and one
-    at `last_sent_at` for each who has not responded since. What people were asked before and left open is not
-    known any more: the response rate is an upper bound.
+    `campaign_id` and `utm_source` (and its kin) among them are these. *Delighted Source* tells the channel.
+    With `people` there are invites (`survey_invite`): one for each response to a survey that was sent (at the
+    time of the answer, marked as inferred), and one at `last_sent_at` for each who has not responded since.
+    What people were asked before and left open is not known any more: the response rate is an upper bound.
 
     **Who.** The member of `person_properties` that `user_id=` names, else `user_id` or `customer_id` there,
     is `user_id`; without one the address of the person is `anonymous_id`, and without `people`
