@@ -11,7 +11,7 @@ from cjm_analytics.kernels.native import kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["add_up", "filled_slots", "number_keys", "number_texts", "order_of_hashes", "spread"]
+__all__ = ["add_up", "fill_slots", "number_keys", "number_texts", "order_of_hashes", "spread"]
 
 # A slot holds the upper half of a hash and, in the lower half, a number plus one; zero is free. The lower
 # bits of the hash say where to look first. There must always be a free slot.
@@ -22,16 +22,14 @@ _ONE = np.uint64(1)
 
 
 @kernel
-def filled_slots(hashes: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
-    """Slots for the numbers of these hashes; `size` is a power of two."""
-    slots = np.zeros(size, dtype=np.uint64)
-    last = np.uint64(size - 1)
+def fill_slots(hashes: NDArray[np.uint64], slots: NDArray[np.uint64]) -> None:
+    """Put the numbers of these hashes into free slots; how many slots there are is a power of two."""
+    last = np.uint64(len(slots) - 1)
     for number in range(len(hashes)):
         slot = hashes[number] & last
         while slots[slot] != 0:
             slot = (slot + _ONE) & last
         slots[slot] = (hashes[number] & _UPPER) | np.uint64(number + 1)
-    return slots
 
 
 @kernel
@@ -51,8 +49,10 @@ def number_texts(
     n = len(hashes)
     numbers = np.empty(n, dtype=np.int32)
     last = np.uint64(len(slots) - 1)
+    _, ends, held = known
     # What costs time here is waiting for memory, least where the steps of a loop do not wait for each other:
-    # look into all slots first, then number by the hashes alone, and compare all texts at the end.
+    # look into all slots first, then number by the hashes alone, then see where the known texts begin, and
+    # compare all texts at the end.
     looked = np.empty(n, dtype=np.uint64)
     for text in range(n):
         looked[text] = slots[hashes[text] & last]
@@ -68,10 +68,23 @@ def number_texts(
                 found = _keep(hashes[text], letters, slots, slot, known, found)
             entry = slots[slot]
         numbers[text] = np.int64(entry & _LOWER) - 1
+    begins = np.empty(n, dtype=np.uint64)
     for text in range(n):
-        letters = data[offsets[text] : offsets[text + 1]]
-        if looked[text] == 0 or _is_known(letters, known, numbers[text]):  # zero: it has just been kept
+        number = np.uint64(numbers[text])
+        begins[text] = np.uint64(ends[number])
+        looked[text] = 0 if looked[text] == 0 else np.uint64(ends[number + _ONE]) - begins[text] + _ONE
+    for text in range(n):
+        if looked[text] == 0:  # it has just been kept
             continue
+        at, end = np.uint64(offsets[text]), np.uint64(offsets[text + 1])
+        if looked[text] == end - at + _ONE:
+            begin = begins[text]
+            while at < end and data[at] == held[begin]:
+                at += _ONE
+                begin += _ONE
+            if at == end:
+                continue
+        letters = data[offsets[text] : offsets[text + 1]]
         slot = hashes[text] & last
         while slots[slot] != 0 and not (
             (slots[slot] ^ hashes[text]) & _UPPER == 0
