@@ -281,6 +281,9 @@ def _in_one_piece(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 _CACHE = _ColumnCache(budget=512 * 2**20)
 
+_NARROW = 18
+"""Digits of a decimal that fit into 64 bits."""
+
 _SIZES = {"kb": 2**10, "mb": 2**20, "gb": 2**30, "b": 1}
 
 
@@ -379,6 +382,8 @@ def plain(table: pa.Table) -> pa.Table:
 
 def _floats(decimals: pa.ChunkedArray) -> pa.ChunkedArray:
     """The nearest float of each: a quotient is rounded once, so 49.9000 is 49.9 and not a bit beside it."""
+    if decimals.type.precision > _NARROW:  # a database's: the digits as one integer do not fit
+        return pc.cast(pc.cast(decimals, pa.string()), pa.float64())
     scale = 10**decimals.type.scale
     whole = pc.cast(pc.multiply(decimals, pa.scalar(scale)), pa.int64())
     return pc.divide(pc.cast(whole, pa.float64(), safe=False), float(scale))

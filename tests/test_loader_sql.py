@@ -9,6 +9,7 @@ import sys
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy
 
@@ -16,6 +17,7 @@ import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.source import whole
+from cjm_analytics.loaders.sql import _plain
 from postgres import server
 
 ROWS = [
@@ -162,6 +164,41 @@ def test_postgres_types_become_cells(postgres):
     assert len(batch.events["event_id"][0].as_py()) == 36
     assert batch.events["order_id"].to_pylist() == ["3"]
     assert '"ip":"10.0.0.1"' in batch.events["properties"][0].as_py()
+
+
+def test_numbers_ids_and_lengths_of_time_come_alike_from_every_driver(postgres):
+    import psycopg
+
+    query = (
+        "select 'ada' as who, timestamptz '2025-03-01 10:00Z' as at, 'visit' as what, 1.25::numeric as n, "
+        "'64faccbb-111c-47e1-a76a-0f385e8ffb65'::uuid as id, interval '1 day 2 hours' as lasted, "
+        "null::interval as other"
+    )
+    named = {"customer": "id", "timestamp": "at", "event": "what", "keep": ["lasted"]}
+    with psycopg.connect(postgres) as connection:
+        for source in (connection, postgres):
+            frame = cjm.ingest(loaders.sql(query, source, **named), progress=False).to_frame()
+            assert frame["customer_id"].tolist() == ["64faccbb-111c-47e1-a76a-0f385e8ffb65"]
+            assert frame["lasted"].tolist() == ["1 day, 2:00:00"]
+        kept = cjm.ingest(
+            loaders.sql(query, connection, **{**named, "keep": ["n"]}), progress=False
+        ).to_frame()
+        assert kept["n"].tolist() == [1.25]
+        with pytest.raises(InputError, match="syntax error"):
+            loaders.sql("selec", connection, **named)
+        with pytest.raises(InputError, match=r"aborted.*Call rollback\(\) of the connection first"):
+            loaders.sql(query, connection, **named)
+        connection.rollback()
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [((0, 1, 7_200_000_000_000), "1 day, 2:00:00"), ((14, 0, 0), "14 months, 0:00:00"), (None, None)],
+)
+def test_a_length_of_time_is_a_text(length, said):
+    lasted = pa.array([length and pa.MonthDayNano(length)], pa.month_day_nano_interval())
+    assert _plain(lasted).to_pylist() == [said]
+    assert _plain(pa.array([None], pa.duration("us"))).to_pylist() == [None]
 
 
 PROGRAM = """

@@ -7,6 +7,7 @@ import itertools
 import sqlite3
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,7 +57,8 @@ def sql(
     and once for each reading; the connection must not be used for other things while rows are read. Nothing
     is written and no transaction is ended here. `src_file` is `<Query>`, `src_row` counts the rows of the
     answer from 1: with an `order by` both mean the same in each reading. Numbers of exact decimals stay exact
-    in `value`; JSON columns become JSON text, into which dotted names reach.
+    in `value`; JSON columns become JSON text, into which dotted names reach; lengths of time become texts
+    such as `1 day, 2:00:00`.
 
     Parameters
     ----------
@@ -198,7 +200,9 @@ class Query:
 
     def _refused(self, fault: Exception) -> InputError:
         said = str(fault).strip().splitlines() or [type(fault).__name__]
-        return InputError(f"The database refused the query: {said[0]} Query: {self._shown()}")
+        # A query that failed before, this one's or another one's, stands in the way until it is rolled back.
+        what = " Call rollback() of the connection first." if "transaction is aborted" in said[0] else ""
+        return InputError(f"The database refused the query: {said[0]}{what} Query: {self._shown()}")
 
     def _shown(self) -> str:
         return " ".join(str(self.text).split())[:_SHOWN]
@@ -258,8 +262,27 @@ def _of_reader(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _stored(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [one.storage if isinstance(one, pa.ExtensionArray) else one for one in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    return pa.RecordBatch.from_arrays([_plain(one) for one in batch.columns], names=batch.schema.names)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column without types that only the database knows; ids and lengths of time as text."""
+    if isinstance(column, pa.ExtensionArray):
+        is_uuid = column.type.extension_name == "arrow.uuid"
+        return strings(_said(column.to_pylist())) if is_uuid else column.storage
+    if pa.types.is_interval(column.type):
+        return strings([one and _length(one) for one in column.to_pylist()])
+    return strings(_said(column.to_pylist())) if pa.types.is_duration(column.type) else column
+
+
+def _length(one: pa.MonthDayNano) -> str:
+    """A length of time in words where it has months, else as `1 day, 2:00:00`."""
+    rest = timedelta(days=one.days, microseconds=one.nanoseconds // 1_000)
+    return f"{one.months} months, {rest}" if one.months else str(rest)
+
+
+def _said(cells: list[Any]) -> list[str | None]:
+    return [None if one is None else str(one) for one in cells]
 
 
 def _of_tuples(names: Sequence[str], blocks: Iterator[Sequence[Any]]) -> Iterator[pa.RecordBatch]:
@@ -286,5 +309,5 @@ def _typed(cells: list[Any]) -> pa.Array:
         found = pa.array(cells)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return strings(cells)
-    is_plain = not isinstance(found, pa.ExtensionArray) and not pa.types.is_null(found.type)
-    return found if is_plain else strings([None if one is None else str(one) for one in cells])
+    is_odd = isinstance(found, pa.ExtensionArray) or pa.types.is_null(found.type)
+    return strings(_said(cells)) if is_odd or pa.types.is_duration(found.type) else found
