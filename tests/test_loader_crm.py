@@ -406,6 +406,73 @@ def test_mails_belong_to_the_contact_of_their_case_or_to_their_address(tmp_path)
     assert "secret" not in str(batch.events["properties"].to_pylist())
 
 
+def test_the_history_of_a_lead_is_no_lead_and_that_of_a_contact_nobody(tmp_path):
+    """Files of the weekly export: the rows of a history have ids of their own."""
+    lead = {"Id": "00Q000000000001AAA", "Email": "ann@example.com", "Company": "Lamps", "IsDeleted": "0",
+            "CreatedDate": "2025-02-01 08:00:00", "ConvertedContactId": ANN}  # fmt: skip
+    steps = [
+        {"Id": f"01700000000000{at}AAA", "IsDeleted": "0", "LeadId": lead["Id"], "Field": field,
+         "OldValue": before, "NewValue": after, "CreatedDate": f"2025-02-0{at} 08:00:00"}
+        for at, field, before, after in (
+            (4, "Status", "Working", "Qualified"), (2, "Status", "Open", "Working"),
+            (3, "Owner", "Ann", "Bob"), (3, "Owner", "005000000000001AAA", "005000000000002AAA"), (5, "leadConverted", "", ""),
+        )
+    ]  # fmt: skip
+    other = [{"Id": "017000000000009AAA", "ContactId": ANN, "Field": "Title", "OldValue": "a",
+              "NewValue": "b", "CreatedDate": "2025-02-02 08:00:00"}]  # fmt: skip
+    tables = {"Lead": [lead], "LeadHistory": steps, "ContactHistory": other}
+    batch = read(loaders.salesforce(folder(tmp_path, **tables)))
+    assert {one["anonymous_id"] for one in batch.events.to_pylist()} == {f"salesforce:{ANN}"}
+    assert [(one[0], one[1].day, *one[2:]) for one in
+            told(batch, "timestamp", "actor", "stage_before", "stage")] == [
+        ("lead_created", 1, "customer", None, None),
+        ("lead_status_changed", 2, "company", "Open", "Working"),
+        ("owner_changed", 3, "company", None, None),
+        ("lead_status_changed", 4, "company", "Working", "Qualified"),
+    ]  # fmt: skip
+    assert not any("salesforce:017" in str(one) for one in [*links(batch), *batch.customers.to_pylist()])
+
+
+def test_meetings_of_a_whole_day_and_dates_are_in_the_zone_of_the_organisation(tmp_path):
+    meetings = [
+        {"Id": f"00U{number}", "WhoId": ANN, "DurationInMinutes": "60", "IsAllDayEvent": whole,
+         "StartDateTime": start, "ActivityDateTime": "", "ActivityDate": "2025-03-08", "IsDeleted": "0"}
+        for number, (whole, start) in enumerate(
+            (("1", "2025-03-08 00:00:00"), ("0", "2025-03-08 00:00:00"), ("1", ""))
+        )
+    ]  # fmt: skip
+    guests = [{"Id": f"0RE{number}", "EventId": f"00U{number}", "RelationId": BOB, "IsDeleted": "0"}
+              for number in range(3)]  # fmt: skip
+    tables = {"Event": meetings, "EventRelation": guests, "Opportunity": [deal()]}
+    batch = read(loaders.salesforce(folder(tmp_path, **tables), tz="America/New_York"))
+    midnight, noon = (datetime(2025, 3, 8, hour, tzinfo=UTC) for hour in (0, 17))
+    assert told(batch, "timestamp", "time_quality") == [
+        ("opportunity_created", datetime(2025, 3, 1, 9, tzinfo=UTC), "exact"),
+        *(("meeting", midnight, "second"),) * 2,
+        *(("meeting", noon, "date"),) * 4,
+        ("opportunity_won", datetime(2025, 3, 21, 3, 59, 59, tzinfo=UTC), "inferred"),
+    ]
+
+
+def test_a_task_that_logs_a_mail_is_that_mail(tmp_path):
+    tasks = [
+        {"Id": f"00T00000000000{number}AAA", "WhoId": ANN, "Status": "Completed", "TaskSubtype": subtype,
+         "Type": kind, "CompletedDateTime": "2025-03-06T13:25:00.000Z", "IsDeleted": "false"}
+        for number, (subtype, kind) in enumerate((("Email", "Email"), ("Email", "Email"), ("Task", "Call")))
+    ]  # fmt: skip
+    mails = [
+        {"Id": f"02s{number}", "ActivityId": f"00T00000000000{number}AAA", "Incoming": "false",
+         "ToAddress": "ann@example.com", "MessageDate": "2025-03-06T13:25:00.000Z", "IsDeleted": deleted}
+        for number, deleted in enumerate(("false", "true"))
+    ]  # fmt: skip
+    batch = read(loaders.salesforce(folder(tmp_path, Task=tasks, EmailMessage=mails)))
+    assert told(batch, "anonymous_id", "channel") == [
+        ("email_out", "email:ann@example.com", "email"),
+        ("task", f"salesforce:{ANN}", "phone"),
+        ("task_email", f"salesforce:{ANN}", "email"),
+    ]
+
+
 def test_answers_of_the_api_and_other_names_of_files_are_read(tmp_path):
     record = {
         "attributes": {"type": "Task"},

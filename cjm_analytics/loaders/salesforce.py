@@ -26,6 +26,7 @@ from cjm_analytics.loaders.mapping import (
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.people import USER, People
 from cjm_analytics.loaders.states import as_of, closings, day, happened, history, snake, staged
+from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _CHANNELS: Final = {
 }  # fmt: skip
 _SHORT: Final = re.compile(r"[A-Za-z0-9]{15}")
 _CHECK: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_TIME: Final = r"^(\d{4}-\d\d-\d\d[T ]\d\d?:\d\d(:\d\d(\.\d+)?)?)$"
 _EVENING: Final = " 23:59:59"
 """Where only the day of an end is known, whatever else happened on that day came before it."""
 
@@ -59,10 +61,10 @@ def _long_id(text: str | None) -> str | None:
     return text + "".join(_CHECK[one] for one in bits)
 
 
-def _tidied(rows: Rows, user_id: str | None) -> Rows:
+def _tidied(rows: Rows, user_id: str | None, tz: str) -> Rows:
     """Standard fields as a warehouse copy calls them (`CreatedDate` is `created_date`), ids in full.
 
-    Data Loader may write all names in capitals: `CREATEDDATE`.
+    Data Loader may write all names in capitals: `CREATEDDATE`. Times are in UTC, dates in the zone `tz`.
     """
 
     def name(written: str) -> str:
@@ -73,12 +75,21 @@ def _tidied(rows: Rows, user_id: str | None) -> Rows:
         return _shouted().get(written) or snake(written)
 
     def cells(column: str, values: pa.Array) -> pa.Array:
+        if tz != "UTC" and column.endswith(("_date", "_time", "stamp", "_start")):
+            return _in_utc(values)
         if not (column == "id" or column.endswith("_id")) or not pa.types.is_string(values.type):
             return values
         few = pc.dictionary_encode(values)
         return pa.array(map(_long_id, few.dictionary.to_pylist()), pa.string()).take(few.indices)
 
     return respelt(rows, name, cells)
+
+
+def _in_utc(values: pa.Array) -> pa.Array:
+    """Times that do not say so as the UTC that they are; what is only a day is left as it is."""
+    if pa.types.is_timestamp(values.type) and values.type.tz is None:
+        return pc.assume_timezone(values, "UTC")
+    return pc.replace_substring_regex(values, _TIME, r"\1Z") if pa.types.is_string(values.type) else values
 
 
 @cache
@@ -195,6 +206,19 @@ def _fields_of_cases(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple
     yield from closings(found, "case_id", time=time, names=names, is_closed=is_closed)
 
 
+def _fields_of_leads(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
+    """LeadHistory: how far a lead had come, as the staff judged, and whose it was."""
+    yield from _given_away(rows)
+    time = "created_date"
+    found, wrong = history(
+        rows, "lead_id", time=time, value="new_value", before="old_value", field=("field", "status")
+    )
+    yield from wrong
+    for one in found:
+        row = one.row | {"_stage": one.after, "_before": one.before}
+        yield one.place, happened("lead_status_changed", row, of=row["lead_id"], at=row[time])
+
+
 # Who it was
 
 _PEOPLE: Final = People("salesforce", "contact")
@@ -271,9 +295,10 @@ _LATER: Final = (
 """What an object became after it was made: an event of its beginning does not know it."""
 
 _OF_HISTORIES: Final = (
-    "id", "opportunity_id", "case_id", "field", "old_value", "new_value", "created_date", "created_by_id",
-    "stage_name", "is_primary", "currency_iso_code", "supplied_email", "case_number", "account_id",
-    "contact_id", "owner_id", "master_record_id", "last_modified_date", "email", "last_name", "first_name",
+    "id", "opportunity_id", "case_id", "lead_id", "field", "old_value", "new_value", "created_date",
+    "created_by_id", "stage_name", "is_primary", "currency_iso_code", "supplied_email", "case_number",
+    "account_id", "contact_id", "owner_id", "master_record_id", "last_modified_date", "email", "last_name",
+    "first_name",
 )  # fmt: skip
 """Fields that functions look at, beside those that a mapping names."""
 
@@ -317,9 +342,17 @@ _DONE: Final = each(
 )
 
 
-_BEGUN: Final = first(
-    looked_up("event", "event_id", "start_date_time"), looked_up("event", "event_id", "activity_date_time")
-)
+_BEGINNINGS: Final = ("is_all_day_event", "start_date_time", "activity_date_time", "activity_date")
+
+
+def _beginning(field: Callable[[str], Where]) -> Saying:
+    """When a meeting began; one of a whole day has no time of day, whatever is written."""
+    is_whole, start, activity, date = map(field, _BEGINNINGS)
+    day_of = _day(first(date, start))
+    return first(whenever(is_whole, day_of), start, activity, day_of)
+
+
+_BEGUN: Final = _beginning(partial(looked_up, "event", "event_id"))
 _IS_GUEST: Final = each(
     lambda one, first_one, is_gone, begun: (
         str(one).startswith(("003", "00Q")) and one != first_one and not _yes(is_gone) and begun is not None
@@ -335,7 +368,7 @@ _IS_GUEST: Final = each(
 def _contacts(name: str, people: People, survivor: Where, *, unlike: tuple[str, ...]) -> Part:
     """The part of contacts or of leads."""
     return Part(
-        names=_names(name, f"{name}s", f"{name}_history"),
+        names=_names(name, f"{name}s"),
         told_by=unlike,
         key="id",
         newest="last_modified_date",
@@ -527,6 +560,8 @@ _PARTS: Final = Vendor(
         "email_message": Part(
             names=_names("email_message", "email_messages"),
             told_by=("message_date", "incoming"),
+            key=whenever(_THERE, "activity_id"),
+            holds=("id",),
             events=(
                 Events(
                     where=_THERE,
@@ -547,7 +582,7 @@ _PARTS: Final = Vendor(
             told_by=("who_id", "status", "activity_date"),
             events=(
                 Events(
-                    where=every(_THERE, _DONE),
+                    where=every(_THERE, _DONE, unless(filled(looked_up("email_message", "id", "id")))),
                     columns={
                         **_OF_ACTIVITY,
                         "event": each(
@@ -560,7 +595,7 @@ _PARTS: Final = Vendor(
                             lambda one: "customer" if str(one).lower() == "inbound" else "company",
                             "call_type",
                         ),
-                        "channel": told("task_subtype", _CHANNELS),
+                        "channel": first(told("task_subtype", _CHANNELS), told("type", _CHANNELS)),
                     },
                     also={"opportunity_id": _starts("what_id", "006")},
                     aside=_LATER,
@@ -572,14 +607,14 @@ _PARTS: Final = Vendor(
             names=_names("event", "events"),
             told_by=("who_id", "duration_in_minutes"),
             key="id",
-            holds=("who_id", "start_date_time", "activity_date_time", "account_id", "is_deleted"),
+            holds=("who_id", *_BEGINNINGS, "account_id", "is_deleted"),
             events=(
                 Events(
                     where=every(_THERE, unless("is_child")),
                     columns={
                         **_OF_ACTIVITY,
                         "event": "=meeting",
-                        "timestamp": first("start_date_time", "activity_date_time"),
+                        "timestamp": _beginning(str),
                         "event_id": joined("=meeting", "id"),
                         "channel": told(first("event_subtype", "type"), {"call": "phone"}),
                     },
@@ -622,6 +657,20 @@ _PARTS: Final = Vendor(
                     also={"opportunity_id": "opportunity_id"},
                     aside=_LATER,
                     kind="order",
+                ),
+            ),
+        ),
+        "lead_history": Part(
+            names=_names("lead_history"),
+            told_by=("lead_id", "field", "new_value"),
+            together=_fields_of_leads,
+            events=(
+                Events(
+                    columns={
+                        **_who("lead_id"), **_CHANGED, "timestamp": "created_date", "actor": "=company",
+                    },
+                    also={"stage": "_stage", "stage_before": "_before"},
+                    aside=("id", "field", "old_value", "new_value", "data_type", *_MADE),
                 ),
             ),
         ),
@@ -672,6 +721,7 @@ def salesforce(
     source: object,
     *,
     user_id: str | None = None,
+    tz: str = "UTC",
     keep: Sequence[str] | Mapping[str, type] = (),
     name: str = "salesforce",
     format: str | None = None,  # noqa: A002 - the user's word
@@ -690,16 +740,19 @@ def salesforce(
     ========================= ============================================== =================================
     `lead_created`            Lead                                           CreatedDate
     `lead_converted`          Lead                                           ConvertedDate (a date)
+    `lead_status_changed`     LeadHistory                                    CreatedDate of the change
     `task`, `task_call`, …    Task that is done, by its TaskSubtype          CompletedDateTime, else
                                                                              CreatedDate, *inferred*
-    `meeting`                 Event; for further guests EventRelation        StartDateTime
+    `meeting`                 Event; for further guests EventRelation        StartDateTime; of whole days the
+                                                                             date
     `email_in`, `email_out`   EmailMessage                                   MessageDate
     `opportunity_created`     Opportunity, or its history                    CreatedDate
     `stage_changed`           OpportunityFieldHistory, OpportunityHistory    CreatedDate of the change
     `opportunity_won`,        the same, where a stage ends the deal; without CreatedDate of the change; else
     `opportunity_lost`        history Opportunity itself                     the evening of CloseDate,
                                                                              *inferred*
-    `owner_changed`           OpportunityFieldHistory, CaseHistory           CreatedDate of the change
+    `owner_changed`           OpportunityFieldHistory, CaseHistory,          CreatedDate of the change
+                              LeadHistory
     `ticket_created`          Case                                           CreatedDate
     `ticket_closed`,          CaseHistory; without history Case for its last CreatedDate of the change,
     `ticket_reopened`         closing                                        ClosedDate
@@ -727,8 +780,10 @@ def salesforce(
     OpportunityStage, if it is there, else by the deal, else by the names Closed Won and Closed Lost. What
     an object became later (`status`, `amount`, `stage_name`) is no property of the event of its beginning.
     Of several exports the state of an object that was modified last counts. Deleted rows, open tasks and
-    unpublished comments are excluded; so is what has neither contact nor account (counted as `nameless`). A
-    date stands for its noon, UTC.
+    unpublished comments are excluded, and so are tasks that only log a mail that is there itself, and what
+    has neither contact nor account (counted as `nameless`). Times are in UTC; a date stands for its noon in
+    the zone of the organisation (`tz=`). A report has labels and no ids: it is a table for
+    `cjm.loaders.table`.
 
     Parameters
     ----------
@@ -737,6 +792,8 @@ def salesforce(
     user_id : str, optional
         The field of contacts and leads with the id that other systems use, for example
         `"External_Id__c"`; as the export writes it.
+    tz : str
+        Zone of the organisation, in which its dates are; times are in UTC whatever it is.
     keep : sequence of str, or mapping of str to type
         Fields that become typed columns, for example `["lead_source", "Segment__c"]`.
     name : str
@@ -753,6 +810,8 @@ def salesforce(
     ------
     InputError
         No such file; not an export of Salesforce.
+    UnknownNameError
+        No such time zone.
 
     Examples
     --------
@@ -764,5 +823,10 @@ def salesforce(
     >>> batch.events.select(["anonymous_id", "event", "actor"]).to_pylist()
     [{'anonymous_id': 'salesforce:003000000000001AAA', 'event': 'task_call', 'actor': 'company'}]
     """
-    vendor = replace(_SALESFORCE, tidied=partial(_tidied, user_id=user_id), asked=(user_id,))
+    vendor = replace(
+        _SALESFORCE,
+        tidied=partial(_tidied, user_id=user_id, tz=tz),
+        asked=(user_id,),
+        clock=Clock(tz=tz),
+    )
     return vendor.stream(source, keep=keep, name=name, format=format)
