@@ -415,7 +415,8 @@ def test_the_history_of_a_lead_is_no_lead_and_that_of_a_contact_nobody(tmp_path)
          "OldValue": before, "NewValue": after, "CreatedDate": f"2025-02-0{at} 08:00:00"}
         for at, field, before, after in (
             (4, "Status", "Working", "Qualified"), (2, "Status", "Open", "Working"),
-            (3, "Owner", "Ann", "Bob"), (3, "Owner", "005000000000001AAA", "005000000000002AAA"), (5, "leadConverted", "", ""),
+            (3, "Owner", "Ann", "Bob"), (3, "Owner", "005000000000001AAA", "005000000000002AAA"),
+            (5, "leadConverted", "", ""),
         )
     ]  # fmt: skip
     other = [{"Id": "017000000000009AAA", "ContactId": ANN, "Field": "Title", "OldValue": "a",
