@@ -87,7 +87,14 @@ PLAIN = [
     ),
     (
         "Kunde;Kunden-Nr;answered_at;NPS\nx;7;2025-03-01T10:00:00+01:00;9\ny;8;2025-03-02T10:00:00+01:00;3\n",
-        {"customer": "Kunde", "timestamp": "answered_at", "event": "=log", "score": "NPS", "sep": ";"},
+        {
+            "customer": "Kunde",
+            "timestamp": "answered_at",
+            "event": "=log",
+            "score": "NPS",
+            "instrument": "=nps",
+            "sep": ";",
+        },
     ),
     (
         "id,email,stage,day\n1,ada@x.example,lead,2025-03-01T00:00:00Z\n2,bob@x.example,won,2025-03-02T00:00:00Z\n",
@@ -116,6 +123,39 @@ def test_columns_of_any_table_are_told_by_names_and_cells(text, options, tmp_pat
     assert (found.loader, dict(found.options), found.questions) == ("table", options, ())
     assert len(events(found.code)) >= 1
     assert set(found.to_frame()["column"]) == set(text.partition("\n")[0].replace(";", ",").split(","))
+
+
+def test_a_score_that_measures_nothing_known_is_a_question(tmp_path):
+    path = tmp_path / "answers.csv"
+    rows = "".join(f"c{row},2025-03-01T10:00:00Z,{row % 6}\n" for row in range(40))
+    path.write_text(f"customer,at,rating\n{rows}c99,2025-03-01T10:00:00Z,n/a\n")
+    found = cjm.loaders.describe(path)
+    assert (found.options["score"], found.options["instrument"]) == ("rating", "?")
+    assert "Nothing says what 'rating' measures" in found.questions[0]
+    with pytest.raises(cjm.UnknownNameError, match="instrument"):
+        run(found.code)
+    assert cjm.loaders.describe(path, instrument="=stars").questions == ()
+
+
+def test_the_card_shows_shares_and_for_a_vendor_no_columns_of_its_own(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(
+        "customer,at,action,note\nada,2025-03-01T10:00:00Z,visit,\nbob,2025-03-01T10:00:00Z,buy,x\n"
+    )
+    shown = cjm.loaders.describe(path)._repr_html_()
+    assert ">column<" in shown
+    assert ">50.0 %<" in shown
+    case = next(one.values[0] for one in VENDORS if one.values[0].name == "shopify")
+    vendor = cjm.loaders.describe(write(tmp_path, case))
+    assert vendor.loader == "shopify"
+    assert ">column<" not in vendor._repr_html_()
+
+
+def test_only_the_first_rows_of_a_frame_are_looked_at():
+    long = pd.DataFrame({"customer": ["a"], "at": ["2025-03-01T10:00:00Z"], "action": ["visit"]})
+    frame = long.loc[[0] * 10_000].reset_index(drop=True)
+    frame.loc[9_000:, "at"] = "never"
+    assert cjm.loaders.describe(frame).options["timestamp"] == "at"
 
 
 def test_a_time_without_a_zone_is_a_question(tmp_path):

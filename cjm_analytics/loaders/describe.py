@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics._card import Card
+from cjm_analytics._card import Card, shown
 from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 from cjm_analytics.loaders.files import find_files, is_location, stem
 from cjm_analytics.loaders.origin import Origin
@@ -64,6 +64,7 @@ _SCORE: Final = (
     r"(score|rating|nps|csat|stars)",
     r"^(answer|grade)$",
 )
+_INSTRUMENT: Final = r"nps|csat|ces|stars"
 _EPOCHS: Final = r"^1\d{9}(\d{3}){0,3}(\.\d+)?$"
 _DAYS: Final = r"^\d{5}(\.\d+)?$"
 _SLASHED: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d\b)")
@@ -118,9 +119,11 @@ class Description:
 
     def _repr_html_(self) -> str:
         facts = {"loader": self.loader, **({"or": ", ".join(self.others)} if self.others else {})}
-        shown = Card("What this is", facts, self.to_frame().round({"filled": 3})).html()
+        frame = self.to_frame().dropna(axis="columns", how="all")  # a vendor's loader names no columns
+        frame["filled"] = [shown(share, share=True) for share in frame["filled"]]
+        card = Card("What this is", facts, frame).html()
         asked = "".join(f"<li>{escape(one)}</li>" for one in self.questions)
-        return f"<pre>{escape(self.code)}</pre>{f'<ul>{asked}</ul>' if asked else ''}{shown}"
+        return f"<pre>{escape(self.code)}</pre>{f'<ul>{asked}</ul>' if asked else ''}{card}"
 
 
 def describe(source: object, **known: object) -> Description:
@@ -167,10 +170,12 @@ def describe(source: object, **known: object) -> Description:
     """
     if is_location(source):
         find_files(source, "json")  # that there is something at all, whatever it is called
-    shown = _shown(source)
+    name = _shown(source)
+    if hasattr(source, "head"):  # of a frame, only the first rows go through every loader
+        source = source.head(_LOOKED_AT)
     found = sorted(_vendors(source, known), key=lambda one: one.rank, reverse=True)
     try:
-        plain = _table(source, shown, known)
+        plain = _table(source, name, known)
     except CJMError:
         if not found:
             raise
@@ -180,7 +185,7 @@ def describe(source: object, **known: object) -> Description:
         return plain
     assert best is not None  # noqa: S101 - else there is a table
     others = tuple(one.name for one in found[1:] if one.rank[:4] == best.rank[:4])
-    return Description(shown, best.name, best.options, best.questions, others, _filled(best.batch))
+    return Description(name, best.name, best.options, best.questions, others, _filled(best.batch))
 
 
 def _shown(source: object) -> str:
@@ -328,7 +333,7 @@ def _says_more(plain: Description, vendor: _Reading) -> bool:
 # Any other table
 
 
-def _table(source: object, shown: str, known: Mapping[str, object]) -> Description:
+def _table(source: object, place: str, known: Mapping[str, object]) -> Description:
     read_as = {
         name: known[name]
         for name in ("sep", "encoding", "quote", "header_rows", "skip_rows", "sheet")
@@ -340,12 +345,12 @@ def _table(source: object, shown: str, known: Mapping[str, object]) -> Descripti
     rows = origin.glance()
     columns = _columns(rows)
     if not columns:
-        raise InputError(f"{shown} holds no rows to look at.")
+        raise InputError(f"{place} holds no rows to look at.")
     options, questions = _mapping(columns, known, stem(origin.name))
     sep = getattr(rows, "separator", None)
     told = {"sep": sep} if sep not in {None, ","} and "sep" not in known else {}
     options = {**known, **options, **told}
-    order = ("customer", "anonymous_id", "email", "timestamp", "event", "melt", "score")
+    order = ("customer", "anonymous_id", "email", "timestamp", "event", "melt", "score", "instrument")
     ordered = {name: options.pop(name) for name in order if name in options} | options
     becomes = {str(value): name for name, value in ordered.items() if isinstance(value, str)}
     becomes |= dict.fromkeys(ordered.get("melt", {}), "timestamp")  # type: ignore[call-overload]
@@ -359,7 +364,7 @@ def _table(source: object, shown: str, known: Mapping[str, object]) -> Descripti
         )
         for name, cells in columns.items()
     )
-    return Description(shown, "table", ordered, tuple(questions), (), found)
+    return Description(place, "table", ordered, tuple(questions), (), found)
 
 
 def _cut(text: str) -> str:
@@ -405,8 +410,9 @@ def _mapping(
     there = _Columns(columns, {one: cells for one, cells in columns.items() if one not in used})
     times = there.times(known)
     options, questions = _customer(there, known)
-    if "score" not in known and (score := there.take(_SCORE, _is_score)):
-        options["score"] = score
+    scored, asked = _score(there, known)
+    options |= scored
+    questions += asked
     event = known.get("event") or there.take(_EVENT, _is_name)
     chosen = str(known.get("timestamp") or _first_time(times) or "")
     if not chosen and "melt" not in known:
@@ -436,6 +442,21 @@ def _customer(there: _Columns, known: Mapping[str, object]) -> tuple[dict[str, o
         return dict(options), []
     said = f"No column's name tells the customer: say customer=. Columns: {', '.join(there.every)}."
     return {"customer": _UNSAID}, [said]
+
+
+def _score(there: _Columns, known: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
+    """The score, and what it measures: a score without an instrument is no answer."""
+    score = None if "score" in known else there.take(_SCORE, _is_score)
+    if score is None:
+        return {}, []
+    if "instrument" in {*there.every, *known}:
+        return {"score": score}, []
+    if measured := re.search(_INSTRUMENT, _bare(score)):
+        return {"score": score, "instrument": f"={measured[0]}"}, []
+    said = (
+        f"Nothing says what {score!r} measures: say instrument='=nps', '=csat', '=ces', '=stars' or another."
+    )
+    return {"score": score, "instrument": _UNSAID}, [said]
 
 
 def _bare(name: str) -> str:
@@ -535,7 +556,7 @@ def _is_score(cells: pa.Array) -> bool:
     if pa.types.is_nested(cells.type) or cells.null_count == len(cells):
         return False
     words = texts(cells).drop_null()
-    if not pc.all(pc.match_substring_regex(words, r"^-?\d+(\.\d+)?$")).as_py():
+    numbers = words.filter(pc.match_substring_regex(words, r"^-?\d+(\.\d+)?$"))
+    if len(numbers) <= 0.9 * len(words):  # a few may be damaged
         return False
-    numbers = pc.cast(words, pa.float64())
-    return bool(pc.max(numbers).as_py() <= _LARGEST_SCORE)
+    return bool(pc.max(pc.cast(numbers, pa.float64())).as_py() <= _LARGEST_SCORE)
