@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.durations import Duration, microseconds
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, check_count
 from cjm_analytics.events.scatter import text_buffers
-from cjm_analytics.events.stitching import ANONYMOUS, ORDER, Rules, Stitching, default_names, stitched
+from cjm_analytics.events.stitching import ANONYMOUS, ORDER, WEAK, Rules, Stitching, default_names, stitched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -168,21 +169,30 @@ class Identity:
     largest: float | None = 0.01
 
     def __post_init__(self) -> None:
+        for name in ("systems", "blocked"):
+            if isinstance(getattr(self, name), str):
+                one = getattr(self, name)
+                raise InputError(f"{name}={one!r} must be a list, for example {name}=[{one!r}].")
+        for name, example in (("namespaces", "{'shop': 'pos'}"), ("limits", "{'email': 3}")):
+            if not isinstance(getattr(self, name), Mapping):
+                raise InputError(f"{name}={getattr(self, name)!r} must be a mapping, for example {example}.")
         self._check_names()
         microseconds(self.claim_back, name="claim_back", positive=False)
         if self.orders is not None:
             microseconds(self.orders, name="orders", positive=False)
-        if self.max_partners < 1:
-            raise InputError(f"max_partners={self.max_partners!r} must be at least 1.")
+        check_count("max_partners", self.max_partners, none=None)
         if self.back_fill not in _BACK_FILLS:
             raise UnknownNameError("way in back_fill=", self.back_fill, _BACK_FILLS)
         if self.largest is not None and not 0 < self.largest <= 1:
             raise InputError(f"largest={self.largest!r} must be a share above 0 and up to 1, or None.")
         for pattern in self.blocked:
             try:
-                re.compile(pattern)
-            except re.error as error:
-                raise InputError(f"blocked={pattern!r} is no regular expression: {error}.") from error
+                pc.match_substring_regex(pa.array([""]), pattern)
+            except (pa.ArrowInvalid, TypeError) as fault:
+                said = str(fault).removeprefix("Invalid regular expression: ")
+                raise InputError(
+                    f"blocked={pattern!r} is no regular expression of RE2 (which has no look-around): {said}."
+                ) from fault
 
     def _check_names(self) -> None:
         for name in (*self.systems, *self.namespaces.values()):
@@ -191,12 +201,11 @@ class Identity:
                     f"{name!r} is no name for a system of ids. Write one in small letters, such as 'shop'; "
                     "user, email, phone, order, device and weak mean something else."
                 )
-        types = [one for one in self.rules.types if one != ORDER]
+        types = [one for one in self.rules.types if one not in {ORDER, WEAK}]
         for name, limit in self.limits.items():
             if name not in types:
                 raise UnknownNameError("type of id in limits=", name, types)
-            if limit < 1:
-                raise InputError(f"limits={{{name!r}: {limit!r}}}: a person may have at least one.")
+            check_count(f"limits[{name!r}]", limit, none=None)
 
     @cached_property
     def rules(self) -> Rules:

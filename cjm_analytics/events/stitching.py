@@ -28,6 +28,7 @@ __all__ = [
     "OWNERS",
     "PERSONS",
     "USER",
+    "WEAK",
     "Rules",
     "Stitching",
     "default_names",
