@@ -132,7 +132,8 @@ class Side(Mapping[str, Mapping[str, Any]]):
             name: _stacked(blocks, name) for name in dict.fromkeys(n for _, one in blocks for n in one)
         }
         order = np.arange(len(codes))
-        if self._newest in several:
+        is_single = len(codes.dictionary) == len(codes)
+        if self._newest in several and not is_single:
             told = pc.dictionary_encode(pc.fill_null(texts(several[self._newest]), ""))
             said = told.dictionary.to_pylist()
             rank = np.empty(len(said), np.int64)
@@ -242,6 +243,8 @@ class Cells:
     def keys(self, one: Saying) -> pa.Array:
         """The same as keys of a side table."""
         said = self.of(one)
+        if pa.types.is_integer(said.type):
+            return texts(said)
         if pa.types.is_string(said.type) and not pc.any(pc.match_substring_regex(said, _ODD_KEY)).as_py():
             return said
         return pa.array([key_text(key) for key in said.to_pylist()], pa.string())
