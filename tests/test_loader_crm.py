@@ -1345,6 +1345,29 @@ def test_a_leads_external_id_is_no_user_id(tmp_path):
 # Together
 
 
+@pytest.mark.parametrize(
+    ("loader", "end"), [(loaders.salesforce, "opportunity_won"), (loaders.hubspot, "deal_won")]
+)
+def test_the_end_of_a_deal_comes_after_the_change_of_stage_that_brings_it_about(tmp_path, loader, end):
+    """Else whoever has bought would be found before the purchase again."""
+    if loader is loaders.salesforce:
+        tables = {
+            "OpportunityFieldHistory": [step(1, "", "", "created"), step(2, "Offer", "Closed Won")],
+            "OpportunityContactRole": [{"OpportunityId": DEAL, "ContactId": ANN, "IsPrimary": "true"}],
+        }
+    else:
+        stages = (("1", "offer"), ("2", "closedwon"))
+        tables = {
+            "deal_stage": [
+                {"deal_id": "1", "value": stage, "date_entered": f"2025-03-0{day} 10:00:00"}
+                for day, stage in stages
+            ],
+            "deal_contact": [{"deal_id": "1", "contact_id": "501"}],
+        }
+    events = cjm.ingest(loader(folder(tmp_path, **tables)), now="2026-01-01", progress=False)
+    assert events.to_frame()["event"].tolist()[1:] == ["stage_changed", end]
+
+
 @pytest.mark.parametrize("merged", ["MasterRecordId", ""])
 def test_merged_records_are_one_customer_in_the_store(tmp_path, merged):
     contacts = [

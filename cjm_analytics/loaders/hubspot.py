@@ -538,11 +538,11 @@ def _of(kind: str, key: Where) -> dict[str, Where]:
 _DEAL: Final = followed("merged_deal", "_deal", "deal_id")
 _HAPPENED: Final[dict[str, Where]] = {"event": "_event", "timestamp": "_time", "event_id": "_id"}
 _LATER: Final = (
-    "_is_inferred", "_stage", "_before", "_place", "_channel", "_deal", "_ticket", "_contact", "_company",
-    "_named", "_time", "value", "timestamp", "is_deleted", "archived", "updated_at", "hs_lastmodifieddate",
-    "lastmodifieddate", "dealstage", "deal_pipeline_stage_id", "hs_pipeline_stage", "amount", "closedate",
-    "closed_date", "hs_is_closed", "hs_is_closed_won", "hs_deal_stage_probability", "first_agent_reply_date",
-    "properties_with_history",
+    "_is_inferred", "_stage", "_before", "_place", "_seq", "_channel", "_deal", "_ticket", "_contact",
+    "_company", "_named", "_time", "value", "timestamp", "is_deleted", "archived", "updated_at",
+    "hs_lastmodifieddate", "lastmodifieddate", "dealstage", "deal_pipeline_stage_id", "hs_pipeline_stage",
+    "amount", "closedate", "closed_date", "hs_is_closed", "hs_is_closed_won", "hs_deal_stage_probability",
+    "first_agent_reply_date", "properties_with_history",
 )  # fmt: skip
 """What an object became after it was made: an event of its beginning does not know it."""
 
@@ -552,6 +552,7 @@ _STAGED: Final = Events(
     columns={
         **_of("deal", _DEAL),
         **_HAPPENED,
+        "seq": first("_seq", "=0"),
         "actor": "=company",
         "value": whenever(
             each(lambda one: one == "deal_won", "_event"),

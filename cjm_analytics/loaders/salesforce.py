@@ -303,11 +303,12 @@ _OF_HISTORIES: Final = (
 """Fields that functions look at, beside those that a mapping names."""
 
 _CHANGED: Final[dict[str, Where]] = {"event": "_event", "timestamp": "_time", "event_id": "_id"}
-_MADE: Final = ("_deal", "_is_inferred", "_stage", "_before")
+_MADE: Final = ("_deal", "_is_inferred", "_stage", "_before", "_seq")
 _OF_HISTORY: Final = Events(
     columns={
         **_of_deal("_deal"),
         **_CHANGED,
+        "seq": first("_seq", "=0"),
         "value": whenever(
             each(lambda one: str(one).startswith("opportunity_won"), "_event"),
             first("amount", looked_up("opportunity", "_deal", "amount")),

@@ -208,15 +208,17 @@ def staged(
     """Changes of a deal's stage as events, and its end where a stage is one.
 
     `end` says of a stage and a row `won`, `lost` or None. The first stage that is known of a deal is no
-    change. `_stage` and `_before` say which stages they are.
+    change. `_stage` and `_before` say which stages they are, `_seq` what comes first in the same instant:
+    the end, which the last change of stage brings about, is the last.
     """
-    for one in found:
-        row = one.row | {"_stage": one.after, "_before": one.before}
+    for place, one in enumerate(found):
+        row = one.row | {"_stage": one.after, "_before": one.before, "_seq": 2 * place + 1}
         if one.before is not None:
             yield one.place, happened("stage_changed", row, of=f"{row[of]}:{one.after}", at=row.get(time))
         ending = end(one.after, row)
         if ending and not end(one.before, row):
-            yield one.place, happened(f"{event}_{ending}", row, of=row[of], at=row.get(time))
+            last = row | {"_seq": 2 * place + 2}
+            yield one.place, happened(f"{event}_{ending}", last, of=row[of], at=row.get(time))
 
 
 def closings(
