@@ -172,6 +172,76 @@ def test_the_admins_file_as_people_save_it(tmp_path, encoding, sep):
     assert [one["name"] for one in items] == ["Lampe für Größe M", "Kabel"]
 
 
+def of_admin(path, *rows, names=("Name", "Email", "Financial Status", "Total", "Currency", "Created at",
+                                 "Lineitem name", "Id", "Phone", "Note Attributes")):  # fmt: skip
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+    return path
+
+
+AT = "2025-03-02 21:15:30 +0100"
+
+
+def test_checkouts_that_the_admin_exports_are_no_orders(tmp_path):
+    """Their file has the columns of orders; a checkout is called by its id, and has no financial status."""
+    rows = [
+        ["#37107487441214", "ada@example.com", "", "12.50", "EUR", AT, "Lamp", "37107487441214", "", ""],
+        ["#37107487441214", "ada@example.com", "", "", "", AT, "Cable", "", "", ""],
+        ["#37107487441215", "bob@example.com", "", "3.00", "EUR", AT, "Cable", "3.71E+13", "", ""],
+        ["#1001", "cem@example.com", "paid", "5.00", "EUR", AT, "Cable", "74", "", ""],
+    ]
+    batch = read(loaders.shopify(of_admin(tmp_path / "checkouts_export_1.csv", *rows)))
+    assert seen(batch, "event", "anonymous_id", "order_id", "value") == [
+        ("abandoned_checkout", "email:ada@example.com", None, Decimal("12.50")),
+        ("abandoned_checkout", "email:bob@example.com", None, Decimal("3.00")),
+        ("order_placed", "email:cem@example.com", "1001", Decimal("5.00")),
+    ]
+    assert len(json.loads(seen(batch, "properties")[0][0])["line_items"]) == 2
+
+
+def test_ids_that_a_spreadsheet_has_rounded_tell_no_orders_apart(tmp_path):
+    rows = [
+        [name, "", "paid", "5.00", "EUR", AT, "Lamp", "3.82386E+12", phone, ""]
+        for name, phone in (("#1", "+49301"), ("#2", "2.7649E+10"), ("#3", "'+49303"))
+    ]
+    events = cjm.ingest(
+        loaders.shopify(of_admin(tmp_path / "orders_export.csv", *rows)), now="2026-01-01", progress=False
+    )
+    frame = events.to_frame()
+    assert frame["order_id"].tolist() == ["1", "3"]  # nothing names the buyer of the second
+    assert frame["anonymous_id"].tolist() == ["phone:49301", "phone:49303"]
+    assert events.report().sources[0].duplicates == 0
+
+
+def test_items_that_were_sorted_away_from_their_order_are_no_order(tmp_path):
+    item = ["#1001", "ada@example.com", "", "", "", AT, "Cable", "", "", ""]
+    other = ["#1002", "bob@example.com", "paid", "5.00", "EUR", AT, "Lamp", "75", "", ""]
+    order = ["#1001", "ada@example.com", "paid", "9.00", "EUR", AT, "Lamp", "74", "", ""]
+    batch = read(loaders.shopify(of_admin(tmp_path / "orders_export.csv", item, other, order)))
+    assert sorted(seen(batch, "event", "order_id", "value")) == [
+        ("order_placed", "1001", Decimal("9.00")), ("order_placed", "1002", Decimal("5.00")),
+    ]  # fmt: skip
+
+
+def test_the_campaign_may_stand_among_the_notes_of_the_cart(tmp_path):
+    notes = "First name: Ada\nUTM source: facebook\nUTM medium: paid\nutm_campaign: spring"
+    path = of_admin(
+        tmp_path / "orders_export.csv",
+        ["#1001", "ada@example.com", "paid", "5.00", "EUR", AT, "Lamp", "74", "", notes],
+        ["#1002", "ada@example.com", "paid", "5.00", "EUR", AT, "Lamp", "75", "", ""],
+    )
+    batch = read(loaders.shopify(path))
+    assert sorted(seen(batch, "order_id", "utm_source", "utm_medium", "utm_campaign")) == [
+        ("1001", "facebook", "paid", "spring"), ("1002", None, None, None),
+    ]  # fmt: skip
+    order = {"id": 1, "name": "#1001", "created_at": "2025-03-02T21:15:30+01:00", "email": "ada@example.com",
+             "financial_status": "paid", "total_price": "5", "landing_site": "/?utm_source=mail",
+             "note_attributes": [{"name": "utm_source", "value": "x"},
+                                 {"name": "utm_term", "value": "y"}]}  # fmt: skip
+    batch = read(loaders.shopify(lines(tmp_path / "orders.jsonl", order)))
+    assert seen(batch, "utm_source", "utm_term") == [("mail", "y")]
+
+
 def test_bytes_of_another_encoding_are_rejects_that_say_what_to_do(tmp_path):
     path = exported(tmp_path / "orders_export.csv", "windows-1252", ";")
     batch = read(loaders.shopify(path, decimal=","))

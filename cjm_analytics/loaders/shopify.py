@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from cjm_analytics.loaders.mapping import (
     address,
     column,
     each,
+    every,
     filled,
     first,
     joined,
@@ -151,11 +153,14 @@ def _event(
     return said if value is None else {**said, "_value": value}
 
 
+def _are_bare(notes: pa.Array) -> bool:
+    """Whether no cart has notes, as in most shops: nobody need look for them."""
+    return pa.types.is_list(notes.type) and not pc.any(pc.greater(pc.list_value_length(notes), 0)).as_py()
+
+
 def _noted(cells: Cells) -> pa.Array:
-    """The same of whole columns; where no cart has notes, as in most shops, nobody looks for them."""
-    notes = cells["note_attributes"]
-    is_bare = pa.types.is_list(notes.type) and not pc.any(pc.greater(pc.list_value_length(notes), 0)).as_py()
-    if is_bare and not any(cells.rows.has(name) for name in _NOTES):
+    """The same of whole columns."""
+    if _are_bare(cells["note_attributes"]) and not any(cells.rows.has(name) for name in _NOTES):
         return pa.nulls(len(cells), pa.string())
     return cells.of(_ALL_NOTED)
 
@@ -173,7 +178,7 @@ def _who(number: str, user: str | None) -> dict[str, Where]:
         "_key": _bare("id"),
         "_number": _bare(first(number, "name", "id")),
         "_email": first("email", "contact_email", "customer.email"),
-        "_phone": first("phone", "customer.phone"),
+        "_phone": without_pattern(first("phone", "customer.phone"), r"^'"),  # as files for spreadsheets begin
         "_customer": joined("=shopify", _bare(first("customer.id", "customer_id"))),
         "_cart": "cart_token",
         "_checkout": first("checkout_token", "token"),
@@ -287,8 +292,19 @@ _EXPORTED: Final = {
 }  # fmt: skip
 
 
+_ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+"""A long number as spreadsheets write it."""
+
+_LONG: Final = 11
+"""So many digits have the ids of the shop's objects, but not the numbers of its orders."""
+
+
 def _exported(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The orders of the admin's file, in which an order takes a row for each of its items."""
+    """The orders of the admin's file, in which an order takes a row for each of its items.
+
+    The file of abandoned checkouts has the same columns: a checkout is called by its id, and nobody paid it.
+    Rows that have lost their order, because somebody sorted the file, are lines of it and no order.
+    """
     names = [row.get("Name") for row in rows]
     starts = [place for place in range(len(rows)) if not place or names[place] != names[place - 1]]
     for begin, end in pairwise([*starts, len(rows)]):
@@ -302,6 +318,15 @@ def _exported(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[
             for name, said, value in (line.partition(":") for line in str(notes or "").splitlines())
             if said
         ]
+        for name in ("id", "phone"):
+            if _ROUNDED.fullmatch(str(order.get(name))):
+                del order[name]  # which several orders have in common
+        called = str(order.get("name")).removeprefix("#")
+        is_id = called == str(order.get("id")) or (called.isdigit() and len(called) >= _LONG)
+        if is_id and not order.get("Financial Status"):
+            order["_left_behind"] = True
+        elif not order.get("Financial Status") and order.get("total_price") is None:
+            order["__parentId"] = order.get("name")
         order["id"] = order.get("id") or order.get("name")
         order["line_items"] = [
             {name.removeprefix(_OF_LINES): row[name] for name in row if name.startswith(_OF_LINES)}
@@ -316,6 +341,22 @@ def _exported(rows: list[dict[str, Any]], _: Sides) -> Iterator[tuple[int, dict[
 def _own(name: str) -> Saying:
     """What a row says of its order, or else the order to which the row of another table belongs."""
     return first(name, looked_up("order_rows", "order_id", name))
+
+
+def _marked(mark: str) -> Saying:
+    """A mark of the campaign that apps note with the cart, as `utm_source` or `UTM source`."""
+
+    def told(notes: object) -> object:
+        named = {str(one.get("name")).lower().replace(" ", "_"): one.get("value") for one in _objects(notes)}
+        return named.get(mark)
+
+    every_note = each(told, "note_attributes")
+
+    def read(cells: Cells) -> pa.Array:
+        are_bare = _are_bare(cells["note_attributes"])
+        return pa.nulls(len(cells), pa.string()) if are_bare else cells.of(every_note)
+
+    return Saying(read, ("note_attributes",))
 
 
 def _landed(mark: str) -> Saying:
@@ -363,12 +404,13 @@ _EVENTS: Final = Events(
         "url": "landing_page",
         "path": first(path("landing_page"), path("landing_site")),
         "referrer": first("referrer_url", "referring_site"),
-        **{f"utm_{mark}": first(f"utm_{mark}", _landed(f"utm_{mark}")) for mark in _MARKS},
+        **{mark: first(mark, _landed(mark), _marked(mark)) for mark in (f"utm_{one}" for one in _MARKS)},
     },
     aside=(
         *_WHO, *(f"utm_parameters_{mark}" for mark in _MARKS),
         "total_price", "currency", "test", "email", "order_id", "created_at", "processed_at",
-        "occurred_at", "happened_at", "cancelled_at", "source_name", "cart_token", "checkout_token", "token",
+        "_left_behind", "occurred_at", "happened_at",
+        "cancelled_at", "source_name", "cart_token", "checkout_token", "token",
         "amount",
     ),
 )  # fmt: skip
@@ -383,7 +425,7 @@ _SAID: Final[dict[str, Any]] = {"events": (_EVENTS,), "links": _LINKS, "aliases"
 
 def _vendor(number: str, user: str | None, written: CsvFormat, decimal: str) -> Vendor:
     """The export, with what the user said of its ids."""
-    orders = _order(number, user)
+    orders, bought = _order(number, user), unless(filled("_left_behind"))
     return Vendor(
         name="shopify",
         title="Shopify",
@@ -399,7 +441,13 @@ def _vendor(number: str, user: str | None, written: CsvFormat, decimal: str) -> 
                 told_by=("Name", "Financial Status", "Created at"),
                 together=_exported,
                 run="Name",
-                unfolds=(*orders, *_moments(number, user)),
+                unfolds=(
+                    *(
+                        replace(one, where=every(bought, *([] if one.where is None else [one.where])))
+                        for one in (*orders, *_moments(number, user))
+                    ),
+                    replace(_checkout(number, user), where=unless(bought)),
+                ),
                 **_SAID,
             ),
             "order_rows": Part(
@@ -469,7 +517,8 @@ def shopify(
     """Read Shopify orders: placed, paid, cancelled, refunded, on their way, and checkouts left behind.
 
     **Where it comes from.** *The admin*: *Orders → Export*, a CSV file with one row per line item
-    (`orders_export.csv`; saved as a workbook, too). *The API*: `orders.json` and `checkouts.json` of the REST
+    (`orders_export.csv`; saved as a workbook, too), and *Abandoned checkouts → Export*
+    (`checkouts_export.csv`, with the same columns). *The API*: `orders.json` and `checkouts.json` of the REST
     Admin API, as answers, JSON arrays or JSON lines; orders of the GraphQL API (`createdAt`,
     `totalPriceSet`, `displayFinancialStatus`, …), such as the JSON lines of a bulk operation, whose lines of
     items (`__parentId`) are counted as excluded. *A warehouse copy* (Fivetran and its like): the tables
@@ -481,9 +530,12 @@ def shopify(
     received is `order_paid`, a payment that failed `payment_failed`: of transactions, or *Paid at* in the
     admin's file. `refund_created` has the amount paid back; `fulfillment_created` and what the parcel service
     reports (`fulfillment_in_transit`, `fulfillment_delivered`, …) are the company's acts. Checkouts without
-    `completed_at` are `abandoned_checkout`. Visits (`customer_visit`, `customerJourneySummary`) keep landing
-    page, referrer and `utm_*`. In the admin's file the rows of one `Name` are one order; its items stand in
-    `line_items`.
+    `completed_at` are `abandoned_checkout`, and so are rows of the admin's file that are called by their id
+    and have no financial status. Visits (`customer_visit`, `customerJourneySummary`) keep landing page,
+    referrer and `utm_*`; those of an order are in the address of its landing page, else what an app noted
+    with the cart (*Note Attributes*: `utm_source`, `UTM source`). In the admin's file the rows of one `Name`
+    are one order; its items stand in `line_items`. Rows that somebody sorted away from their order are
+    counted as excluded, and of an `Id` that a spreadsheet has rounded (`3.82E+12`) the name takes the place.
 
     **Who.** The address (`email:<address>`), else `shopify:<customer>`, else the telephone (`phone:<number>`,
     as of a sale in a store), else the device that a tracking script noted with the cart, else the cart's
