@@ -338,6 +338,47 @@ def test_a_guest_is_known_by_the_address_and_by_the_charge(tmp_path):
     assert batch.n_nameless == 1
 
 
+def test_the_dashboards_files_of_subscriptions_invoices_and_customers(tmp_path):
+    files = {
+        "subscriptions": [
+            ["id", "Customer ID", "Customer Email", "Plan", "Currency", "Amount", "Status",
+             "Cancellation Reason", "Created (UTC)", "Current Period End (UTC)", "Canceled At (UTC)",
+             "Ended At (UTC)", "shop (metadata)"],
+            ["sub_1", "cus_1", "", "pro", "usd", "29.00", "active", "", "2025-03-01 10:00",
+             "2025-04-01 10:00", "", "", "u7"],
+            ["sub_2", "cus_2", "bob@x.org", "pro", "usd", "29.00", "canceled", "payment_failed",
+             "2025-03-01 11:00", "2025-04-01 11:00", "2025-03-05 12:00", "", ""],
+        ],
+        "invoices": [
+            ["id", "Amount Due", "Amount Paid", "Currency", "Customer", "Date (UTC)", "Paid At (UTC)",
+             "Status", "Subscription"],
+            ["in_1", "29.00", "29.00", "usd", "cus_1", "2025-03-01 10:00", "2025-03-01 10:05",
+             "paid", "sub_1"],
+            ["in_2", "29.00", "0.00", "usd", "cus_1", "2025-04-01 10:00", "", "open", "sub_1"],
+        ],
+        "customers": [
+            ["id", "Description", "Email", "Name", "Created (UTC)", "Delinquent", "Status", "Total Spend"],
+            ["cus_1", "", "ada@x.org", "Ada", "2025-03-01 09:59", "false", "active", "29.00"],
+        ],
+    }  # fmt: skip
+    for name, rows in files.items():
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    batch = read(loaders.stripe(tmp_path))
+    columns = ("event", "anonymous_id", "value", "actor", "order_id", "time_quality")
+    begun, ended = "customer.subscription.created", "customer.subscription.deleted"
+    ada, bob, fee = "email:ada@x.org", "email:bob@x.org", Decimal(29)
+    assert sorted(seen(batch, *columns), key=lambda one: (one[1], one[0])) == [
+        (begun, ada, fee, "customer", "sub_1", "minute"),
+        ("invoice.created", ada, 0, "system", "in_2", "inferred"),
+        ("invoice.paid", ada, fee, "customer", "in_1", "minute"),
+        (begun, bob, fee, "customer", "sub_2", "minute"),
+        (ended, bob, fee, "company", "sub_2", "minute"),
+    ]
+    assert batch.n_excluded == 1  # the customer
+    assert '"metadata.shop":"u7"' in "".join(one[0] for one in seen(batch, "properties"))
+
+
 def test_a_refund_belongs_to_the_order_of_its_charge(tmp_path):
     charge = {"object": "charge", "id": "ch_1", "amount": 5000, "currency": "eur", "payment_intent": "pi_1"}
     paid = event("charge.succeeded", 1, **charge, metadata={"order_id": "1001"}, customer="cus_1")

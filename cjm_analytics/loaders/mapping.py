@@ -128,23 +128,25 @@ class Side(Mapping[str, Mapping[str, Any]]):
         codes = pc.dictionary_encode(
             pa.concat_arrays([pa.array([], pa.string()), *(keys for keys, _ in blocks)])
         )
-        several = {
-            name: _stacked(blocks, name) for name in dict.fromkeys(n for _, one in blocks for n in one)
-        }
         order = np.arange(len(codes))
         is_single = len(codes.dictionary) == len(codes)
-        if self._newest in several and not is_single:
-            told = pc.dictionary_encode(pc.fill_null(texts(several[self._newest]), ""))
+        if not is_single and any(self._newest in columns for _, columns in blocks):
+            told = pc.dictionary_encode(pc.fill_null(texts(_stacked(blocks, self._newest or "")), ""))
             said = told.dictionary.to_pylist()
             rank = np.empty(len(said), np.int64)
             rank[sorted(range(len(said)), key=lambda one: _newness(said[one]))] = np.arange(len(said))
             order = np.argsort(rank[told.indices.to_numpy()], kind="stable")
         keys, held = codes.dictionary, {}
-        for name, cells in several.items():
-            filled = order[cells.is_valid().to_numpy(zero_copy_only=False)[order]]
-            at = np.full(len(keys), -1, np.int64)
-            at[codes.indices.to_numpy()[filled]] = filled  # the last one counts
-            held[name] = cells.take(pa.array(at, mask=at < 0))
+        for name in dict.fromkeys(name for _, columns in blocks for name in columns):
+            cells = _stacked(blocks, name)
+            for _, columns in blocks:
+                columns.pop(name, None)  # so that there is one column twice at a time, and not all of them
+            if not is_single:
+                filled = order[cells.is_valid().to_numpy(zero_copy_only=False)[order]]
+                at = np.full(len(keys), -1, np.int64)
+                at[codes.indices.to_numpy()[filled]] = filled  # the last one counts
+                cells = cells.take(pa.array(at, mask=at < 0))
+            held[name] = cells
         return keys, held
 
     @cached_property

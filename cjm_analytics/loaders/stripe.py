@@ -123,18 +123,35 @@ _LABELS: Final = {
 }  # fmt: skip
 """What the files of the dashboard call the members of a payment."""
 
+_OF_SUBSCRIPTIONS: Final = {
+    "Ended At (UTC)": "ended_at", "Canceled At (UTC)": "canceled_at", "Status": "status",
+    "Cancellation Reason": "cancellation_details.reason",
+}  # fmt: skip
+_OF_INVOICES: Final = {
+    "Date (UTC)": "_created", "Paid At (UTC)": "paid_at",
+    "Amount Due": "amount_due", "Amount Paid": "_amount",
+    "Status": "status", "Customer": "customer_id", "Subscription": "subscription_id", "Charge": "charge_id",
+}  # fmt: skip
+_OF_CUSTOMERS: Final = {"Delinquent": "delinquent", "Email": "email"}
+_FILES: Final = {
+    "Amount Due": _OF_INVOICES, "Delinquent": _OF_CUSTOMERS, "Ended At (UTC)": _OF_SUBSCRIPTIONS,
+    "Canceled At (UTC)": _OF_SUBSCRIPTIONS,
+}  # fmt: skip
+"""A column by which a file of the dashboard is told → what it calls the members of its objects."""
+
 _METADATA: Final = re.compile(r"(?:payment_)?metadata\[(.+)\]|(.+) \(metadata\)")
 
 
 def _tidied(rows: Rows) -> Rows:
-    """Payments and changes of the balance, as the dashboard exports them, under the names of the API."""
+    """Rows of the files that the dashboard exports under the names of the API."""
     there = set(rows.names())
-    if not there & {"Created date (UTC)", "Created (UTC)", "reporting_category"}:
+    if not there & {"Created date (UTC)", "Created (UTC)", "Date (UTC)", "reporting_category"}:
         return rows
+    labels = _LABELS | next((several for told, several in _FILES.items() if told in there), {})
 
     def name(written: str) -> str:
         own = _METADATA.fullmatch(written)
-        return f"metadata.{own[1] or own[2]}" if own else _LABELS.get(written, written)
+        return f"metadata.{own[1] or own[2]}" if own else labels.get(written, written)
 
     return respelt(rows, name, lambda _, cells: cells)
 
@@ -327,6 +344,29 @@ def _objects(user: str | None) -> dict[str, tuple[Unfold, ...]]:
     }
 
 
+_ENDED: Final = first("ended_at", whenever(_is("status", "canceled"), "canceled_at"))
+
+
+def _objects_of_dashboard(user: str | None) -> dict[str, tuple[Unfold, ...]]:
+    """What the dashboard's files of invoices, subscriptions and customers tell, in major units."""
+    made = partial(_made, user=user)
+    several = {
+        "invoices": (
+            made("invoice", _INVOICE, first(_PAID_AT, "_created"), inferred=unless(filled(_PAID_AT))),
+        ),
+        "customers": (made("customer", "=customer.created", "_created"),),
+        "subscriptions": (
+            made("subscription", "=customer.subscription.created", "_created"),
+            made("subscription", "=customer.subscription.deleted", _ENDED, where=filled(_ENDED)),
+        ),
+    }
+    value = {"_value": first("_amount", "amount_due")}
+    return {
+        name: tuple(replace(one, columns={**one.columns, **value}) for one in unfolds)
+        for name, unfolds in several.items()
+    }
+
+
 def _of_all(objects: Mapping[str, tuple[Unfold, ...]]) -> tuple[Unfold, ...]:
     """The same for objects of several kinds beside one another."""
     return tuple(
@@ -347,6 +387,9 @@ _TOLD_BY: Final = {
     "dispute": ("charge_id", "is_charge_refundable"),
     "customer": ("delinquent", "created"),
     "payments": ("_created", "_status", "_amount"),
+    "invoices": ("_created", "amount_due", "status"),
+    "customers": ("_created", "delinquent"),
+    "subscriptions": ("_created", "customer_id", "status"),
     "balance": ("balance_transaction_id", "_category", "_created"),
 }
 _NAMES: Final = {"subscription": ("subscription_history",), "checkout.session": ("checkout_session",)}
@@ -358,7 +401,10 @@ _NAMES: Final = {"subscription": ("subscription_history",), "checkout.session": 
 def _own(name: str, *, of_customer: bool = True) -> Saying:
     """What a row says, else the charge to which it belongs, else the customer."""
     keys = ("_charge", "_of") if of_customer else ("_charge",)
-    sides = {"_charge": ("charge", "objects", "event"), "_of": ("customer", "objects", "event")}
+    sides = {
+        "_charge": ("charge", "objects", "event", "payments"),
+        "_of": ("customer", "objects", "event", "customers"),
+    }
     return first(name, *(looked_up(side, key, name) for key in keys for side in sides[key]))
 
 
@@ -403,7 +449,7 @@ _SAID: Final[dict[str, Any]] = {
 
 def _vendor(user: str | None, written: CsvFormat) -> Vendor:
     objects = _objects(user)
-    several = objects | _of_dashboard(user)
+    several = objects | _of_dashboard(user) | _objects_of_dashboard(user)
     return Vendor(
         name="stripe",
         title="Stripe",
@@ -440,8 +486,8 @@ def stripe(
     several kinds in one file, too.
     *A warehouse copy* (Fivetran and its like): the tables `charge`, `payment_intent`, `invoice`,
     `subscription` or `subscription_history`, `checkout_session`, `refund`, `dispute` and `customer` in one
-    folder. *The dashboard*: the CSV files of *Payments → Export* and of the itemized report of changes of the
-    balance, with times in UTC.
+    folder. *The dashboard*: the CSV files that *Export* gives of payments, invoices, subscriptions and
+    customers, and the itemized report of changes of the balance, with times in UTC.
 
     **What becomes what.** Events keep their type (`checkout.session.completed`, `charge.refunded`, …) and the
     time `created`; those of no customer's dealings (payouts, prices) are counted as excluded, and so are
