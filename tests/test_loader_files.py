@@ -341,6 +341,9 @@ def test_the_days_of_a_spreadsheet(tmp_path):
         ("2025-02-03 10:00:00+00:00", "minute"),
     ]
     assert batch.rejects["src_row"].to_pylist() == [5]
+    days = written(tmp_path / "days.csv", "who;answered_at;what\nann;45689.5;buy\nbob;45690.5;call\n")
+    found = loaders.describe(days, unit="excel")
+    assert (found.options["timestamp"], found.options["tz"]) == ("answered_at", "?")
     frame = {"who": ["ann", "bob"], "at": [45689.5, 3e12], "what": ["a", "b"]}
     batch = whole(loaders.table(frame, **TOLD, unit="excel").batches())
     assert [str(one) for one in batch.events["timestamp"].to_pylist()] == ["2025-02-01 12:00:00+00:00"]

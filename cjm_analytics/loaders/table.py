@@ -233,7 +233,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     **Rejects**, each with its row and reason: no customer, no event name, no time or one that cannot be read,
     a number that is none, a score off its scale (where `score_min`, `score_max` are known), an actor that is
     none, a row with too many or too few fields, bytes that are no text, a line that is no JSON. Every row
-    read is an event, a reject or excluded.
+    read is an event, a reject or excluded; a row in which nothing is, is none.
 
     Parameters
     ----------
@@ -278,8 +278,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         s, ms, us or ns: of epoch numbers. By default their size tells, and a file of several sizes is an
         error. `excel`: numbers are a spreadsheet's days (45717.5 is noon of 1 March 2025), in the zone `tz`.
     timestamp_format : str or sequence of str, optional
-        `strptime` formats, tried in turn; needed for anything but ISO 8601, epochs and (with `dayfirst`)
-        01/02/2025.
+        `strptime` formats, tried in turn; needed for anything but ISO 8601 (2025/2/1, too), epochs and (with
+        `dayfirst`) 01/02/2025 or 1.2.25, each also with AM or PM.
     dayfirst : bool, optional
         Whether 01/02/2025 is 1 February. Without it such dates are an error.
     sep, decimal, encoding, quote : str
