@@ -93,6 +93,26 @@ def test_xes_packed_in_blocks_and_as_other_customer(log, monkeypatch):
     assert regions == ["north", "north", "south"]
 
 
+def test_words_of_a_lifecycle_of_its_own_stay(tmp_path):
+    steps = ["In Progress", "Wait - User", "complete", "SCHEDULE", "ate_abort", "unknown"]
+    events = "".join(
+        f'<event><string key="concept:name" value="e{place}"/>'
+        f'<string key="lifecycle:transition" value="{step}"/>'
+        f'<date key="time:timestamp" value="2025-03-01T10:0{place}:00Z"/></event>'
+        for place, step in enumerate(steps)
+    )
+    path = tmp_path / "log.xes"
+    path.write_text(f'<log><trace><string key="concept:name" value="c"/>{events}</trace></log>')
+    batch = read(loaders.xes(path, keep=["lifecycle:transition"]))
+    assert batch.events.select(["event", "lifecycle:transition"]).to_pylist() == [
+        {"event": "e0", "lifecycle:transition": "In Progress"},
+        {"event": "e1", "lifecycle:transition": "Wait - User"},
+        {"event": "e2", "lifecycle:transition": None},
+        {"event": "e5", "lifecycle:transition": "unknown"},
+    ]
+    assert batch.n_excluded == 2
+
+
 KEYS = st.sampled_from(["concept:name", "org:group", "amount", "doc"])
 VALUES = st.none() | st.sampled_from(["a", "70", "1.5", "true", "x y", 'é&<"', "2025-03-30T01:00:00Z"])
 PLAIN = st.tuples(st.sampled_from(["string", "int", "float", "boolean", "date", "id"]), KEYS, VALUES)

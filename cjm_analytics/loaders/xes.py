@@ -35,6 +35,12 @@ _CASE: Final = "case:"
 _NAME: Final = "concept:name"
 _TIME: Final = "time:timestamp"
 _STEP: Final = "lifecycle:transition"
+_ON_THE_WAY: Final = frozenset({
+    "schedule", "assign", "reassign", "withdraw", "start", "suspend", "resume", "pi_abort", "ate_abort",
+    "autoskip", "manualskip",
+})  # fmt: skip
+"""What the standard's lifecycle has besides completing; logs with one of their own write other words."""
+
 _NUMBERS: Final = {"int": int, "float": float}
 _HOLDERS: Final = ("event", "trace", "global")
 _READ: Final = ("boolean", *_NUMBERS)
@@ -65,7 +71,8 @@ def xes(
     **Lifecycle.** Of events with `lifecycle:transition` those that *complete* are kept. A start before it, of
     the same activity (and `concept:instance`, where there is one) in the same trace and the first that no
     other completion has taken, gives `start_timestamp` and `duration` (in seconds) in `properties`. Other
-    transitions (start, schedule, suspend, …) are counted as excluded.
+    transitions of the standard (start, schedule, suspend, …) are counted as excluded. Words that it has not
+    got (`In Progress`) are a lifecycle of the log's own: such events are kept, the word in `properties`.
 
     **Rejects.** Events without name, time or customer. `src_row` counts the events of a file from 1.
 
@@ -248,12 +255,17 @@ def _events(
     kept: list[dict[str, Any] | None] = []
     for one in events:
         event = of_case | defaults["event"] | one
-        step = str(event.pop(_STEP, None) or "complete").lower()
+        told = event.pop(_STEP, None)
+        step = str(told or "complete").lower()
         work = (event.get(_NAME), event.get("concept:instance"))
         if step == "start":
             started[work].append(str(event.get(_TIME)))
-        if step != "complete":
+        if step in _ON_THE_WAY:
             kept.append(None)
+            continue
+        if step != "complete":
+            event[_STEP] = told
+            kept.append(event)
             continue
         if started[work]:
             event["start_timestamp"] = started[work].pop(0)
