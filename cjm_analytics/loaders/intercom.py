@@ -87,12 +87,8 @@ def _person(row: Mapping[str, Any], sides: Sides) -> dict[str, Any]:
 def _conversations(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """Conversations, of which a copy may hold several versions: how they began, went on and were rated."""
     rows = [_parsed(row) for row in rows]
-    copies, wrong = versions(
-        [key_text(row.get("id")) for row in rows],
-        [row.get("created_at") for row in rows],
-        [row.get("updated_at") for row in rows],
-    )
-    yield from _unusable(rows, wrong, "conversation")
+    copies, refused = _copies(rows, "conversation")
+    yield from refused
     for number, places in copies.items():
         last = rows[places[-1]]
         known = last | _person(last, sides) | {"_conversation": number}
@@ -115,15 +111,16 @@ def _is_customers(part: Mapping[str, Any]) -> bool:
     return filled_member(part, "author.type", "author_type") in _CUSTOMERS and any(_said(part, {}))
 
 
-def _unusable(
-    rows: Sequence[dict[str, Any]], wrong: Sequence[int], what: str
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Objects whose beginning is no time, and those without an id."""
-    for place in wrong:
-        yield place, {"_wrong": f"created_at is no time: {rows[place]['created_at']!r}"}
-    for place, row in enumerate(rows):
-        if key_text(row.get("id")) is None:
-            yield place, {"_wrong": f"a {what} without id"}
+def _copies(
+    rows: Sequence[dict[str, Any]], what: str
+) -> tuple[dict[str, list[int]], list[tuple[int, dict[str, Any]]]]:
+    """The copies of each object, the last changed one last; and those without an id or a beginning."""
+    numbers = [key_text(row.get("id")) for row in rows]
+    times = ([row.get(name) for row in rows] for name in ("created_at", "updated_at"))
+    copies, wrong = versions(numbers, *times)
+    said = {place: f"created_at is no time: {rows[place]['created_at']!r}" for place in wrong}
+    said |= {place: f"a {what} without id" for place, number in enumerate(numbers) if number is None}
+    return copies, [(place, {"_wrong": why}) for place, why in said.items()]
 
 
 def _course(row: dict[str, Any], sides: Sides) -> Iterator[dict[str, Any]]:
@@ -290,12 +287,8 @@ def _ratings(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _tickets(rows: list[dict[str, Any]], sides: Sides) -> Iterator[tuple[int, dict[str, Any]]]:
     """Tickets, of several copies the last updated: how they began, what was said, when they were solved."""
     rows = [_parsed(row) for row in rows]
-    copies, wrong = versions(
-        [key_text(row.get("id")) for row in rows],
-        [row.get("created_at") for row in rows],
-        [row.get("updated_at") for row in rows],
-    )
-    yield from _unusable(rows, wrong, "ticket")
+    copies, refused = _copies(rows, "ticket")
+    yield from refused
     for number, places in copies.items():
         row = rows[places[-1]]
         known = row | _person(row, sides) | {"_conversation": number}
