@@ -11,6 +11,7 @@ import zipfile
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cjm_analytics import ingest, loaders
@@ -257,6 +258,34 @@ class TestGa4:
                 "geo": {"city": "Bonn"},
                 "device": {"language": "en"},
             }
+
+    def test_days_whose_tables_have_other_columns_and_types(self, tmp_path):
+        """A parameter turns into text, users into numbers; others are missing, a record is null."""
+        days = [
+            self.row("a", params=[("level", 3)], items=[{"item_id": "x"}], device={"category": "mobile"}),
+            self.row("b", 1, params=[("level", "three")], user_id=17, device=None),
+            {
+                **self.row("c", 2, user_id="u9"),
+                "event_params": None,
+                "items": [{"item_id": "y", "price": 1.5}],
+            },
+            {**self.row("d", 3), "event_params": []},
+        ]
+        for day, row in enumerate(days, start=10):
+            table = pa.Table.from_pylist([{**row, "event_timestamp": int(row["event_timestamp"])}])
+            pq.write_table(table, tmp_path / f"events_202503{day}.parquet")
+        lines(tmp_path / "events_intraday_20250330.jsonl", [self.row("e", 4, user_id=17)])
+        batch = read(loaders.ga4(tmp_path, keep={"level": str}))
+        assert values(batch, "event", "user_id", "level", "device") == [
+            ("a", None, "3", "mobile"), ("b", "17", "three", None), ("c", "u9", None, None),
+            ("d", None, None, None), ("e", "17", None, None),
+        ]  # fmt: skip
+
+    def test_a_misspelt_name_is_answered_with_names_of_the_export_only(self, tmp_path):
+        path = lines(tmp_path / "e.jsonl", [self.row("a", params=[("level", 3)])])
+        with pytest.warns(UserWarning, match="Did you mean 'event_date'") as said:
+            read(loaders.ga4(path, keep=["event_dat"]))
+        assert "_key" not in str(said[0].message)
 
     @pytest.mark.parametrize("name", ["event_params.key", "event_params_key", "event_params.0.key"])
     def test_a_row_for_each_parameter_is_refused(self, name, tmp_path):

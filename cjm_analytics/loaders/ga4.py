@@ -370,8 +370,8 @@ _EVENTS: Final = Events(
     also={"device": first("device.category", plainly("device").keeping())},
     spread=("event_params",),
     aside=(
-        "event_date", "_key", "_order", *_PLACES, "event_bundle_sequence_id", "event_server_timestamp_offset",
-        "event_previous_timestamp",
+        "event_date", "_key", "_order", "_wrong", *_PLACES, "event_bundle_sequence_id",
+        "event_server_timestamp_offset", "event_previous_timestamp",
     ),
 )  # fmt: skip
 _GA4: Final = Vendor(

@@ -672,7 +672,8 @@ class Promoted:
             return
         kind = self._kinds.setdefault(name, _kept_type(values.type))
         cells = _conformed(values, kind, name, decimal)
-        draft.refuse({row: f"{reason} (all of {name} is {kind} here)" for row, reason in cells.wrong.items()})
+        other = f"(all of {name} is {kind} here; both are kept as text: keep={{{name!r}: str}})"
+        draft.refuse({row: f"{reason} {other}" for row, reason in cells.wrong.items()})
         draft.columns[promoted_name(name)] = cells.values
 
 

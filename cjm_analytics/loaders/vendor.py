@@ -791,7 +791,8 @@ class Reading:
             events.lifted, {name: pa.array(truths(cells.of(one))) for name, one in events.aside_where.items()}
         )
         left, inside = left_over(rows, lifted, events.spread)
-        self.promoted.notice(dict.fromkeys([*inside, *rows.names()]))
+        theirs = [one for one in rows.names() if not (one.startswith("_") and one in events.lifted)]
+        self.promoted.notice(dict.fromkeys([*inside, *theirs]))
         for name in self.promoted.keep:
             if name not in events.also:
                 values = promoted_cells(rows, name, events.spread)
