@@ -1346,6 +1346,21 @@ def test_a_leads_external_id_is_no_user_id(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("event", "actor", "touchpoint"),
+    [
+        ("call", "customer", "support_contact"),
+        ("call", "company", "sales_contact"),
+        ("task_call", "company", "sales_contact"),
+        ("task", "company", "sales_contact"),
+        ("deal_lost", "company", "sales_contact"),
+    ],
+)
+def test_who_called_tells_sales_from_service(event, actor, touchpoint):
+    told = cjm.JourneyModel.standard().explain({"event": event, "actor": actor, "source_kind": "crm"})
+    assert touchpoint in str(told)
+
+
+@pytest.mark.parametrize(
     ("loader", "end"), [(loaders.salesforce, "opportunity_won"), (loaders.hubspot, "deal_won")]
 )
 def test_the_end_of_a_deal_comes_after_the_change_of_stage_that_brings_it_about(tmp_path, loader, end):
