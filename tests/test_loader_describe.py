@@ -227,3 +227,12 @@ def test_an_export_given_to_the_loader_of_another_system_is_said(tmp_path):
         events = cjm.ingest(cjm.loaders.snowplow(path), progress=False)
     assert "cjm.loaders.describe" in str(told[0].message)
     assert len(events) == 0
+
+
+def test_orders_with_decimal_commas_are_known(tmp_path):
+    path = tmp_path / "orders_export.csv"
+    path.write_text(
+        "Name;Email;Financial Status;Total;Created at\n"
+        "#1;ada@example.com;paid;5,99;2025-03-02 21:15:30 +0100\n"
+    )
+    assert cjm.loaders.describe(path).code == f"cjm.loaders.shopify({str(path)!r}, decimal=',')"

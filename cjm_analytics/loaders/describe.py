@@ -262,7 +262,9 @@ def _tried(
             warnings.simplefilter("ignore")
             stream = loader(source, **asked)
             batch = nothing
-            for one in filter(_is_something, itertools.islice(stream.read(frozenset()), _BLOCKS)):
+            for one in itertools.islice(stream.read(frozenset()), _BLOCKS):
+                if not (_is_something(one) or _has_commas(one)):
+                    continue
                 batch = one if one.events.num_rows or batch is nothing else batch
                 if one.events.num_rows:
                     break
@@ -279,6 +281,8 @@ def _tried(
         return _tried_with_more(loader, source, known, str(fault))
     except (CJMError, OSError, ValueError, TypeError, KeyError, pa.ArrowException):
         return None
+    if "decimal" in parameters and "decimal" not in options and _has_commas(batch):
+        return _tried(loader, source, {**known, "decimal": ","})
     if not _is_something(batch) or batch.rejects.num_rows * 2 > batch.n_read:
         return None
     return _Reading(loader.__name__, asked, (), batch, is_named=False)
@@ -302,6 +306,12 @@ def _tried_with_more(
                 options = {**found.options, option: _UNSAID}
                 return replace(found, options=options, questions=(question, *found.questions))
     return None
+
+
+def _has_commas(batch: Batch) -> bool:
+    """Whether most rows are rejects because their decimal sign is the comma."""
+    commas = pc.sum(pc.match_substring(batch.rejects["reason"], "say decimal=','")).as_py() or 0
+    return bool(commas * 2 > batch.n_read)
 
 
 def _is_something(batch: Batch) -> bool:
