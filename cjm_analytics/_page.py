@@ -109,6 +109,7 @@ footer {{ color: var(--muted); font-size: 13px; padding-top: 30px; padding-botto
   section {{ break-before: page; padding-top: 0; }}
   h2 {{ border-top: 0; padding-top: 0; }}
   figure {{ break-inside: avoid; }}
+  h2, h2 + p {{ break-after: avoid; }}
   .chart {{ overflow: visible; margin: 0; zoom: .88; }}
   .whole {{ zoom: .71; }}
   section:first-child {{ break-before: auto; padding-top: 24px; }}
