@@ -108,6 +108,11 @@ def test_what_arrow_would_change_is_left_to_others(line):
     assert JsonColumns().read(line.encode()) is None
 
 
+@pytest.mark.parametrize("text", ["null", "null\nnull\n", '{"a":{"b":1}}\nnull\n', "1\n", ' {"a":1}', "\n"])
+def test_lines_that_do_not_begin_with_an_object_are_left_to_others(text):
+    assert JsonColumns().read(text.encode()) is None
+
+
 def test_what_looks_like_a_time_stays_as_it_was_written():
     line = b'{"a": "2025-03-01 10:00:00", "b": {"c": ["2025-03-01T10:00:00Z"], "d": 1}}'
     columns = JsonColumns()
@@ -162,7 +167,7 @@ def test_flat_objects_are_cut_as_arrow_and_json_read_them(rows, spaced, ascii_on
 
 def flat(block):
     first = json_columns._first_object(block)
-    return json_columns._flat(block, list(first), json_columns._n_lines(block)) if first else None
+    return json_columns._flat(block, list(first), len(json_columns._line_starts(block))) if first else None
 
 
 def test_flat_objects_of_one_shape_are_cut():

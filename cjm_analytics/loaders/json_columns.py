@@ -28,6 +28,7 @@ __all__ = ["JsonColumns"]
 
 _EXACT: Final = 2.0**53
 _FEED: Final = ord("\n")
+_OPENING: Final = ord("{")
 
 
 @dataclass
@@ -49,7 +50,10 @@ class JsonColumns:
 
     def read(self, block: bytes) -> pa.Table | None:
         """A row for each line; None where a line must be looked at by itself."""
-        n_lines = _n_lines(block)
+        starts = _line_starts(block)
+        if np.any(np.frombuffer(block, np.uint8)[starts] != _OPENING):
+            return None  # a line that is no object: Arrow breaks down over a block of nothing but `null`
+        n_lines = len(starts)
         first = _first_object(block)
         is_flat = bool(first) and not any(isinstance(one, dict | list) for one in first.values())
         found = _flat(block, list(first), n_lines) if is_flat else None
@@ -80,8 +84,10 @@ class JsonColumns:
         return None
 
 
-def _n_lines(block: bytes) -> int:
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _FEED)) + (not block.endswith(b"\n"))
+def _line_starts(block: bytes) -> NDArray[np.intp]:
+    """Where each line begins."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == _FEED) + 1
+    return np.concatenate([[0], ends[: len(ends) - block.endswith(b"\n")]])
 
 
 def _flat(block: bytes, names: Sequence[str], n_lines: int) -> pa.Table | None:

@@ -1018,7 +1018,7 @@ def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list
     reader = csv.reader(text, **_dialect(sep, written.quote))
     head: list[list[str]] = []
     plain: tuple[list[list[str]], int] | None = None
-    for cells in reader:
+    for cells in _told(reader, file):
         if any(cell.strip() for cell in cells):
             head.append(cells)
         if not head:
@@ -1065,6 +1065,14 @@ def _fitted(head: Sequence[Sequence[str]], below: Sequence[Sequence[str]]) -> li
     width = max(map(len, below), default=0)
     filled = max(place for cells in head for place, cell in enumerate(cells, 1) if cell.strip())
     return [list(cells[: max(width, filled)]) if width else list(cells) for cells in head]
+
+
+def _told(reader: Iterable[list[str]], file: str) -> Iterator[list[str]]:
+    """The rows of a CSV reader; what it cannot take apart is said with the file's name."""
+    try:
+        yield from reader
+    except csv.Error as fault:
+        raise InputError(f"The header of {file!r} cannot be read: {fault}.") from fault
 
 
 def column_names(head: Sequence[Sequence[str]]) -> list[str]:

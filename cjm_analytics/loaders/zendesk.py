@@ -360,7 +360,7 @@ def _by_columns(rows: ColumnRows, sides: Mapping[str, Side]) -> list[tuple[Rows,
         return None
     kept = ~_are_gone(cells, numbers, side, sides)
     requester, submitter = cells.keys(column("requester_id")), cells.keys(column("submitter_id"))
-    channel = told_by(rows, _channel_of, *[one for one in ("via.channel", "via_channel") if rows.has(one)])
+    channel = told_by(rows, _channel_of, "via.channel", "via_channel")
     is_call = pc.and_(
         pc.equal(channel, "phone"),
         pc.not_equal(pc.fill_null(cells.of(first("via.source.rel", "via_source_rel")), ""), "outbound"),
