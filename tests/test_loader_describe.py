@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import zipfile
+
 import pandas as pd
 import pytest
 
@@ -236,3 +240,117 @@ def test_orders_with_decimal_commas_are_known(tmp_path):
         "#1;ada@example.com;paid;5,99;2025-03-02 21:15:30 +0100\n"
     )
     assert cjm.loaders.describe(path).code == f"cjm.loaders.shopify({str(path)!r}, decimal=',')"
+
+
+PLAIN_LOG = "user_id,timestamp,event\nann,2025-03-01T10:00:00Z,visit\nbob,2025-03-01T11:00:00Z,buy\n"
+AS_JSON = '{"user_id":"ann","timestamp":"2025-03-01T10:00:00Z","event":"visit"}\n'
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+MIXPANEL = '{"event":"search","properties":{"time":1740823200,"distinct_id":"ann","$insert_id":"e1"}}\n'
+AMPLITUDE = (
+    '{"event_type":"search","event_time":"2025-03-01 10:00:00.25","device_id":"d1","session_id":1,'
+    '"platform":"Web","$insert_id":"e1"}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "written"),
+    [("log", PLAIN_LOG, "csv"), ("log.json", PLAIN_LOG, "csv"), ("log.csv", AS_JSON, "json")],
+)
+def test_a_file_is_what_is_in_it_whatever_it_is_called(name, text, written, tmp_path):
+    (tmp_path / name).write_text(text)
+    found = cjm.loaders.describe(tmp_path / name)
+    assert (found.loader, dict(found.options)) == ("table", {"format": written})
+    assert len(events(found.code)) >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", PICTURE, "is a picture"),
+        ("a.parquet", PICTURE, "is a picture"),
+        ("a.png", PICTURE, "is a picture"),
+        ("a.json", b"<html><body>Sign in</body></html>", "is a web page"),
+        ("a.csv.gz", gzip.compress(gzip.compress(PLAIN_LOG.encode())), "is packed twice"),
+        ("a.csv", bytes(range(1, 256)) * 20, "bytes of an unknown format"),
+        ("a.json", b"null", "no JSON object but NoneType"),
+        ("a.csv", "who,at\nZoë,2025-03-01".encode("latin-1"), "say encoding="),
+        ("a.csv", b"ann,2025-03-01T10:00:00Z,visit\n" * 2, "holds values, no names"),
+        ("a.csv", b"x" * 200_000, "cannot be read: field larger"),
+        ("a.csv", b"id,_fivetran_synced\n1,2025-03-01\n", "but when rows were copied"),
+    ],
+)
+def test_what_is_no_log_is_said_with_what_it_is(name, content, said, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        cjm.loaders.describe(tmp_path / name)
+
+
+def test_each_of_several_sources_in_a_folder_gets_its_loader(tmp_path):
+    (tmp_path / "app").mkdir()
+    for day in ("01", "02"):
+        (tmp_path / "app" / f"export_2025-03-{day}.json").write_text(AMPLITUDE.replace("e1", day))
+    (tmp_path / "web.jsonl").write_text(MIXPANEL)
+    (tmp_path / "shop.csv").write_text(PLAIN_LOG)
+    (tmp_path / "logo.csv").write_bytes(PICTURE)
+    (tmp_path / "notes.md").write_text("# Notes")
+    found = cjm.loaders.describe(tmp_path)
+    assert [one.loader for one in found.parts] == ["amplitude", "table", "mixpanel"]
+    assert found.loader == "amplitude, table, mixpanel"
+    assert [one.split(" is left out")[0] for one in found.notes] == [repr(str(tmp_path / "logo.csv"))]
+    assert sorted(events(found.code)["event"]) == ["buy", "search", "search", "search", "visit"]
+    assert found.to_frame()["source"].unique().tolist() == [one.source for one in found.parts]
+    assert "is a picture" in repr(found)
+    assert "is a picture" in found._repr_html_()
+
+
+def test_questions_of_several_sources_name_the_source(tmp_path):
+    (tmp_path / "web.jsonl").write_text(MIXPANEL)
+    (tmp_path / "shop.csv").write_text("user,at,action\nada,2025-03-01 10:00:00,visit\n")
+    found = cjm.loaders.describe(tmp_path)
+    assert [one.startswith(repr(str(tmp_path / "shop.csv"))) for one in found.questions] == [True]
+    answered = cjm.loaders.describe(tmp_path, tz="Europe/Berlin")
+    assert (answered.questions, len(events(answered.code))) == ((), 2)
+
+
+def test_months_of_one_table_are_one_source(tmp_path):
+    for folder in ("2025/jan", "2025/feb"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "log.csv").write_text(PLAIN_LOG.replace("ann", folder[-3:]))
+    for part in (1, 2):
+        (tmp_path / "2025" / "jan" / f"log-{part}.csv").write_text(PLAIN_LOG.replace("ann", f"u{part}"))
+    found = cjm.loaders.describe(tmp_path / "2025" / "jan")
+    assert (found.loader, found.parts) == ("table", ())
+    assert len(events(found.code)) == 4
+    assert len(events(cjm.loaders.describe(tmp_path).code)) == 5
+
+
+def test_files_that_a_vendors_loader_does_not_read_are_told(tmp_path):
+    (tmp_path / "web.jsonl").write_text(MIXPANEL)
+    (tmp_path / "colours.csv").write_text("id,colour\n1,red\n")
+    found = cjm.loaders.describe(tmp_path)
+    assert (found.loader, found.notes) == ("mixpanel", ("mixpanel does not read colours.csv.",))
+
+
+def test_a_part_of_an_export_is_said_to_be_one(tmp_path):
+    (tmp_path / "zendesk").mkdir()
+    path = tmp_path / "zendesk" / "users.json"
+    path.write_text(json.dumps({"users": [{"id": 1, "name": "Ann"}]}, indent=1))
+    with pytest.raises(InputError, match=r"may be a part of an export: .* holds no tickets of Zendesk"):
+        cjm.loaders.describe(path)
+    people = tmp_path / "segment_identifies.csv"
+    people.write_text("id,anonymous_id,user_id,received_at\n1,d1,ann,2025-03-01 10:00:00\n")
+    assert "no event by themselves" in cjm.loaders.describe(people).notes[0]
+
+
+def test_rejects_are_told(tmp_path):
+    path = tmp_path / "amplitude.json"
+    path.write_text(AMPLITUDE.replace('"device_id":"d1",', "") + AMPLITUDE)
+    assert cjm.loaders.describe(path).notes[0].startswith("1 of the first 2 rows are rejects: no customer")
+
+
+def test_an_archive_of_one_table_is_a_source(tmp_path):
+    with zipfile.ZipFile(tmp_path / "log.zip", "w") as archive:
+        archive.writestr("log.csv", PLAIN_LOG)
+        archive.writestr("more.csv", PLAIN_LOG.replace("ann", "zoe"))
+    found = cjm.loaders.describe(tmp_path / "log.zip")
+    assert len(events(found.code)) == 3

@@ -17,7 +17,7 @@ from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, members
 from cjm_analytics.loaders.mapping import bot, device, each, first, joined, path, told
 from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, read_rows
-from cjm_analytics.loaders.vendor import Events, Part, Vendor
+from cjm_analytics.loaders.vendor import Events, IncompleteError, Part, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -143,7 +143,8 @@ def adobe_analytics(
     feed = _Feed(source, encoding)
     feed.check_manifests()
     if not feed.hits:
-        raise InputError(
+        lookups = all(_bare(one) in _LOOKUPS for one in find_files(source, "csv"))
+        raise (IncompleteError if lookups else InputError)(
             f"{source!s} is no export of Adobe Analytics: it has no hit files (….tsv, ….tsv.gz)."
         )
     headers = {file.shown: feed.header(file) for file in feed.hits}

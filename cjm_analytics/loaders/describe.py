@@ -2,74 +2,46 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import os
 import re
-import warnings
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from html import escape
-from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from cjm_analytics._card import Card, shown
-from cjm_analytics.errors import CJMError, InputError, UnknownNameError
-from cjm_analytics.loaders.files import find_files, is_location, stem
+from cjm_analytics.errors import CJMError, InputError
+from cjm_analytics.loaders.attempts import OWN, Attempt, attempts, loaders
+from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
+from cjm_analytics.loaders.guessed import UNSAID, is_technical, mapping
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.rows import CsvFormat
-from cjm_analytics.loaders.times import Clock
-from cjm_analytics.loaders.values import texts, trimmed
-from cjm_analytics.schema import LOADED, REJECTS, Batch
+from cjm_analytics.loaders.sniffed import format_in, oddity
+from cjm_analytics.schema import LOADED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
+    import pyarrow as pa
 
     from cjm_analytics.loaders.rows import Rows
-    from cjm_analytics.loaders.source import EventStream
 
 __all__ = ["Description", "describe"]
 
-_GENERIC: Final = ("table", "sql", "describe")
 _LOOKED_AT: Final = 2_000
-_BLOCKS: Final = 32
-_UNSAID: Final = "?"
-_OWN: Final = frozenset(
-    ("source", "source_kind", "src_file", "src_row", "seq", "time_quality", "actor", "properties")
-)
-"""Columns that say nothing of how well a loader understands a file."""
+_MOST: Final = 60
+"""So many kinds of files of a folder are looked at."""
 
-_TIME: Final = (
-    r"^(event_?)?(timestamp|time|datetime|date_?time|zeit|zeitpunkt|datum)$", r"^ts$",
-    r"(occurred|happened|answered|submitted)",
-    r"timestamp", r"(^|_)at$", r"(^|_)(time|ts)$", r"date", r"(created|completed|recorded|placed|when|day)",
-)  # fmt: skip
-_CUSTOMER: Final = (
-    r"^(customer|user|client|person|member|contact|account_holder|subscriber|buyer|shopper|patient)(_?(id|key|no|number|name))?$",
-    r"(customer|user|client|person|member|contact|subscriber|buyer)_?(unique_)?(id|key|no|number)$", r"^who$",
-    r"^(kunde|nutzer|kunden_?(nr|nummer|id))$",
-)  # fmt: skip
-_ANONYMOUS: Final = (r"anonymous", r"(^|_)(device|cookie|visitor|client)_?id$", r"^(visitor|device|cookie)$")
-_EVENT: Final = (
-    r"^event(_?(name|type))?$", r"^(action|activity|touchpoint|step|interaction|what)(_?(name|type))?$",
-    r"(event|action|activity)", r"^(type|status|stage|page|channel_event|name|title)$",
-)  # fmt: skip
-_SCORE: Final = (
-    r"^(score|rating|nps|csat|ces|stars)$",
-    r"(score|rating|nps|csat|stars)",
-    r"^(answer|grade)$",
-)
-_INSTRUMENT: Final = r"nps|csat|ces|stars"
-_EPOCHS: Final = r"^1\d{9}(\d{3}){0,3}(\.\d+)?$"
-_DAYS: Final = r"^\d{5}(\.\d+)?$"
-_SLASHED: Final = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d\d\b)")
-_FEW: Final = 0.5
-_LARGEST_SCORE: Final = 100
+_NAMED: Final = 8
+_NOTHING: Final[Mapping[str, str]] = {}
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_ENDINGS: Final = (".log", ".xes", ".xml", ".jsonocel", ".xmlocel")
+"""Of files that only some vendors' loaders read."""
+
+_NUMBERS: Final = re.compile(r"[\d#]+(?:[-_.:T]*[\d#]+)*")
+"""What tells files of one kind apart: days, hours, numbers of parts."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +51,7 @@ class Description:
     Attributes
     ----------
     loader : str
-        The name in `cjm.loaders`.
+        The name in `cjm.loaders`; of several, with commas between.
     options : mapping
         What it must be told.
     questions : tuple of str
@@ -87,6 +59,10 @@ class Description:
         has a `"?"` in its place.
     others : tuple of str
         Other loaders that would read it, too.
+    notes : tuple of str
+        What else is good to know: files that are left out, rows that give no event.
+    parts : tuple of Description
+        Of a folder that holds several sources, what each of them is.
     """
 
     source: str
@@ -95,10 +71,14 @@ class Description:
     questions: tuple[str, ...]
     others: tuple[str, ...]
     _found: tuple[tuple[str, str | None, float, str], ...] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    parts: tuple[Description, ...] = ()
 
     @property
     def code(self) -> str:
-        """A line of code that reads it."""
+        """A line of code that reads it; of several sources a list of them."""
+        if self.parts:
+            return "[\n" + "".join(f"    {one.code},\n" for one in self.parts) + "]"
         said = [self.source, *(f"{name}={value!r}" for name, value in self.options.items())]
         return f"cjm.loaders.{self.loader}({', '.join(said)})"
 
@@ -106,15 +86,19 @@ class Description:
         """One row per column: the canonical name, the column of the source, how much of it is filled, a cell.
 
         For a vendor's export these are the canonical columns that its loader fills (and no column of the
-        source); for any other table the columns of the source, and what each becomes.
+        source); for any other table the columns of the source, and what each becomes. Of several sources the
+        first column names the source.
         """
         import pandas as pd
 
-        frame = pd.DataFrame(list(self._found), columns=["becomes", "column", "filled", "example"])
-        return frame.astype({"filled": float})
+        if self.parts:
+            return pd.concat(
+                [one.to_frame().assign(source=one.source) for one in self.parts], ignore_index=True
+            )[["source", *_COLUMNS]]
+        return pd.DataFrame(list(self._found), columns=_COLUMNS).astype({"filled": float})
 
     def __repr__(self) -> str:
-        said = [self.code, *(f"# ? {one}" for one in self.questions)]
+        said = [self.code, *(f"# ? {one}" for one in self.questions), *(f"# ! {one}" for one in self.notes)]
         return "\n".join([*said, *([f"# or: {', '.join(self.others)}"] if self.others else [])])
 
     def _repr_html_(self) -> str:
@@ -122,8 +106,11 @@ class Description:
         frame = self.to_frame().dropna(axis="columns", how="all")  # a vendor's loader names no columns
         frame["filled"] = [shown(share, share=True) for share in frame["filled"]]
         card = Card("What this is", facts, frame).html()
-        asked = "".join(f"<li>{escape(one)}</li>" for one in self.questions)
+        asked = "".join(f"<li>{escape(one)}</li>" for one in (*self.questions, *self.notes))
         return f"<pre>{escape(self.code)}</pre>{f'<ul>{asked}</ul>' if asked else ''}{card}"
+
+
+_COLUMNS: Final = ["becomes", "column", "filled", "example"]
 
 
 def describe(source: object, **known: object) -> Description:
@@ -138,6 +125,10 @@ def describe(source: object, **known: object) -> Description:
     **What is not guessed.** A time without a zone, a date that may be read in two ways, a customer that no
     name tells: these are `questions`, and the option that answers each stands as `"?"` in the line of code,
     which the loader refuses. Give the answer to `describe` (`tz="Europe/Berlin"`), and it is in the line.
+
+    **Folders.** Where one loader knows what lies in a folder, it gets the folder; files that it does not read
+    are told in `notes`. Else each of several loaders gets its folder or files, and the code is a list, which
+    `cjm.ingest` takes. What a file is, is told by its content where its name says something else.
 
     Parameters
     ----------
@@ -154,7 +145,8 @@ def describe(source: object, **known: object) -> Description:
     Raises
     ------
     InputError
-        No such file; a file that is empty; a table in which no column holds times.
+        No such file; a file that is empty, damaged or no log at all, with what it is; a table in which no
+        column holds times.
 
     Examples
     --------
@@ -168,24 +160,11 @@ def describe(source: object, **known: object) -> Description:
     >>> cjm.loaders.describe(rows, tz="Europe/Berlin").questions
     ()
     """
-    if is_location(source):
-        find_files(source, "json")  # that there is something at all, whatever it is called
-    name = _shown(source)
-    if hasattr(source, "head"):  # of a frame, only the first rows go through every loader
-        source = source.head(_LOOKED_AT)
-    found = sorted(_vendors(source, known), key=lambda one: one.rank, reverse=True)
-    try:
-        plain = _table(source, name, known)
-    except CJMError:
-        if not found:
-            raise
-        plain = None
-    best = found[0] if found else None
-    if plain is not None and (best is None or _says_more(plain, best)):
-        return plain
-    assert best is not None  # noqa: S101 - else there is a table
-    others = tuple(one.name for one in found[1:] if one.rank[:4] == best.rank[:4])
-    return Description(name, best.name, best.options, best.questions, others, _filled(best.batch))
+    if not is_location(source):  # of a frame, only the first rows go through every loader
+        return _one(source.head(_LOOKED_AT) if hasattr(source, "head") else source, known)
+    find_files(source, "json")  # that there is something at all, whatever it is called
+    kinds = _kinds(source)
+    return _one(source, known) if len(kinds) < 2 else _several(source, kinds, known)  # noqa: PLR2004
 
 
 def _shown(source: object) -> str:
@@ -196,167 +175,214 @@ def _shown(source: object) -> str:
     return repr(source) if isinstance(source, str) else "source"
 
 
-# Vendors
+# One source
+
+
+def _one(source: object, known: Mapping[str, object]) -> Description:
+    """What a file is, or all that lies in a folder if it is one thing."""
+    found, lacking = attempts(source, known)
+    if not any(one.gives_events for one in found) and (written := _written(source, known)):
+        known = {**known, "format": written}
+        again, lacking_then = attempts(source, known)
+        found, lacking = again or found, lacking or lacking_then
+    best = found[0] if found else None
+    if best is not None and not best.gives_events:
+        return _of_vendor(source, found)
+    try:
+        plain = _table(source, _shown(source), known, lacking)
+    except CJMError as fault:
+        if best is None:
+            raise InputError(_why(source, fault, lacking)) from fault
+        return _of_vendor(source, found)
+    return plain if best is None or _says_more(plain, best) else _of_vendor(source, found)
+
+
+def _of_vendor(source: object, found: Sequence[Attempt], notes: Iterable[str] = ()) -> Description:
+    best = found[0]
+    others = tuple(one.name for one in found[1:] if one.rank[:4] == best.rank[:4])
+    return Description(
+        _shown(source), best.name, best.options, best.questions, others, best.filled(), (*best.notes, *notes)
+    )
+
+
+def _single(source: object) -> InputFile | None:
+    """The file that a source is, if it is one."""
+    files = find_files(source, "json") if is_location(source) else []
+    return files[0] if len(files) == 1 and not files[0].member else None
+
+
+def _written(source: object, known: Mapping[str, object]) -> str | None:
+    """The format that a file's content tells, where its name tells another one or none."""
+    file = _single(source)
+    if file is None or "format" in known:
+        return None
+    told = format_in(file)
+    try:
+        (named,) = find_files(file.shown)
+    except InputError:
+        return told
+    return told if told != named.format else None
+
+
+def _why(source: object, fault: CJMError, lacking: Mapping[str, str]) -> str:
+    """Why nothing can be proposed."""
+    file = _single(source)
+    odd = oddity(file) if file is not None else None
+    said = f"{_shown(source)} is {odd}." if odd and "cjm.loaders.sql" not in str(fault) else str(fault)
+    return " ".join([said, *_part_of(lacking)])
+
+
+def _part_of(lacking: Mapping[str, str]) -> list[str]:
+    """What the vendor says that knows the file best as a part of an export."""
+    return [f"It may be a part of an export: {said}" for said in list(lacking.values())[:1]]
+
+
+def _says_more(plain: Description, vendor: Attempt) -> bool:
+    """Whether a mapping that tells the customer finds as much as a vendor's loader does."""
+    mapped = {becomes for becomes, *_ in plain._found} - {"properties", *OWN}  # noqa: SLF001
+    tells_whom = plain.options.get("customer") != UNSAID and not mapped.isdisjoint({"user_id", "email"})
+    return tells_whom and len(mapped) >= vendor.n_filled
+
+
+# Several sources in one folder
+
+
+def _kinds(source: object) -> list[list[InputFile]]:
+    """The files of a source, those together whose names differ in days and numbers only."""
+    try:
+        files = find_files(source, mixed=True)  # type: ignore[arg-type]
+    except InputError:
+        files = []
+    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+        there = {file.shown for file in files}
+        own = (str(one) for one in sorted(Path(source).rglob("*")) if _is_own(one) and str(one) not in there)
+        files += [file for one in own for file in find_files(one, "json")]
+    kinds: dict[tuple[str, str, str], list[InputFile]] = defaultdict(list)
+    for file in files:
+        place = _place(file)
+        folder = os.path.dirname(place)  # noqa: PTH120
+        kinds[_NUMBERS.sub("", folder), _NUMBERS.sub("", stem(place)), file.format].append(file)
+    return list(kinds.values())
+
+
+def _is_own(path: Path) -> bool:
+    return path.is_file() and any(one.lower() in _ENDINGS for one in path.suffixes)
+
+
+def _place(file: InputFile) -> str:
+    """Where a file lies; of one in an archive the archive."""
+    return file.shown.removesuffix(f"/{file.member}") if file.member else file.shown
+
+
+def _several(source: object, kinds: Sequence[list[InputFile]], known: Mapping[str, object]) -> Description:
+    """One loader for all, if one knows all of it; else what lies in each folder, and each kind of file."""
+    seen = [_Kind.of(files, known) for files in kinds[:_MOST]]
+    is_told = any(one.gives_events for kind in seen for one in kind.found)  # else files may tell together
+    names = {name for kind in seen for name in kind.names} if is_told else {one.__name__ for one in loaders()}
+    among = [name for name in names if not any(kind.is_beyond(name) for kind in seen)]
+    able = [one for one in attempts(source, known, among)[0] if one.gives_events]
+    if able:
+        left = [kind.name for kind in seen if able[0].name not in kind.names]
+        listed = f"{', '.join(left[:_NAMED])}{' and others' if len(left) > _NAMED else ''}"
+        return _of_vendor(source, able, [f"{able[0].name} does not read {listed}."] if left else [])
+    if seen[0].table and all(kind.table == seen[0].table for kind in seen):
+        return _one(source, known)
+    parts: list[Description] = []
+    notes = [f"Only the first {_MOST} kinds of files were looked at."] if len(kinds) > _MOST else []
+    for some in _divided(source, seen):
+        try:
+            found = describe(some, **known) if isinstance(some, Path) else _one(some, known)
+        except CJMError as fault:
+            notes.append(f"{_shown(some)} is left out: {fault}")
+        else:
+            parts += found.parts or [found]
+            notes += found.notes if found.parts else [f"{found.source}: {one}" for one in found.notes]
+    if not parts:
+        raise InputError(" ".join(notes))
+    if len(parts) == 1:
+        return replace(parts[0], notes=tuple(notes))
+    asked = tuple(f"{one.source}: {said}" for one in parts for said in one.questions)
+    every = ", ".join(dict.fromkeys(one.loader for one in parts))
+    return Description(_shown(source), every, {}, asked, (), (), tuple(notes), tuple(parts))
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """What a vendor's loader makes of the first rows."""
+class _Kind:
+    """Files of one kind: the loaders that know them, or the columns that a mapping finds in them."""
 
-    name: str
-    options: Mapping[str, object]
-    questions: tuple[str, ...]
-    batch: Batch
-    is_named: bool
+    files: Sequence[InputFile]
+    found: Sequence[Attempt]
+    lacking: Mapping[str, str]
+    table: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Sequence[InputFile], known: Mapping[str, object]) -> _Kind:
+        place = _place(files[0])
+        found, lacking = attempts(place, known)
+        try:
+            plain = _table(place, "", known)
+        except CJMError:
+            return cls(files, found, lacking, ())
+        if found and found[0].gives_events and not _says_more(plain, found[0]):
+            return cls(files, found, lacking, ())
+        columns = tuple(plain.to_frame()["column"])
+        is_told = plain.options.get("customer") != UNSAID and not any(map(is_technical, columns))
+        return cls(files, [] if is_told else found, lacking, columns if is_told else ())
 
     @property
-    def rank(self) -> tuple[bool, float, bool, int, str]:
-        read = max(self.batch.n_read, 1)
-        usable = 1 - self.batch.rejects.num_rows / read
-        columns = sum(filled > 0 for _, _, filled, _ in _filled(self.batch))
-        # Of equals the last by name: nothing tells them apart, and both are said.
-        is_one = bool(self.batch.events.num_rows or self.questions)  # and not only people
-        return is_one, round(usable, 3), self.is_named, columns, self.name
+    def name(self) -> str:
+        return os.path.basename(_place(self.files[0]))  # noqa: PTH119
+
+    @property
+    def names(self) -> list[str]:
+        return [*(one.name for one in self.found), *self.lacking]
+
+    def is_beyond(self, loader: str) -> bool:
+        """Whether others find events here, and a loader knows nothing of them."""
+        others = bool(self.table) or any(one.gives_events for one in self.found)
+        return others and loader not in self.names
 
 
-def _vendors(source: object, known: Mapping[str, object]) -> Iterator[_Reading]:
-    """The loaders that know the source."""
-    window = import_module("cjm_analytics.loaders")
-    text = _text(source).lower()
-    for name in window.__all__:
-        if name in _GENERIC:
-            continue
-        loader: Callable[..., EventStream] = getattr(window, name)
-        word = name.partition("_")[0]
-        found = _tried(loader, source, known)
-        if found is not None:
-            yield replace(found, is_named=word in text or word[:6] in text)
-
-
-def _text(source: object) -> str:
-    """Where the source lies, and how it begins."""
-    if not is_location(source):
-        return ""
-    said = []
-    for file in find_files(source, "json", mixed=True)[:8]:
-        with file.open() as stream:
-            start = bytes(stream.read(1 << 14))
-        said += [stem(file.shown), start.decode("utf-8", "replace")]
-    return "\n".join(said)
-
-
-def _tried(
-    loader: Callable[..., EventStream], source: object, known: Mapping[str, object]
-) -> _Reading | None:
-    parameters = inspect.signature(loader).parameters
-    options = {name: value for name, value in known.items() if name in parameters}
-    needed = [
-        one.name
-        for one in parameters.values()
-        if one.kind is one.KEYWORD_ONLY and one.default is one.empty and one.name not in options
-    ]
-    asked = {**options, **dict.fromkeys(needed, _UNSAID)}
-    nothing = _empty()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stream = loader(source, **asked)
-            batch = nothing
-            for one in itertools.islice(stream.read(frozenset()), _BLOCKS):
-                if not (_is_something(one) or _has_commas(one)):
-                    continue
-                batch = one if one.events.num_rows or batch is nothing else batch
-                if one.events.num_rows:
-                    break
-    except UnknownNameError as fault:
-        missing = next((one for one in needed if f"{one}=" in str(fault)), None)
-        there = [one for one in fault.available if any(re.search(name, _bare(one)) for name in _CUSTOMER)]
-        if missing and len(there) == 1:
-            found = _tried(loader, source, {**known, missing: there[0]})
-        else:
-            said = f"Say {missing}=. There are: {', '.join(fault.available)}."
-            found = _Reading(loader.__name__, asked, (said,), nothing, is_named=False) if missing else None
-        return found
-    except InputError as fault:
-        return _tried_with_more(loader, source, known, str(fault))
-    except (CJMError, OSError, ValueError, TypeError, KeyError, pa.ArrowException):
-        return None
-    if "decimal" in parameters and "decimal" not in options and _has_commas(batch):
-        return _tried(loader, source, {**known, "decimal": ","})
-    if not _is_something(batch) or batch.rejects.num_rows * 2 > batch.n_read:
-        return None
-    return _Reading(loader.__name__, asked, (), batch, is_named=False)
-
-
-def _tried_with_more(
-    loader: Callable[..., EventStream], source: object, known: Mapping[str, object], fault: str
-) -> _Reading | None:
-    """What a loader makes of the rows once somebody has said what it lacks: that becomes a question."""
-    zone = f"The times carry no zone: say tz=, such as {'Europe/Berlin'!r}."
-    order = fault.partition(", or give timestamp_format=")[0] + "."
-    for option, sign, answers, question in (
-        ("tz", " zone", ("UTC",), zone),
-        ("dayfirst", " dayfirst=", (False, True), order),
-    ):
-        if sign not in fault or option in known or option not in inspect.signature(loader).parameters:
-            continue
-        for answer in answers:
-            found = _tried(loader, source, {**known, option: answer})
-            if found is not None:
-                options = {**found.options, option: _UNSAID}
-                return replace(found, options=options, questions=(question, *found.questions))
-    return None
-
-
-def _has_commas(batch: Batch) -> bool:
-    """Whether most rows are rejects because their decimal sign is the comma."""
-    commas = pc.sum(pc.match_substring(batch.rejects["reason"], "say decimal=','")).as_py() or 0
-    return bool(commas * 2 > batch.n_read)
-
-
-def _is_something(batch: Batch) -> bool:
-    return bool(batch.events.num_rows or batch.links.num_rows or batch.customers.num_rows or batch.n_nameless)
-
-
-def _empty() -> Batch:
-    return Batch(LOADED.empty_table(), 0, REJECTS.empty_table())
-
-
-def _filled(batch: Batch) -> tuple[tuple[str, str | None, float, str], ...]:
-    """How much of each canonical column is filled, and a cell of it."""
-    rows = []
-    for name in batch.events.column_names:
-        cells = batch.events[name]
-        share = 1 - cells.null_count / max(len(cells), 1)
-        if name not in _OWN and share and len(cells):
-            rows.append((name, None, share, str(cells.drop_null()[0].as_py())[:60]))
-    return tuple(rows)
-
-
-def _says_more(plain: Description, vendor: _Reading) -> bool:
-    """Whether a mapping that tells the customer finds as much as a vendor's loader does."""
-    mapped = {becomes for becomes, *_ in plain._found} - {"properties", *_OWN}  # noqa: SLF001
-    tells_whom = plain.options.get("customer") != _UNSAID and not mapped.isdisjoint({"user_id", "email"})
-    return tells_whom and len(mapped) >= vendor.rank[3]
+def _divided(source: object, seen: Sequence[_Kind]) -> Iterator[Path | str | list[str]]:
+    """The folders in a folder, and its own files, those together that are one thing."""
+    root = Path(source) if isinstance(source, str | os.PathLike) and Path(source).is_dir() else None
+    folders: dict[Path, None] = {}
+    groups: dict[object, list[str]] = defaultdict(list)
+    for kind in seen:
+        for place in dict.fromkeys(map(_place, kind.files)):
+            inside = Path(place).relative_to(root) if root is not None else Path(place)
+            if root is not None and len(inside.parts) > 1:
+                folders.setdefault(root / inside.parts[0])
+            else:
+                best = kind.found[0].name if kind.found else kind.table
+                groups[best or place].append(place)
+    yield from folders
+    for places in groups.values():
+        yield places[0] if len(places) == 1 else places
 
 
 # Any other table
 
 
-def _table(source: object, place: str, known: Mapping[str, object]) -> Description:
-    read_as = {
-        name: known[name]
-        for name in ("sep", "encoding", "quote", "header_rows", "skip_rows", "sheet")
-        if name in known
-    }
-    written = CsvFormat(**read_as)  # type: ignore[arg-type]
+def _table(
+    source: object, place: str, known: Mapping[str, object], lacking: Mapping[str, str] = _NOTHING
+) -> Description:
+    names = ("sep", "encoding", "quote", "header_rows", "skip_rows", "sheet")
+    read_as: dict[str, Any] = {name: known[name] for name in names if name in known}
     asked = known.get("format")
-    origin = Origin.of(source, str(asked) if asked else None, written)
+    origin = Origin.of(source, str(asked) if asked else None, CsvFormat(**read_as))
     rows = origin.glance()
     columns = _columns(rows)
     if not columns:
-        raise InputError(f"{place} holds no rows to look at.")
-    options, questions = _mapping(columns, known, stem(origin.name))
+        broken = "".join(f" Row {one.number:,}: {one.reason}." for one in rows.broken[:1])
+        raise InputError(f"{place} holds no rows to look at.{broken}")
+    values = next(filter(_DATE.match, columns), None)
+    if values is not None:
+        raise InputError(
+            f"The first row of {place} holds values, no names ({values!r}). Give a frame that has them: "
+            f"pandas.read_csv({place}, header=None, names=[…])."
+        )
+    options, questions = mapping(columns, known, stem(origin.name))
     sep = getattr(rows, "separator", None)
     told = {"sep": sep} if sep not in {None, ","} and "sep" not in known else {}
     options = {**known, **options, **told}
@@ -374,7 +400,7 @@ def _table(source: object, place: str, known: Mapping[str, object]) -> Descripti
         )
         for name, cells in columns.items()
     )
-    return Description(place, "table", ordered, tuple(questions), (), found)
+    return Description(place, "table", ordered, tuple(questions), (), found, tuple(_part_of(lacking)))
 
 
 def _cut(text: str) -> str:
@@ -385,189 +411,3 @@ def _columns(rows: Rows) -> dict[str, pa.Array]:
     """The first cells of each column."""
     found = {name: rows.column(name)[:_LOOKED_AT] for name in rows.names()}
     return {name: cells for name, cells in found.items() if len(cells)}
-
-
-@dataclass
-class _Columns:
-    """The columns of a table, those left whose meaning is not known yet."""
-
-    every: Mapping[str, pa.Array]
-    left: dict[str, pa.Array]
-
-    def take(self, patterns: Sequence[str], fits: Callable[[pa.Array], bool] = lambda _: True) -> str | None:
-        """The first column left that fits and is called so."""
-        for pattern in patterns:
-            for name, cells in self.left.items():
-                if re.search(pattern, _bare(name)) and fits(cells):
-                    del self.left[name]
-                    return name
-        return None
-
-    def times(self, known: Mapping[str, object]) -> list[str]:
-        """All columns left that hold times."""
-        number = _DAYS if known.get("unit") == "excel" else _EPOCHS
-        found = [name for name, cells in self.left.items() if _is_time(name, cells, number)]
-        for name in found:
-            del self.left[name]
-        return found
-
-
-def _mapping(
-    columns: Mapping[str, pa.Array], known: Mapping[str, object], name: str
-) -> tuple[dict[str, object], list[str]]:
-    """Options of `table`, and what cannot be told."""
-    used = {value for value in known.values() if isinstance(value, str)}
-    there = _Columns(columns, {one: cells for one, cells in columns.items() if one not in used})
-    times = there.times(known)
-    options, questions = _customer(there, known)
-    scored, asked = _score(there, known)
-    options |= scored
-    questions += asked
-    event = known.get("event") or there.take(_EVENT, _is_name)
-    chosen = str(known.get("timestamp") or _first_time(times) or "")
-    if not chosen and "melt" not in known:
-        raise InputError(f"No column holds times. Columns: {', '.join(columns)}.")
-    if event is None and len(times) > 1 and not {"timestamp", "melt"} & known.keys():
-        options["melt"] = {one: _milestone(one) for one in times}
-        chosen = times[0]
-    elif "melt" not in known:
-        options |= {"timestamp": chosen, "event": event or f"={name}"}
-    if chosen in columns:
-        questions += _asked_of_time(chosen, columns[chosen], known, options)
-    # A canonical name is taken without being named.
-    plain = {one for one, column in options.items() if one == column and one in LOADED.names}
-    plain |= {one for one in ("customer",) if options.get(one) == "user_id"} | known.keys()
-    return {one: column for one, column in options.items() if one not in plain}, questions
-
-
-def _customer(there: _Columns, known: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """Who it is: a known person, a device, an address."""
-    found = {
-        "email": there.take([""], _is_address),
-        "customer": known.get("user_id") or there.take(_CUSTOMER),
-        "anonymous_id": there.take(_ANONYMOUS),
-    }
-    options = {one: column for one, column in found.items() if column and column != known.get("user_id")}
-    if any(found.values()) or {"email", "customer", "anonymous_id", "account_id"} & known.keys():
-        return dict(options), []
-    said = f"No column's name tells the customer: say customer=. Columns: {', '.join(there.every)}."
-    return {"customer": _UNSAID}, [said]
-
-
-def _score(there: _Columns, known: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
-    """The score, and what it measures: a score without an instrument is no answer."""
-    score = None if "score" in known else there.take(_SCORE, _is_score)
-    if score is None:
-        return {}, []
-    if "instrument" in {*there.every, *known}:
-        return {"score": score}, []
-    if measured := re.search(_INSTRUMENT, _bare(score)):
-        return {"score": score, "instrument": f"={measured[0]}"}, []
-    said = (
-        f"Nothing says what {score!r} measures: say instrument='=nps', '=csat', '=ces', '=stars' or another."
-    )
-    return {"score": score, "instrument": _UNSAID}, [said]
-
-
-def _bare(name: str) -> str:
-    """`answeredAt` and `Answered At` as `answered_at`."""
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()).strip("_")
-
-
-def _milestone(name: str) -> str:
-    return re.sub(r"_(at|on|date|time|timestamp|ts)$", "", _bare(name)) or name
-
-
-def _first_time(times: Sequence[str]) -> str | None:
-    """The column of times whose name says most clearly that it is when the event was."""
-    for pattern in _TIME:
-        for name in times:
-            if re.search(pattern, _bare(name)):
-                return name
-    return times[0] if times else None
-
-
-def _is_time(name: str, cells: pa.Array, number: str) -> bool:
-    if pa.types.is_timestamp(cells.type) or pa.types.is_date(cells.type):
-        return True
-    if pa.types.is_nested(cells.type) or cells.null_count == len(cells):
-        return False
-    words = trimmed(texts(cells)).drop_null()
-    if not len(words):
-        return False
-    is_number = bool(pc.all(pc.match_substring_regex(words, r"^\d+(\.\d+)?$")).as_py())
-    if is_number:
-        fits = bool(pc.all(pc.match_substring_regex(words, number)).as_py())
-        return fits and any(re.search(one, _bare(name)) for one in _TIME)
-    dated = pc.match_substring_regex(words, r"^\d{4}[/.-]\d\d?[/.-]\d\d?|^\d{1,2}[./-]\d{1,2}[./-]\d{2}")
-    return bool(pc.mean(pc.cast(dated, pa.int8())).as_py() > 0.9)  # noqa: PLR2004 - a few may be damaged
-
-
-def _asked_of_time(
-    name: str, cells: pa.Array, known: Mapping[str, object], options: dict[str, object]
-) -> Iterator[str]:
-    """What must be said of a column of times."""
-    asked: Any = {one: known.get(one) for one in ("tz", "dayfirst", "unit")}
-    formats = known.get("timestamp_format")
-    listed = formats if isinstance(formats, list | tuple) else (formats,) if formats else ()
-    asked["formats"] = tuple(map(str, listed))
-    example = next((str(one) for one in cells.to_pylist() if one is not None), "")
-    if asked["dayfirst"] is None and not asked["formats"] and _SLASHED.match(example):
-        order = _order_of(texts(cells).drop_null())
-        if order is None:
-            yield (
-                f"The dates in {name!r} may be read in two ways (for example {example!r}): say dayfirst=True "
-                "or dayfirst=False."
-            )
-            options["dayfirst"] = _UNSAID
-        else:
-            options["dayfirst"] = order
-        asked["dayfirst"] = bool(order)
-    try:
-        places = np.arange(1, len(cells) + 1, dtype=np.int64)
-        Clock(**asked).read(cells, places, column=name, file="the first rows")
-    except InputError as fault:
-        if "zone" in str(fault):
-            options["tz"] = _UNSAID
-            yield (
-                f"The times in {name!r} carry no zone (for example {example!r}): say tz=, such as "
-                f"{'Europe/Berlin'!r}."
-            )
-        else:
-            yield str(fault)
-
-
-def _order_of(words: pa.Array) -> bool | None:
-    """Whether dates begin with the day, where one of them can only be read so."""
-    parts = pc.extract_regex(words, r"^(?P<first>\d{1,2})[./-](?P<second>\d{1,2})[./-]\d\d")
-    largest = [
-        pc.max(pc.cast(pc.struct_field(parts, one), pa.int64())).as_py() or 0 for one in ("first", "second")
-    ]
-    if largest[0] > 12 >= largest[1]:  # noqa: PLR2004 - months
-        return True
-    return False if largest[1] > 12 >= largest[0] else None  # noqa: PLR2004
-
-
-def _is_address(cells: pa.Array) -> bool:
-    if not pa.types.is_string(cells.type) or cells.null_count == len(cells):
-        return False
-    fits = pc.match_substring_regex(cells.drop_null(), r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
-    return bool(pc.mean(pc.cast(fits, pa.int8())).as_py() > 0.9)  # noqa: PLR2004
-
-
-def _is_name(cells: pa.Array) -> bool:
-    """Whether a column has few different texts."""
-    if pa.types.is_nested(cells.type) or pa.types.is_floating(cells.type) or cells.null_count == len(cells):
-        return False
-    words = texts(cells).drop_null()
-    return len(pc.unique(words)) <= max(10, len(words) * _FEW)
-
-
-def _is_score(cells: pa.Array) -> bool:
-    if pa.types.is_nested(cells.type) or cells.null_count == len(cells):
-        return False
-    words = texts(cells).drop_null()
-    numbers = words.filter(pc.match_substring_regex(words, r"^-?\d+(\.\d+)?$"))
-    if len(numbers) <= 0.9 * len(words):  # a few may be damaged
-        return False
-    return bool(pc.max(pc.cast(numbers, pa.float64())).as_py() <= _LARGEST_SCORE)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "TECHNICAL",
     "Lifted",
     "as_columns",
     "as_object",
@@ -44,7 +45,7 @@ __all__ = [
     "structs",
 ]
 
-_TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
+TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
 """Columns that copying tools add: they say nothing of the customer."""
 
 
@@ -249,7 +250,7 @@ def member_names(rows: Rows, head: str) -> list[str]:
 def _left_of_columns(
     rows: Rows, heads: Collection[str], lifted: Lifted, spread: Collection[str]
 ) -> tuple[pa.Array | None, list[str]]:
-    names = [one for one in rows.names() if one not in heads and not one.startswith(_TECHNICAL)]
+    names = [one for one in rows.names() if one not in heads and not one.startswith(TECHNICAL)]
     left = _thinned({one: words(rows, one) for one in names}, lifted, "")
     inside: list[str] = []
     for head in spread:
@@ -289,7 +290,7 @@ _SORTED: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
 def _left_of_objects(
     objects: Sequence[dict[str, Any]], names: Sequence[str], lifted: Lifted, spread: Collection[str]
 ) -> tuple[pa.Array, list[str]]:
-    technical = {one for one in names if one.startswith(_TECHNICAL)}
+    technical = {one for one in names if one.startswith(TECHNICAL)}
     within = {one.partition(".")[0] for one in {*lifted.always, *lifted.where} if "." in one}
     inside: dict[str, None] = {}
     made = []

@@ -1018,7 +1018,8 @@ def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list
     reader = csv.reader(text, **_dialect(sep, written.quote))
     head: list[list[str]] = []
     plain: tuple[list[list[str]], int] | None = None
-    for cells in _told(reader, file):
+    told = _told(reader, file)
+    for cells in told:
         if any(cell.strip() for cell in cells):
             head.append(cells)
         if not head:
@@ -1030,7 +1031,7 @@ def _header(start: bytes, sep: str, written: CsvFormat, file: str) -> tuple[list
         if plain is not None and (written.heading is None or len(head) == HEADING_ROWS):
             break
     if plain is not None:
-        below = [*head[written.header_rows :], *itertools.islice(filter(None, reader), _FEW)]
+        below = [*head[written.header_rows :], *itertools.islice(filter(None, told), _FEW)]
         refuse_title(plain[0], below, written.skip_rows, file)
         return column_names(_fitted(plain[0], below)), plain[1]
     if head:

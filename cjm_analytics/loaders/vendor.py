@@ -65,18 +65,19 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.mapping import Sides
 
-__all__ = ["Events", "Part", "Reading", "Vendor"]
+__all__ = ["Events", "IncompleteError", "Part", "Reading", "Vendor"]
 
 _IDS: Final = ("email", "user_id", "anonymous_id", "account_id")
 _NEEDED: Final = {"user_id", "anonymous_id", "timestamp", "event"}
-_TECHNICAL: Final = ("_fivetran", "_sdc", "_airbyte", "_dlt")
-"""Columns that copying tools add: they say nothing of the customer."""
-
 _MANY: Final = 20
 """From so many rows on, an export of which nothing is left is suspicious."""
 
 _ROOM: Final = 1 << 28
 """Bytes of blocks that are kept between the two readings of an export."""
+
+
+class IncompleteError(InputError):
+    """Files of a vendor's export without those that hold its events."""
 
 
 @dataclass(frozen=True)
@@ -444,7 +445,7 @@ class Vendor:
                 return  # an empty file is an empty export
         if self.required and any(told.values()):
             there = ", ".join(PurePosixPath(file.shown).name for file in files[:12])
-            raise InputError(
+            raise IncompleteError(
                 f"{files[0].shown!r} and what lies beside it holds no {' or '.join(self.required)} of "
                 f"{self.title}: expected a file such as {self.required[0]}.json or {self.required[0]}.csv. "
                 f"There are: {there}."
