@@ -181,7 +181,7 @@ def _asked_of_time(
     name: str, cells: pa.Array, known: Mapping[str, object], options: dict[str, object]
 ) -> Iterator[str]:
     """What must be said of a column of times."""
-    asked: Any = {"tz": known.get("tz"), "dayfirst": known.get("dayfirst")}
+    asked: Any = {one: known.get(one) for one in ("tz", "dayfirst", "unit")}
     formats = known.get("timestamp_format")
     listed = formats if isinstance(formats, list | tuple) else (formats,) if formats else ()
     asked["formats"] = tuple(map(str, listed))
@@ -198,7 +198,8 @@ def _asked_of_time(
             options["dayfirst"] = order
         asked["dayfirst"] = bool(order)
     try:
-        Clock(**asked).read(cells, np.arange(len(cells), dtype=np.int64), column=name, file="")
+        places = np.arange(1, len(cells) + 1, dtype=np.int64)
+        Clock(**asked).read(cells, places, column=name, file="the first rows")
     except InputError as fault:
         if "zone" in str(fault):
             options["tz"] = UNSAID
