@@ -167,18 +167,11 @@ def _tried(loader: Callable[..., EventStream], source: object, known: Mapping[st
         if one.kind is one.KEYWORD_ONLY and one.default is one.empty and one.name not in options
     ]
     asked = {**options, **dict.fromkeys(needed, UNSAID)}
-    nothing = Batch(LOADED.empty_table(), 0, REJECTS.empty_table())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stream = loader(source, **asked)
-            batch = nothing
-            for one in itertools.islice(stream.read(frozenset()), _BLOCKS):
-                if not (_is_something(one) or _has_commas(one)):
-                    continue
-                batch = one if one.events.num_rows or batch is nothing else batch
-                if one.events.num_rows:
-                    break
+            batch = _first_batch(stream)
     except UnknownNameError as fault:
         missing = next((one for one in needed if f"{one}=" in str(fault)), None)
         there = [one for one in fault.available if any(re.search(name, bare(one)) for name in CUSTOMER)]
@@ -186,7 +179,7 @@ def _tried(loader: Callable[..., EventStream], source: object, known: Mapping[st
             found = _tried(loader, source, {**known, missing: there[0]})
         else:
             said = f"Say {missing}=. There are: {', '.join(fault.available)}."
-            found = Attempt(loader.__name__, asked, (said,), nothing) if missing else None
+            found = Attempt(loader.__name__, asked, (said,), _nothing()) if missing else None
         return found
     except IncompleteError:
         raise
@@ -219,6 +212,22 @@ def _tried_with_more(
                 options = {**found.options, option: UNSAID}
                 return replace(found, options=options, questions=(question, *found.questions))
     return None
+
+
+def _first_batch(stream: EventStream) -> Batch:
+    """The first batch that has events; where there is none, the first that says anything."""
+    found: Batch | None = None
+    for one in itertools.islice(stream.read(frozenset()), _BLOCKS):
+        if not (_is_something(one) or _has_commas(one)):
+            continue
+        if one.events.num_rows:
+            return one
+        found = found or one
+    return found or _nothing()
+
+
+def _nothing() -> Batch:
+    return Batch(LOADED.empty_table(), 0, REJECTS.empty_table())
 
 
 def _has_commas(batch: Batch) -> bool:
