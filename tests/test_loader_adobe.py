@@ -15,7 +15,7 @@ import pytest
 
 from cjm_analytics import InputError, UnknownNameError, ingest
 from cjm_analytics.loaders import adobe_analytics
-from cjm_analytics.loaders.rows import _Escaped
+from cjm_analytics.loaders.csv_files import _Escaped
 from test_loader_matrix import read, seen
 
 AT = 1740823200

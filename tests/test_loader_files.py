@@ -97,8 +97,8 @@ def test_a_file_in_blocks_is_the_whole_file(by, written, size, tmp_path, monkeyp
     rows = [[f"#{number}", f"u{number % 7}@example.com", *ROWS[number % 3][2:]] for number in range(60)]
     path.write_bytes(before + csv_text(rows).encode(encoding))
     whole = read(by, path, decimal=",", **told)
-    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.rows"], "_CSV_BLOCK", size)
-    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.rows"], "_LOOKED_AT", 8)
+    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.csv_files"], "_CSV_BLOCK", size)
+    monkeypatch.setattr(sys.modules["cjm_analytics.loaders.line_blocks"], "_LOOKED_AT", 8)
     assert len(whole) == 60
     assert read(by, path, decimal=",", **told) == whole
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cjm_analytics import loaders
-from cjm_analytics.loaders import json_columns
-from cjm_analytics.loaders import rows as raw_rows
+from cjm_analytics.loaders import json_columns, json_files, line_blocks
 from cjm_analytics.loaders import vendor as vendor_module
 from cjm_analytics.loaders.json_columns import JsonColumns
 from cjm_analytics.loaders.source import whole
@@ -216,13 +215,13 @@ def test_columns_stand_in_the_order_of_the_first_line_whoever_read_them():
 def test_a_file_that_never_fits_is_not_tried_for_ever(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(JsonColumns, "read", lambda _, block: asked.append(block))
-    monkeypatch.setattr(raw_rows, "_COLUMN_BLOCK", 4096)
+    monkeypatch.setattr(json_files, "_COLUMN_BLOCK", 4096)
     path, n = tmp_path / "log.jsonl", 20_000
     path.write_text("".join(f'{{"who": "c{one}", "at": {10**9 + one}, "what": "x"}}\n' for one in range(n)))
     batch = whole(loaders.table(path, customer="who", timestamp="at", event="what").batches())
     assert batch.events["user_id"].to_pylist() == [f"c{one}" for one in range(n)]
     # Of some two hundred blocks; the file is looked at before it is read, and two are parsed ahead each time.
-    assert 4 <= len(asked) <= 2 * (4 + raw_rows._PARSERS)
+    assert 4 <= len(asked) <= 2 * (4 + line_blocks._PARSERS)
 
 
 def test_nested_cells_become_json_as_a_whole():

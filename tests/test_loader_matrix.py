@@ -19,7 +19,7 @@ import pytest
 
 import cjm_analytics as cjm
 from cjm_analytics.errors import CJMError, InputError
-from cjm_analytics.loaders import rows as raw_rows
+from cjm_analytics.loaders import csv_files, json_files, reading
 from cjm_analytics.loaders.source import whole
 from log_cases import LOGS
 from vendor_cases import CASES
@@ -153,9 +153,13 @@ def test_a_column_that_nobody_knows_is_kept(case, tmp_path):
 def test_blocks_are_the_whole(case, tmp_path, monkeypatch):
     path = write(tmp_path, case)
     plain = seen(read(case.load(path)))
-    monkeypatch.setattr(raw_rows, "BLOCK_ROWS", 1)
-    for size in ("_CSV_BLOCK", "_JSON_BLOCK", "_COLUMN_BLOCK"):
-        monkeypatch.setattr(raw_rows, size, 600)
+    monkeypatch.setattr(reading, "BLOCK_ROWS", 1)
+    for module, size in (
+        (csv_files, "_CSV_BLOCK"),
+        (json_files, "_JSON_BLOCK"),
+        (json_files, "_COLUMN_BLOCK"),
+    ):
+        monkeypatch.setattr(module, size, 600)
     monkeypatch.setattr(sys.modules["cjm_analytics.loaders.request_lines"], "_BLOCK", 64)
     monkeypatch.setattr(sys.modules["cjm_analytics.loaders.sql"], "_FETCHED", 1)
     for name in ("xes", "ocel"):

@@ -269,7 +269,7 @@ def test_blocks_and_packing_change_nothing(tmp_path, monkeypatch):
     assert len(at_once) == 500
     assert read(packed).events.drop_columns(["src_file"]).to_pylist() == at_once
     for size in ("_JSON_BLOCK", "_COLUMN_BLOCK"):
-        monkeypatch.setattr(f"cjm_analytics.loaders.rows.{size}", 900)
+        monkeypatch.setattr(f"cjm_analytics.loaders.json_files.{size}", 900)
     assert read(path).events.drop_columns(["src_file"]).to_pylist() == at_once
 
 

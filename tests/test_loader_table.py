@@ -763,7 +763,7 @@ def test_csv_in_blocks_is_csv_in_one_piece(tmp_path, monkeypatch):
     lines[1_234] = "too,few"
     path = write(tmp_path / "log.csv", "who,at,what,note\n" + "\n".join(lines) + "\n")
     at_once = read(path, **WHO_WHEN_WHAT)
-    monkeypatch.setattr("cjm_analytics.loaders.rows._CSV_BLOCK", 1_000)
+    monkeypatch.setattr("cjm_analytics.loaders.csv_files._CSV_BLOCK", 1_000)
     in_blocks = read(path, **WHO_WHEN_WHAT)
     assert at_once.events.num_rows == 1_999
     assert in_blocks.events.to_pylist() == at_once.events.to_pylist()
@@ -778,7 +778,7 @@ def test_json_in_blocks_is_json_in_one_piece(tmp_path, monkeypatch):
     path = write(tmp_path / "log.jsonl", "\n".join(map(json.dumps, rows)))
     array = write(tmp_path / "array.json", json.dumps(rows))
     at_once, array_at_once = read(path, **WHO_WHEN_WHAT), read(array, **WHO_WHEN_WHAT)
-    monkeypatch.setattr("cjm_analytics.loaders.rows._JSON_BLOCK", 700)
+    monkeypatch.setattr("cjm_analytics.loaders.json_files._JSON_BLOCK", 700)
     assert read(path, **WHO_WHEN_WHAT).events.to_pylist() == at_once.events.to_pylist()
     assert read(array, **WHO_WHEN_WHAT).events.to_pylist() == array_at_once.events.to_pylist()
 
@@ -811,9 +811,9 @@ def test_messy_csv_in_blocks_is_csv_in_one_piece(lines, size, end, tmp_path_fact
     path.write_bytes(end.join([b"who,at,what,note", *lines, b""]))
     at_once = read(str(path), **WHO_WHEN_WHAT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cjm_analytics.loaders.rows._CSV_BLOCK", size)
-        patch.setattr("cjm_analytics.loaders.rows._NOTICED", 2)
-        patch.setattr("cjm_analytics.loaders.rows._FEW_OF_NOTICED", 2)
+        patch.setattr("cjm_analytics.loaders.csv_files._CSV_BLOCK", size)
+        patch.setattr("cjm_analytics.loaders.csv_files._NOTICED", 2)
+        patch.setattr("cjm_analytics.loaders.csv_files._FEW_OF_NOTICED", 2)
         in_blocks = read(str(path), **WHO_WHEN_WHAT)
     assert in_blocks.events.to_pylist() == at_once.events.to_pylist()
     assert in_blocks.rejects.to_pylist() == at_once.rejects.to_pylist()
@@ -842,7 +842,7 @@ def test_messy_json_lines_in_blocks_of_columns_tell_what_their_objects_tell(
     path = tmp_path_factory.mktemp("log") / "log.jsonl"
     path.write_text("\n".join([json.dumps(first), *lines]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cjm_analytics.loaders.rows._COLUMN_BLOCK", size)
+        patch.setattr("cjm_analytics.loaders.json_files._COLUMN_BLOCK", size)
         by_column = read(str(path), **WHO_WHEN_WHAT)
         patch.setattr("cjm_analytics.loaders.json_columns.JsonColumns.read", lambda *_: None)
         by_object = read(str(path), **WHO_WHEN_WHAT)
@@ -870,7 +870,7 @@ def test_json_members_may_be_absent_from_whole_blocks(tmp_path, monkeypatch):
     rows += [{**one, "who": "ann", "order_id": "o1"} for one in rows]
     rows += [{"device": "d1", "at": "2025-03-01T10:00:00Z"}] * 50
     path = write(tmp_path / "log.jsonl", "\n".join(map(json.dumps, rows)))
-    monkeypatch.setattr("cjm_analytics.loaders.rows._JSON_BLOCK", 500)
+    monkeypatch.setattr("cjm_analytics.loaders.json_files._JSON_BLOCK", 500)
     batch = read(path, **WHO_WHEN_WHAT, anonymous_id="device")
     assert batch.events["user_id"].to_pylist() == [None] * 50 + ["ann"] * 50
     assert batch.events["order_id"].to_pylist() == [None] * 50 + ["o1"] * 50

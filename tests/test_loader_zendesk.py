@@ -18,7 +18,7 @@ import cjm_analytics as cjm
 from both_ways import columns_tell_what_rows_tell
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError
-from cjm_analytics.loaders import rows as rows_module
+from cjm_analytics.loaders import csv_files, line_blocks
 from cjm_analytics.loaders import vendor as vendor_module
 from cjm_analytics.loaders.source import whole
 from cjm_analytics.schema import INVITE
@@ -996,17 +996,17 @@ def test_a_table_of_events_is_read_once_and_so_is_one_of_people_that_finds_room(
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-    monkeypatch.setattr(rows_module, "_CSV_BLOCK", 1_000)
-    monkeypatch.setattr(rows_module, "_LOOKED_AT", 500)
+    monkeypatch.setattr(csv_files, "_CSV_BLOCK", 1_000)
+    monkeypatch.setattr(line_blocks, "_LOOKED_AT", 500)
     parsed = []
-    parse = rows_module._CsvParser.parse
+    parse = csv_files._CsvParser.parse
 
     def counted(self, body):
         rows = parse(self, body)
         parsed.append((rows.file, len(rows)))
         return rows
 
-    monkeypatch.setattr(rows_module._CsvParser, "parse", counted)
+    monkeypatch.setattr(csv_files._CsvParser, "parse", counted)
     events = read(tmp_path).events
     assert events["user_id"].to_pylist() == ["u1"] * 201
     comments = [size for file, size in parsed if file.endswith("comments.csv")]

@@ -14,9 +14,11 @@ import pyarrow.compute as pc
 from pyarrow import fs
 
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, members
 from cjm_analytics.loaders.mapping import bot, device, each, first, joined, path, told
-from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, read_rows
+from cjm_analytics.loaders.reading import read_rows
+from cjm_analytics.loaders.rows import ColumnRows
 from cjm_analytics.loaders.vendor import Events, IncompleteError, Part, Vendor
 
 if TYPE_CHECKING:

@@ -11,11 +11,13 @@ import orjson
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.opened import as_object, objects_of
-from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, read_rows
+from cjm_analytics.loaders.reading import read_rows
+from cjm_analytics.loaders.rows import Broken, ObjectRows, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from cjm_analytics.loaders.csv_files import CsvFormat
     from cjm_analytics.loaders.files import InputFile
 
 __all__ = ["pieces"]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.mapping import Cells, first, joined, looked_up, plainly
 from cjm_analytics.loaders.opened import as_object, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, invite
 from cjm_analytics.loaders.responses import Responses, first_filled
-from cjm_analytics.loaders.rows import CsvFormat, filled_member
+from cjm_analytics.loaders.rows import filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import one_text, plain
 from cjm_analytics.loaders.vendor import Part, Vendor

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from cjm_analytics._card import Card, shown
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.loaders.attempts import OWN, Attempt, attempts, loaders
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.guessed import UNSAID, is_technical, mapping
 from cjm_analytics.loaders.origin import Origin
-from cjm_analytics.loaders.rows import CsvFormat
 from cjm_analytics.loaders.sniffed import format_in, oddity
 from cjm_analytics.schema import LOADED
 

@@ -9,15 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from cjm_analytics.errors import InputError, UnknownNameError
-from cjm_analytics.loaders.rows import (
-    BLOCK_ROWS,
-    HEADING_ROWS,
-    ColumnRows,
-    CsvFormat,
-    Rows,
-    column_names,
-    refuse_title,
-)
+from cjm_analytics.loaders.csv_files import HEADING_ROWS, CsvFormat, column_names, refuse_title
+from cjm_analytics.loaders.rows import BLOCK_ROWS, ColumnRows, Rows
 from cjm_analytics.loaders.values import is_utf8, strings
 
 if TYPE_CHECKING:

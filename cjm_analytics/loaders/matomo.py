@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import find_files, is_location
 from cjm_analytics.loaders.mapping import (
     each,
@@ -26,7 +27,7 @@ from cjm_analytics.loaders.mapping import (
     unless,
     whenever,
 )
-from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
 from cjm_analytics.loaders.values import hexadecimal, one_text, plain, texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 from cjm_analytics.schema import PER_ORDER

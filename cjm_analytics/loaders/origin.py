@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, check_format, find_files, is_location, stem
-from cjm_analytics.loaders.rows import CsvFormat, Rows, frame_rows, read_rows
+from cjm_analytics.loaders.reading import frame_rows, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+    from cjm_analytics.loaders.rows import Rows
 
 __all__ = ["Origin"]
 

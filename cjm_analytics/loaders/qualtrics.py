@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.csv_files import CsvFormat, unique_names
 from cjm_analytics.loaders.opened import as_object, objects_of, respelt
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, invite
 from cjm_analytics.loaders.responses import Responses, first_filled, in_zones, told_by
-from cjm_analytics.loaders.rows import CsvFormat, ObjectRows, filled_member, unique_names
+from cjm_analytics.loaders.rows import ObjectRows, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import one_text, texts
 from cjm_analytics.loaders.vendor import Part, Vendor

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, hint
 from cjm_analytics.loaders.agents import device_of, is_bot
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import stem
 from cjm_analytics.loaders.mapping import (
     Saying,
@@ -32,7 +33,7 @@ from cjm_analytics.loaders.mapping import (
 )
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.prepared import Prepared, attributes_of, events_of, links_of
-from cjm_analytics.loaders.rows import CsvFormat, Rows, in_small_letters
+from cjm_analytics.loaders.rows import Rows, in_small_letters
 from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock

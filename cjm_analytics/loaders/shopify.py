@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.mapping import (
     Saying,
     address,
@@ -28,7 +29,7 @@ from cjm_analytics.loaders.mapping import (
     without_pattern,
 )
 from cjm_analytics.loaders.opened import as_object, objects_of
-from cjm_analytics.loaders.rows import CsvFormat, ObjectRows
+from cjm_analytics.loaders.rows import ObjectRows
 from cjm_analytics.loaders.states import snake
 from cjm_analytics.loaders.unfolded import Unfold
 from cjm_analytics.loaders.values import holds_any, texts

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import find_files, is_location
 from cjm_analytics.loaders.mapping import (
     bot,
@@ -29,7 +30,7 @@ from cjm_analytics.loaders.mapping import (
     without,
 )
 from cjm_analytics.loaders.opened import objects_of, structs
-from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, ObjectRows
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows
 from cjm_analytics.loaders.values import texts
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.mapping import (
     Saying,
     address,
@@ -23,7 +24,6 @@ from cjm_analytics.loaders.mapping import (
     whenever,
 )
 from cjm_analytics.loaders.opened import respelt
-from cjm_analytics.loaders.rows import CsvFormat
 from cjm_analytics.loaders.unfolded import Unfold
 from cjm_analytics.loaders.vendor import Events, Part, Vendor
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cjm_analytics.loaders.csv_files import CsvFormat, unique_names
 from cjm_analytics.loaders.opened import respelt
 from cjm_analytics.loaders.ratings import (
     ANSWERS,
@@ -21,7 +22,7 @@ from cjm_analytics.loaders.ratings import (
     is_nps_question,
 )
 from cjm_analytics.loaders.responses import Responses, first_filled
-from cjm_analytics.loaders.rows import CsvFormat, filled_member, unique_names
+from cjm_analytics.loaders.rows import filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import one_text, texts
 from cjm_analytics.loaders.vendor import Part, Vendor

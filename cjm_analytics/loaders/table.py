@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, UnknownNameError, hint
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.origin import Origin
-from cjm_analytics.loaders.rows import Broken, CsvFormat, ObjectRows, Rows, words
+from cjm_analytics.loaders.rows import Broken, ObjectRows, Rows, words
 from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import Clock, quality_column
 from cjm_analytics.loaders.values import (

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.csv_files import CsvFormat, unique_names
 from cjm_analytics.loaders.mapping import different
 from cjm_analytics.loaders.ratings import ANSWERS, Asked, Response, Scale, in_zone, is_nps_question
 from cjm_analytics.loaders.responses import Responses, first_filled, in_zones
-from cjm_analytics.loaders.rows import ColumnRows, CsvFormat, filled_member, unique_names
+from cjm_analytics.loaders.rows import ColumnRows, filled_member
 from cjm_analytics.loaders.times import Clock
 from cjm_analytics.loaders.values import one_text, plain, texts
 from cjm_analytics.loaders.vendor import Part, Vendor

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError, hint
 from cjm_analytics.loaders.answers import pieces
+from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.mapping import Cells, Saying, Side, Where, column, truths
 from cjm_analytics.loaders.opened import (
@@ -42,15 +43,8 @@ from cjm_analytics.loaders.prepared import (
     linked,
     links_of,
 )
-from cjm_analytics.loaders.rows import (
-    ColumnRows,
-    CsvFormat,
-    ObjectRows,
-    Rows,
-    frame_rows,
-    in_small_letters,
-    member,
-)
+from cjm_analytics.loaders.reading import frame_rows
+from cjm_analytics.loaders.rows import ColumnRows, ObjectRows, Rows, in_small_letters, member
 from cjm_analytics.loaders.source import EventStream, rejects_of
 from cjm_analytics.loaders.table import Promoted, checked_keep, promoted_name
 from cjm_analytics.loaders.times import Clock
