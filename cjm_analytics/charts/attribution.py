@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import plain, told_apart
+from cjm_analytics.charts.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,13 +63,8 @@ def attribution_chart(
         if not len(mine):
             continue
         offset = (number - (len(models) - 1) / 2) * 0.72 / max(len(models), 1)
-        error = None
-        if mine["low"].notna().any():
-            error = {
-                "type": "data", "symmetric": False, "array": mine["high"] - mine["share"],
-                "arrayminus": mine["share"] - mine["low"], "thickness": 1.2, "width": 0,
-                "color": palette[model],
-            }  # fmt: skip
+        sure = mine["low"].notna().any()
+        error = theme.whiskers(mine, "share", palette[model], thickness=1.2, width=0) if sure else None
         label = model.replace("_", " ") + (f" (order {order})" if model == "markov" and order > 1 else "")
         figure.add_trace(
             go.Scatter(
@@ -99,12 +94,5 @@ def attribution_chart(
     figure.update_xaxes(
         title_text="Share of the credit", range=[0, top], zeroline=False, **theme.share_axis(top)
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(shown))),
-        ticktext=[plain(name) for name in told_apart(shown, _LABELS, 12)],
-        range=[max(len(shown), 1) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-        ticklabelstandoff=8,
-    )
+    theme.label_rows(figure, shown, _LABELS)
     return figure

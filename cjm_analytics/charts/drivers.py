@@ -73,15 +73,7 @@ def drivers_chart(frame: pd.DataFrame, *, subtitle: str, warning: str = "") -> g
                 name=name,
                 mode="markers",
                 marker={"size": 10, "symbol": symbol, "color": colour},
-                error_x={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": mine["high"] - mine["odds_ratio"],
-                    "arrayminus": mine["odds_ratio"] - mine["low"],
-                    "color": colour,
-                    "thickness": 1.6,
-                    "width": 4,
-                },
+                error_x=theme.whiskers(mine, "odds_ratio", colour, thickness=1.6, width=4),
                 customdata=np.column_stack(
                     [
                         [plain(driver) for driver in mine["driver"]],

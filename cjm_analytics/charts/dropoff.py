@@ -208,15 +208,7 @@ def _add_estimates(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
             mode="markers",
             cliponaxis=False,
             marker={"symbol": "diamond-open" if weak else "diamond", "size": 9, "color": colour},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": rows["high"] - rows["drop_off"],
-                "arrayminus": rows["drop_off"] - rows["low"],
-                "color": colour,
-                "thickness": 1.6,
-                "width": 4,
-            },
+            error_x=theme.whiskers(rows, "drop_off", colour, thickness=1.6, width=4),
             showlegend=bool(len(rows)),
             customdata=np.column_stack(
                 [rows["label"], rows["low"], rows["high"], rows["followed"], rows["at_risk"]]

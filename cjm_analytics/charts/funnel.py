@@ -220,15 +220,7 @@ def _add_interval(figure: go.Figure, frame: pd.DataFrame, *, colour: str, legend
             "color": theme.PAPER,
             "line": {"width": 1.5, "color": colour},
         },
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": some["high"] - share,
-            "arrayminus": share - some["low"],
-            "color": colour,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_x=theme.whiskers(some, "settled_conversion", colour, thickness=1.5, width=3),
         name="settled conversion, with interval",
         legendgroup="settled",
         legendrank=2000,
@@ -294,10 +286,7 @@ def trend_chart(frame: pd.DataFrame, *, unit: str, window: str) -> go.Figure:
     figure.add_scatter(
         **common, y=share, mode="lines+markers", name="settled conversion, with interval",
         line={"color": theme.CONTINUED, "width": 2}, marker={"size": 7},
-        error_y={
-            "type": "data", "symmetric": False, "array": rows["high"] - share,
-            "arrayminus": share - rows["low"], "color": theme.CONTINUED, "thickness": 1.2, "width": 3,
-        },
+        error_y=theme.whiskers(rows, "settled_conversion", theme.CONTINUED, thickness=1.2, width=3),
         hovertemplate="%{y:.1%} of %{customdata[2]:,} that had the whole window<extra></extra>",
     )  # fmt: skip
     top = float(np.nanmax([*rows["conversion"], *rows["high"], 0.05]))

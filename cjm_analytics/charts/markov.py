@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import plain, told_apart
+from cjm_analytics.charts.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,18 +42,14 @@ def to_goal_chart(frame: pd.DataFrame, *, of: str, journeys: int) -> go.Figure:
     figure = theme.figure(
         f"How likely the goal is from each {of}", subtitle=" · ".join(said), height=height, width=_WIDTH
     )
-    error = None
-    if rows["low"].notna().any():
-        error = {"type": "data", "symmetric": False, "array": rows["high"] - rows["to_goal"],
-                 "arrayminus": rows["to_goal"] - rows["low"], "color": theme.INK, "thickness": 1,
-                 "width": 3}  # fmt: skip
+    sure = rows["low"].notna().any()
     figure.add_trace(
         go.Bar(
             x=rows["to_goal"],
             y=list(range(len(rows))),
             orientation="h",
             width=0.62,
-            error_x=error,
+            error_x=theme.whiskers(rows, "to_goal", theme.INK, thickness=1, width=3) if sure else None,
             marker={"color": [theme.OPEN if name == "(start)" else theme.CONTINUED for name in rows["name"]]},
             customdata=np.column_stack(
                 [[plain(name) for name in rows["name"]],
@@ -78,12 +74,5 @@ def to_goal_chart(frame: pd.DataFrame, *, of: str, journeys: int) -> go.Figure:
         zeroline=False,
         **theme.share_axis(min(top, 1.0)),
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[plain(name) for name in told_apart(rows["name"], _LABELS, 12)],
-        range=[max(len(rows), 1) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-        ticklabelstandoff=8,
-    )
+    theme.label_rows(figure, list(rows["name"]), _LABELS)
     return figure

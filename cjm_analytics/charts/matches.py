@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import plain, told_apart
+from cjm_analytics.charts.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,9 +67,7 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
         go.Bar(
             x=rows["share"], y=places, orientation="h", width=0.5, showlegend=False,
             marker={"color": theme.CONTINUED},
-            error_x={"type": "data", "symmetric": False, "array": rows["high"] - rows["share"],
-                     "arrayminus": rows["share"] - rows["low"], "color": theme.INK, "thickness": 1,
-                     "width": 3},
+            error_x=theme.whiskers(rows, "share", theme.INK, thickness=1, width=3),
             customdata=np.column_stack(
                 [[plain(one) for one in rows["pattern"]], rows["matched"], rows["units"], rows["low"],
                  rows["high"], rows["matches"]]
@@ -86,11 +84,7 @@ def matches_chart(frame: pd.DataFrame, *, unit: str, by: str | None, total: int)
     if converts:
         _add_conversion(figure, rows, left)
     names = [f"{row[by]}: {row['pattern']}" if by else row["pattern"] for row in rows.to_dict("records")]
-    labels = [plain(name) for name in told_apart(names, _LABELS, 12)]
-    figure.update_yaxes(
-        tickvals=places, ticktext=labels, range=[max(len(rows), 1) - 0.5, -0.5], showgrid=False,
-        zeroline=False, ticklabelstandoff=8,
-    )  # fmt: skip
+    theme.label_rows(figure, names, _LABELS)
     if not len(rows):
         figure.update_xaxes(visible=False)
         theme.say_instead(figure, f"Nothing to show: too few {unit}s.")

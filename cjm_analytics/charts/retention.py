@@ -377,12 +377,11 @@ def stickiness_chart(frame: pd.DataFrame, *, by: Sequence[str] = (), period: str
     )
     colours = theme.colours(list(panels))
     for name, part in panels.items():
-        reach = {"array": part["high"] - part["share"], "arrayminus": part["share"] - part["low"]}
         figure.add_trace(
             go.Bar(
                 x=part["days"], y=part["share"], name=f"{plain(short[name])} · {theme.count(size[name])}",
                 marker={"color": colours[name]},
-                error_y={"type": "data", "symmetric": False, **reach, "color": theme.INK, "thickness": 1.2},
+                error_y=theme.whiskers(part, "share", theme.INK, thickness=1.2),
                 customdata=np.column_stack([part["customers"], part["active"], part["at_least"]]),
                 hovertemplate=(
                     (f"<b>{plain(name)}</b><br>" if name else "")

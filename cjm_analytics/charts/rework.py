@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cjm_analytics.charts import theme
-from cjm_analytics.charts.text import plain, told_apart
+from cjm_analytics.charts.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +56,7 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
             orientation="h",
             width=0.62,
             marker={"color": [palette.get(phase, plain_colour) for phase in rows["phase"]]},
-            error_x={
-                "type": "data", "symmetric": False, "array": rows["high"] - rows["share"],
-                "arrayminus": rows["share"] - rows["low"], "color": theme.INK, "thickness": 1, "width": 3,
-            },
+            error_x=theme.whiskers(rows, "share", theme.INK, thickness=1, width=3),
             customdata=np.column_stack(
                 [[plain(name) for name in rows["name"]],
                  *(rows[name] for name in ("returned", "journeys", "returns", "repeats"))]
@@ -91,12 +88,5 @@ def rework_chart(frame: pd.DataFrame, *, road: Sequence[str], of: str, unit: str
         zeroline=False,
         **theme.share_axis(min(top, 1.0)),
     )
-    figure.update_yaxes(
-        tickvals=list(range(len(rows))),
-        ticktext=[plain(name) for name in told_apart(rows["name"], _LABELS, 12)],
-        range=[max(len(rows), 1) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-        ticklabelstandoff=8,
-    )
+    theme.label_rows(figure, list(rows["name"]), _LABELS)
     return figure

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cjm_analytics.charts.text import plain, told_apart
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -26,6 +28,7 @@ __all__ = [
     "counted",
     "duration",
     "figure",
+    "label_rows",
     "left_out",
     "little",
     "on",
@@ -35,6 +38,7 @@ __all__ = [
     "say_instead",
     "share_axis",
     "tint",
+    "whiskers",
     "write_beside",
 ]
 
@@ -204,6 +208,30 @@ def duration(length: pd.Timedelta) -> str:
             text = f"{value:,.1f}" if value < 10 and unit != "s" else f"{value:,.0f}"  # noqa: PLR2004
             return text.removesuffix(".0") + NBSP + unit
     return f"-{duration(-length)}"
+
+
+def whiskers(rows: pd.DataFrame, of: str, colour: str, **look: float) -> dict[str, Any]:
+    """The interval `low` to `high` around a column, as error bars of a trace; `look` is their thickness."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": rows["high"] - rows[of],
+        "arrayminus": rows[of] - rows["low"],
+        "color": colour,
+        **look,
+    }
+
+
+def label_rows(figure: go.Figure, names: Sequence[str], room: float) -> None:
+    """Rows from the top down, at 0, 1, 2 …, each with its name to the left, cut to so many pixels."""
+    figure.update_yaxes(
+        tickvals=list(range(len(names))),
+        ticktext=[plain(name) for name in told_apart(names, room, 12)],
+        range=[max(len(names), 1) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+        ticklabelstandoff=8,
+    )
 
 
 def write_beside(
