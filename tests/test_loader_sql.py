@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -122,13 +123,120 @@ def test_urls_are_opened_and_closed_for_each_reading(tmp_path, kind):
 
 
 @pytest.mark.parametrize("autocommit", [False, True])
-def test_psycopg(postgres, autocommit):
-    import psycopg
-
-    with psycopg.connect(postgres, autocommit=autocommit) as connection:
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_psycopg(postgres, driver, autocommit):
+    connection = pytest.importorskip(driver).connect(postgres)
+    connection.autocommit = autocommit
+    with contextlib.closing(connection):
         check(read(ASKED, connection, **MAPPED))
         bound = read("select * from log where who = %s", connection, params=["bob"], **MAPPED)
         assert bound.events["user_id"].to_pylist() == ["bob"]
+        assert read("select * from log where false", connection, **MAPPED).n_read == 0
+
+
+class LearnsItsColumnsLate:
+    """A cursor that does not know its columns before its first rows, as psycopg2's on the server."""
+
+    description = None
+
+    def __init__(self, cursor):
+        self.execute, self.close, self._cursor = cursor.execute, cursor.close, cursor
+
+    def fetchmany(self, size):
+        self.description = self._cursor.description
+        return self._cursor.fetchmany(size)
+
+
+def test_columns_may_be_known_with_the_first_rows_only():
+    lines = lite()
+    kind = type("connection", (), {"__module__": "psycopg2.extensions", "autocommit": False})
+    kind.cursor = lambda _, **on_the_server: on_the_server and LearnsItsColumnsLate(lines.cursor())
+    check(read(ASKED, kind(), **MAPPED))
+    assert read("select * from log where 1 = 0", kind(), **MAPPED).n_read == 0
+
+
+def test_rows_may_be_mappings(postgres):
+    import psycopg
+
+    lines = lite()
+    lines.row_factory = lambda cursor, row: dict(
+        zip((name for name, *_ in cursor.description), row, strict=True)
+    )
+    check(read(ASKED, lines, **MAPPED))
+    with psycopg.connect(postgres, row_factory=psycopg.rows.dict_row) as connection:
+        check(read(ASKED, connection, **MAPPED))
+
+
+def test_a_percent_sign_is_one_unless_it_marks_a_parameter(postgres):
+    import psycopg
+
+    with psycopg.connect(postgres) as connection:
+        assert read("select * from log where what like 'vis%'", connection, **MAPPED).n_read == 2
+        both = "select * from log where who = %s and what like 'bu%'"
+        with pytest.raises(
+            InputError, match=r"Where params= are given, a percent sign is written %%\. Query"
+        ):
+            read(both, connection, params=["bob"], **MAPPED)
+        connection.rollback()
+        twice = both.replace("bu%", "bu%%")
+        assert read(twice, connection, params=["bob"], **MAPPED).events["user_id"].to_pylist() == ["bob"]
+        with pytest.raises(InputError, match=r'"lug" does not exist\. Query'):
+            read("select * from lug where what like 'bu%'", connection, **MAPPED)
+        connection.rollback()
+        with pytest.raises(InputError, match=r'"lug" does not exist\. Query'):
+            read("select * from lug where what like 'bu%%' and who = %s", connection, params=[1], **MAPPED)
+
+
+def test_a_connection_that_breaks_off_is_an_error_and_no_shorter_log(postgres):
+    import psycopg
+
+    reads = loaders.sql("select * from many", postgres, customer="who", timestamp="at", event="what")
+    ended = "select pg_terminate_backend(pid) from pg_stat_activity where query like '%from many%'"
+    with psycopg.connect(postgres, autocommit=True) as other:
+        batches = reads.batches()
+        n_read = next(batches).events.num_rows
+        other.execute(f"{ended} and pid <> pg_backend_pid()")
+        with pytest.raises(InputError, match=r"The database broke off after [0-9,]+ rows: "):
+            n_read += sum(batch.events.num_rows for batch in batches)
+    assert 0 < n_read < 1_000_000
+
+
+def test_a_connection_closed_while_it_is_read_is_an_error():
+    lines = lite()
+    lines.executemany("insert into log values (?, ?, ?, ?, ?)", ROWS[:1] * 200_000)
+    batches = loaders.sql("select * from log", lines, **MAPPED).batches()
+    next(batches)
+    lines.close()
+    with pytest.raises(
+        InputError, match=r"broke off after [0-9,]+ rows: Cannot operate on a closed database"
+    ):
+        list(batches)
+
+
+def test_a_query_asked_again_gives_the_rows_of_before_as_duplicates(tmp_path):
+    lines = lite()
+    asked = loaders.sql("select * from log where who is not null", lines, **MAPPED)
+    cjm.ingest(asked, to=tmp_path / "store")
+    lines.execute("insert into log values ('cy', '2024-03-01T10:00:00Z', 'visit', 1, null)")
+    events = cjm.ingest(asked, to=tmp_path / "store")
+    assert sorted(events.to_frame()["customer_id"]) == ["ada", "bob", "cy"]
+    (account,) = events.report().sources
+    assert (account.read, account.kept, account.duplicates) == (5, 3, 2)
+
+
+def test_two_queries_of_one_connection(postgres):
+    import psycopg
+
+    asked = "select * from log where who = %s"
+    with psycopg.connect(postgres) as connection:
+        ada, bob = (
+            loaders.sql(asked, connection, params=[who], name=who, **MAPPED) for who in ("ada", "bob")
+        )
+        events = cjm.ingest([ada, bob])
+    assert events.to_frame()[["customer_id", "source"]].to_numpy().tolist() == [
+        ["ada", "ada"],
+        ["bob", "bob"],
+    ]
 
 
 def test_adbc_postgres_by_url(postgres):

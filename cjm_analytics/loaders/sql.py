@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import sqlite3
+import sys
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -14,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pyarrow as pa
 
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError
 from cjm_analytics.loaders.table import table
 from cjm_analytics.loaders.values import strings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cjm_analytics.loaders.source import EventStream
 
@@ -49,16 +52,23 @@ def sql(
     of warehouses.
 
     **Streaming.** Rows come in batches and are never held all at once: record batches from ADBC and DuckDB, a
-    named cursor on the server with psycopg, `stream_results` with SQLAlchemy, `fetchmany` elsewhere. A driver
-    whose ordinary cursor fetches everything at once (pymysql, for example) needs its own streaming cursor
-    class, set on the connection.
+    named cursor on the server with psycopg and psycopg2, `stream_results` with SQLAlchemy, `fetchmany`
+    elsewhere. A driver whose ordinary cursor fetches everything at once (pymysql, for example) needs its own
+    streaming cursor class, set on the connection. A connection that breaks off is an error, and no shorter
+    log.
 
     **Rules.** The query is asked once when the source is made, only for its first rows, to check the columns,
     and once for each reading; the connection must not be used for other things while rows are read. Nothing
     is written and no transaction is ended here. `src_file` is `<Query>`, `src_row` counts the rows of the
     answer from 1: with an `order by` both mean the same in each reading. Numbers of exact decimals stay exact
     in `value`; JSON columns become JSON text, into which dotted names reach; lengths of time become texts
-    such as `1 day, 2:00:00`.
+    such as `1 day, 2:00:00`. A connection may give its rows as tuples or as mappings. A percent sign is one,
+    but where `params=` are given to a driver that marks their places by `%s`: there it is written `%%`.
+
+    **Again.** A query has no files that could be skipped: ingested into the same store once more, all its
+    rows are read again. Rows that are there already are duplicates, whatever their place in the answer; a row
+    that has changed since is another event, unless `event_id=` says which is the same. So ask for what is new
+    (`where at >= …`), or say `replace=` where a window is to be read anew.
 
     Parameters
     ----------
@@ -119,23 +129,16 @@ class Query:
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """The answer in record batches: at least one, perhaps without rows, to tell the columns."""
-        with contextlib.ExitStack() as opened:
-            batches = self._asked(opened)
-            try:
-                first = next(batches)
-            except InputError:
-                raise
-            except Exception as fault:  # each driver has its own errors
-                raise self._refused(fault) from fault
-            yield first
-            while True:
-                try:
-                    batch = next(batches, None)
-                except Exception as fault:
-                    raise self._refused(fault) from fault
-                if batch is None:
-                    return
-                yield batch
+        n_rows = 0
+        try:
+            with contextlib.ExitStack() as opened:
+                for batch in self._asked(opened):
+                    n_rows += batch.num_rows
+                    yield batch
+        except CJMError:
+            raise
+        except Exception as fault:  # each driver has its own errors
+            raise self._refused(fault, n_rows) from fault
 
     def _asked(self, opened: contextlib.ExitStack) -> Iterator[pa.RecordBatch]:
         connection = self.connection
@@ -183,12 +186,16 @@ class Query:
             cursor = connection.cursor(name=f"cjm_{uuid.uuid4().hex}", withhold=bool(connection.autocommit))
         else:
             cursor = connection.cursor()
-        opened.enter_context(contextlib.closing(cursor))
+        opened.callback(_close, cursor)
         cursor.execute(text) if self.params is None else cursor.execute(text, self.params)
+        # psycopg2 learns the columns of a cursor on the server with its first rows.
+        rows = cursor.fetchmany(_FETCHED) if _home(connection) == "psycopg2" else None
         if cursor.description is None:
             raise self._answerless()
         names = [str(column[0]) for column in cursor.description]
-        yield from _of_tuples(names, itertools.takewhile(len, iter(lambda: cursor.fetchmany(_FETCHED), None)))
+        later = iter(lambda: cursor.fetchmany(_FETCHED), None)
+        blocks = later if rows is None else itertools.chain([rows], later)
+        yield from _of_tuples(names, itertools.takewhile(len, blocks))
 
     def _plain_text(self) -> str:
         if not isinstance(self.text, str) or not self.text.strip():
@@ -198,14 +205,29 @@ class Query:
     def _answerless(self) -> InputError:
         return InputError(f"The query gives no rows; ask with a select. Query: {self._shown()}")
 
-    def _refused(self, fault: Exception) -> InputError:
+    def _refused(self, fault: Exception, n_rows: int) -> InputError:
         said = str(fault).strip().splitlines() or [type(fault).__name__]
         # A query that failed before, this one's or another one's, stands in the way until it is rolled back.
         what = " Call rollback() of the connection first." if "transaction is aborted" in said[0] else ""
-        return InputError(f"The database refused the query: {said[0]}{what} Query: {self._shown()}")
+        if not n_rows and self._has_bare_percent():
+            what = " Where params= are given, a percent sign is written %%."
+        did = f"broke off after {n_rows:,} rows" if n_rows else "refused the query"
+        return InputError(f"The database {did}: {said[0].rstrip('.')}.{what} Query: {self._shown()}")
+
+    def _has_bare_percent(self) -> bool:
+        """Whether the driver takes a percent sign of the query for the place of a parameter."""
+        driver = sys.modules.get(_home(self.connection))
+        takes = self.params is not None and getattr(driver, "paramstyle", "") in {"format", "pyformat"}
+        return takes and re.search(r"%(?![sbt(])", str(self.text).replace("%%", "")) is not None
 
     def _shown(self) -> str:
         return " ".join(str(self.text).split())[:_SHOWN]
+
+
+def _close(cursor: Any) -> None:  # noqa: ANN401 - cursors share no type
+    """Give a cursor back; where the connection is gone, it is gone, too."""
+    with contextlib.suppress(Exception):
+        cursor.close()
 
 
 def _home(connection: object) -> str:
@@ -288,7 +310,8 @@ def _said(cells: list[Any]) -> list[str | None]:
 def _of_tuples(names: Sequence[str], blocks: Iterator[Sequence[Any]]) -> Iterator[pa.RecordBatch]:
     """Rows of Python objects as record batches; each block finds its own types."""
     yield pa.RecordBatch.from_arrays([pa.nulls(0, pa.string()) for _ in names], names=list(names))
-    for rows in blocks:
+    for block in blocks:
+        rows = [[row[name] for name in names] for row in block] if isinstance(block[0], Mapping) else block
         columns = zip(*rows, strict=True)
         yield pa.RecordBatch.from_arrays([_typed(list(cells)) for cells in columns], names=list(names))
 
