@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cjm_analytics.errors import UnknownNameError
-from cjm_analytics.loaders.happenings import happenings
+from cjm_analytics.loaders.ocel_layouts import logged_events
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.rows import ObjectRows
 from cjm_analytics.loaders.table import table
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cjm_analytics.loaders.files import InputFile
-    from cjm_analytics.loaders.happenings import Happening
+    from cjm_analytics.loaders.ocel_layouts import LoggedEvent
     from cjm_analytics.loaders.rows import Rows
     from cjm_analytics.loaders.source import EventStream
 
@@ -121,7 +121,7 @@ class OcelReader:
         numbers: list[int] = []
         told: Counter[str] = Counter()
         skipped = 0
-        for number, event in enumerate(happenings(file, types), start=1):
+        for number, event in enumerate(logged_events(file, types), start=1):
             mine = list(self._rows(event, types))
             skipped += not mine
             told["without"] += not mine
@@ -141,7 +141,7 @@ class OcelReader:
         yield ObjectRows(file.shown, rows, np.array(numbers, np.int64), n_skipped=skipped)
         self._warn(file, told)  # behind the last block: who only glances at the first is not warned
 
-    def _rows(self, event: Happening, types: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def _rows(self, event: LoggedEvent, types: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """The event once for each of its customers."""
         by_type: dict[str, list[str]] = defaultdict(list)
         for one in dict.fromkeys(event.objects):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cjm_analytics.loaders.files import InputFile
 
-__all__ = ["Happening", "happenings"]
+__all__ = ["LoggedEvent", "logged_events"]
 
 _SQLITE: Final = b"SQLite format 3\x00"
 _START: Final = 4_096
@@ -33,7 +33,7 @@ _REFERENCE: Final = re.compile(rf"({_PART.pattern})(?:#{_PART.pattern})?(?:\{{.*
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
-class Happening(NamedTuple):
+class LoggedEvent(NamedTuple):
     """One event of a log, with the ids of its objects."""
 
     id: str
@@ -43,7 +43,7 @@ class Happening(NamedTuple):
     objects: list[str]
 
 
-def happenings(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
+def logged_events(file: InputFile, types: dict[str, str]) -> Iterator[LoggedEvent]:
     """The events of a log; `types` has the type of each of an event's objects when the event comes.
 
     Raises
@@ -71,7 +71,7 @@ def happenings(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
 # JSON
 
 
-def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
+def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[LoggedEvent]:
     try:
         log = orjson.loads(file.content().removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as fault:
@@ -79,7 +79,7 @@ def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
     if isinstance(log, dict) and "ocel:events" in log:
         types |= {key: str(one.get("ocel:type")) for key, one in log.get("ocel:objects", {}).items()}
         for key, one in log["ocel:events"].items():
-            yield Happening(
+            yield LoggedEvent(
                 key,
                 one.get("ocel:activity"),
                 one.get("ocel:timestamp"),
@@ -91,7 +91,7 @@ def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
         raise InputError(f"{file.shown!r} is no OCEL: it has neither 'ocel:events' nor 'events'.")
     types |= {str(one["id"]): str(one.get("type")) for one in log.get("objects", [])}
     for one in log["events"]:
-        yield Happening(
+        yield LoggedEvent(
             str(one.get("id")),
             one.get("type"),
             one.get("time"),
@@ -103,7 +103,7 @@ def _of_json(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
 # XML
 
 
-def _of_xml(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
+def _of_xml(file: InputFile, types: dict[str, str]) -> Iterator[LoggedEvent]:
     is_known = False
     for element in _elements(file):
         if element.tag == "objects":
@@ -148,9 +148,9 @@ def _object_of_xml(element: ET.Element) -> tuple[str, str]:
     return told["id"], told.get("type", "")
 
 
-def _event_of_xml(element: ET.Element) -> Happening:
+def _event_of_xml(element: ET.Element) -> LoggedEvent:
     if "id" in element.attrib:
-        return Happening(
+        return LoggedEvent(
             element.attrib["id"],
             element.get("type"),
             element.get("time"),
@@ -159,7 +159,7 @@ def _event_of_xml(element: ET.Element) -> Happening:
         )
     told = _told(element)
     lists = {one.get("key"): one for one in element if one.tag == "list"}
-    return Happening(
+    return LoggedEvent(
         told["id"],
         told.get("activity"),
         told.get("timestamp"),
@@ -176,7 +176,7 @@ def _told(element: Iterable[ET.Element]) -> dict[str, str]:
 # SQLite
 
 
-def _of_sqlite(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
+def _of_sqlite(file: InputFile, types: dict[str, str]) -> Iterator[LoggedEvent]:
     with contextlib.ExitStack() as opened:
         copy = opened.enter_context(tempfile.NamedTemporaryFile(suffix=".sqlite"))
         with file.open() as stream:
@@ -193,20 +193,20 @@ def _of_sqlite(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
             raise InputError(f"{file.shown!r} is damaged or no OCEL: {fault}.") from fault
 
 
-def _of_sqlite_1(log: sqlite3.Connection, types: dict[str, str]) -> Iterator[Happening]:
+def _of_sqlite_1(log: sqlite3.Connection, types: dict[str, str]) -> Iterator[LoggedEvent]:
     types |= _pairs(log, 'select "ocel:oid", "ocel:type" from objects')
     names = ("ocel:eid", "ocel:activity", "ocel:timestamp")
     for row, objects in _with_objects(log, "events", "ocel:eid", ("relations", "ocel:eid", "ocel:oid")):
         key, kind, time = (row.pop(name, None) for name in names)
-        yield Happening(str(key), kind, time, row, objects)
+        yield LoggedEvent(str(key), kind, time, row, objects)
 
 
-def _of_sqlite_2(log: sqlite3.Connection, types: dict[str, str]) -> Iterator[Happening]:
+def _of_sqlite_2(log: sqlite3.Connection, types: dict[str, str]) -> Iterator[LoggedEvent]:
     types |= _pairs(log, "select ocel_id, ocel_type from object")
     links = ("event_object", "ocel_event_id", "ocel_object_id")
     for kind, mapped in log.execute("select ocel_type, ocel_type_map from event_map_type").fetchall():
         for row, objects in _with_objects(log, f"event_{mapped}", "ocel_id", links):
-            yield Happening(str(row.pop("ocel_id")), str(kind), row.pop("ocel_time", None), row, objects)
+            yield LoggedEvent(str(row.pop("ocel_id")), str(kind), row.pop("ocel_time", None), row, objects)
 
 
 def _pairs(log: sqlite3.Connection, query: str) -> dict[str, str]:
@@ -237,7 +237,7 @@ def _quoted(name: str) -> str:
 # CSV
 
 
-def _of_csv(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
+def _of_csv(file: InputFile, types: dict[str, str]) -> Iterator[LoggedEvent]:
     with file.open() as stream:
         lines = codecs.iterdecode(iter(lambda: bytes(stream.read(1 << 20)), b""), "utf-8-sig", "replace")
         rows = csv.DictReader(_by_line(lines), strict=True)
@@ -253,7 +253,7 @@ def _of_csv(file: InputFile, types: dict[str, str]) -> Iterator[Happening]:
                     types |= dict.fromkeys(ids, name.removeprefix(prefix))
                     objects += ids
                 if is_first or told.get(kind, "o2o").lower() != "o2o":  # else a row about objects
-                    yield Happening(
+                    yield LoggedEvent(
                         str(told.pop(key, "")), told.pop(kind, None), told.pop(time, None), told, objects
                     )
         except csv.Error as fault:
