@@ -6,6 +6,7 @@ import copy
 import csv
 import datetime as dt
 import gzip
+import inspect
 import io
 import json
 import sys
@@ -21,6 +22,7 @@ import cjm_analytics as cjm
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.loaders import csv_files, json_files, reading
 from cjm_analytics.loaders.source import whole
+from cjm_analytics.loaders.times import OPTIONS
 from log_cases import LOGS
 from vendor_cases import CASES
 
@@ -107,6 +109,19 @@ def test_rows_become_the_events_of_the_story(case, tmp_path):
     for one, wanted in zip(found, case.expected, strict=True):
         got = {name: None if pd.isna(one.get(name)) else shown_cell(one[name]) for name in wanted}
         assert got == wanted
+
+
+@pytest.mark.parametrize("case", [one for one in EVERY if isinstance(one.values[0].rows[0], dict)])
+@pytest.mark.parametrize("time", ["01/02/2025 10:00", "soon", "45717.5"])
+def test_hints_about_times_name_what_the_loader_has(case, time, tmp_path):
+    rows = [changed(row, case.time, time) for row in case.rows]
+    try:
+        said = "".join(read(case.load(write(tmp_path, case, rows))).rejects["reason"].to_pylist())
+    except InputError as fault:
+        said = str(fault)
+    has = inspect.signature(case.load).parameters.values()
+    if "cjm.loaders.table" not in said and not any(one.kind == one.VAR_KEYWORD for one in has):
+        assert {one for one in OPTIONS if f"{one}=" in said} <= {one.name for one in has}
 
 
 def shown_cell(value):

@@ -228,7 +228,7 @@ def test_calls_that_cannot_be_used_are_rejects(tmp_path):
     assert found.pop(7).startswith("no JSON: ")
     assert found == {
         1: "no customer: all of user_id, anonymous_id are empty",
-        2: "timestamp is no time that can be read without timestamp_format=: 'yesterday'",
+        2: "timestamp is no time that can be read: 'yesterday'",
         3: "no time: timestamp is empty",
         4: "no event name: event is empty",
         5: "an unknown type of call: 'beacon'",

@@ -561,6 +561,18 @@ def test_a_date_that_can_be_read_in_two_ways_is_an_error():
     assert reasons == ["at is no time that can be read without timestamp_format=: '25/12/2025'"]
 
 
+def test_a_day_of_a_spreadsheet_may_have_a_decimal_comma():
+    cells = ["45717,5", "45717.25", "45717", "45717,5,1"]
+    found, reasons = times_of(cells, tz="UTC", unit="excel")
+    assert found == [
+        ("2025-03-01 12:00:00", "second"),
+        ("2025-03-01 06:00:00", "second"),
+        ("2025-03-01 12:00:00", "date"),
+    ]
+    assert reasons == ["at is no time that can be read without timestamp_format=: '45717,5,1'"]
+    assert times_of(["45717,5"], tz="UTC", unit="excel")[0] == found[:1]
+
+
 def test_formats_are_tried_in_turn():
     cells = ["03/01/2025 10:00:00 PM", "01.03.2025", "01Mar2025 10:00:00.25", "?"]
     formats = ["%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y", "%d%b%Y %H:%M:%S.%f"]

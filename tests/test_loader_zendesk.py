@@ -372,7 +372,7 @@ def test_rows_that_cannot_be_used_are_rejects(tmp_path):
         "no time: timestamp is empty",
         "the ticket 404 of this change is not in the export: its requester is unknown",
         "the ticket 404 of this comment is not in the export: its requester is unknown",
-        "timestamp is no time that can be read without timestamp_format=: 'soon'",
+        "timestamp is no time that can be read: 'soon'",
     ]
 
 

@@ -113,6 +113,32 @@ def test_words_of_a_lifecycle_of_its_own_stay(tmp_path):
     assert batch.n_excluded == 2
 
 
+def test_starts_of_what_no_trace_completes_are_kept(tmp_path):
+    def event(name, step, minute):
+        return (
+            f'<event><string key="concept:name" value="{name}"/>'
+            f'<string key="lifecycle:transition" value="{step}"/>'
+            f'<date key="time:timestamp" value="2025-03-01T10:0{minute}:00Z"/></event>'
+        )
+
+    steps = [("call", "schedule"), ("call", "start"), ("mail", "start"), ("mail", "complete"),
+             ("mail", "Start"), ("call", "start")]  # fmt: skip
+    events = "".join(event(*step, minute) for minute, step in enumerate(steps))
+    case = '<trace><string key="concept:name" value="{}"/>{}</trace>'
+    path = tmp_path / "log.xes"
+    path.write_text(f"<log>{case.format('a', events)}{case.format('b', event('mail', 'start', 7))}</log>")
+    batch = read(loaders.xes(path, keep=["lifecycle:transition", "duration"]))
+    assert [tuple(row.values()) for row in batch.events.select(
+        ["user_id", "event", "lifecycle:transition", "duration", "src_row"]
+    ).to_pylist()] == [
+        ("a", "call", "start", None, 2),
+        ("a", "mail", None, 60.0, 4),
+        ("a", "call", "start", None, 6),
+        ("b", "mail", "start", None, 7),
+    ]  # fmt: skip
+    assert batch.n_excluded == 3
+
+
 KEYS = st.sampled_from(["concept:name", "org:group", "amount", "doc"])
 VALUES = st.none() | st.sampled_from(["a", "70", "1.5", "true", "x y", 'é&<"', "2025-03-30T01:00:00Z"])
 PLAIN = st.tuples(st.sampled_from(["string", "int", "float", "boolean", "date", "id"]), KEYS, VALUES)

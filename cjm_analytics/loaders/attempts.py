@@ -199,7 +199,7 @@ def _tried_with_more(
 ) -> Attempt | None:
     """What a loader makes of the rows once somebody has said what it lacks: that becomes a question."""
     zone = f"The times carry no zone: say tz=, such as {'Europe/Berlin'!r}."
-    order = fault.partition(", or give timestamp_format=")[0] + "."
+    order = fault.partition(", or give timestamp_format=")[0].removesuffix(".") + "."
     for option, sign, answers, question in (
         ("tz", " zone", ("UTC",), zone),
         ("dayfirst", " dayfirst=", (False, True), order),

@@ -309,6 +309,6 @@ def delighted(
     """
     asked = Asked.of(scores, None, user_id)
     written = CsvFormat(sep, encoding, sheet=sheet)
-    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst), written).stream(
+    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst, options=("dayfirst",)), written).stream(
         source, keep=keep, name=name, format=format
     )

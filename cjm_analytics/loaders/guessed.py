@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from cjm_analytics.errors import InputError
 from cjm_analytics.loaders.opened import TECHNICAL
-from cjm_analytics.loaders.times import Clock
+from cjm_analytics.loaders.times import OPTIONS, Clock
 from cjm_analytics.loaders.values import texts, trimmed
 from cjm_analytics.schema import LOADED
 
@@ -199,7 +199,7 @@ def _asked_of_time(
         asked["dayfirst"] = bool(order)
     try:
         places = np.arange(1, len(cells) + 1, dtype=np.int64)
-        Clock(**asked).read(cells, places, column=name, file="the first rows")
+        Clock(**asked, options=OPTIONS).read(cells, places, column=name, file="the first rows")
     except InputError as fault:
         if "zone" in str(fault):
             options["tz"] = UNSAID

@@ -516,6 +516,6 @@ def qualtrics(
     """
     asked = Asked.of(scores, comment, user_id)
     written = CsvFormat(sep, encoding, sheet=sheet, heading=_heading)
-    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst), written).stream(
+    return _vendor(asked, Clock(tz=tz, dayfirst=dayfirst, options=("dayfirst",)), written).stream(
         source, keep=keep, name=name, format=format
     )

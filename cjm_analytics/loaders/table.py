@@ -17,7 +17,7 @@ from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.rows import Broken, ObjectRows, Rows, words
 from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
-from cjm_analytics.loaders.times import Clock, quality_column
+from cjm_analytics.loaders.times import OPTIONS, Clock, quality_column
 from cjm_analytics.loaders.values import (
     Cells,
     bare,
@@ -277,7 +277,8 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
         Zone of times that carry none, such as `Europe/Berlin`. Never guessed.
     unit : str, optional
         s, ms, us or ns: of epoch numbers. By default their size tells, and a file of several sizes is an
-        error. `excel`: numbers are a spreadsheet's days (45717.5 is noon of 1 March 2025), in the zone `tz`.
+        error. `excel`: numbers are a spreadsheet's days (45717.5, or 45717,5, is noon of 1 March 2025), in
+        the zone `tz`.
     timestamp_format : str or sequence of str, optional
         `strptime` formats, tried in turn; needed for anything but ISO 8601 (2025/2/1, too), epochs and (with
         `dayfirst`) 01/02/2025 or 1.2.25, each also with AM or PM.
@@ -325,7 +326,7 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     """
     mapping = _mapping({"user_id": customer, "timestamp": timestamp, "event": event}, columns)
     formats = (timestamp_format,) if isinstance(timestamp_format, str) else tuple(timestamp_format or ())
-    clock = Clock(None if tz is None else str(tz), unit, formats, dayfirst)
+    clock = Clock(None if tz is None else str(tz), unit, formats, dayfirst, OPTIONS)
     _check_decimal(decimal, sep)
     layout = Layout(
         mapping,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 from zoneinfo import available_timezones
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["UNITS", "Clock", "Times", "in_iso", "quality_column"]
+__all__ = ["OPTIONS", "UNITS", "Clock", "Times", "in_iso", "quality_column"]
+
+OPTIONS: Final = ("dayfirst", "timestamp_format", "unit")
+"""What a loader may be told of times beside their zone, which no loader leaves untold."""
 
 UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0}
 """Microseconds in one unit of an epoch; a nanosecond is less than one."""
@@ -52,6 +55,13 @@ _DIGITS: Final = re.compile(r"[+-]?\d+")
 _HAS_ZONE: Final = re.compile(r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
 _YEAR_FIRST: Final = r"^(\d{4})[/.-](\d{1,2})[/.-](\d{1,2})($|[ T])"
 _SLASHED: Final = r"^\d{1,2}([./-]\d{1,2}[./-]\d{4}|[./]\d{1,2}[./]\d\d)($|[ T,])"
+_DAYS_WITH_COMMA: Final = r"^(\d{5}),(\d+)$"
+"""A spreadsheet's day with a decimal comma; of five digits are those since 1927."""
+
+_OTHERWISE: Final = (
+    "Write them with the year in front (2025-02-01), or read the file with cjm.loaders.table, which has "
+    "dayfirst= and timestamp_format="
+)
 _HALVED: Final = (
     r"^(?P<date>\d[\d./-]*[ T,]+)(?P<hour>0?[1-9]|1[0-2])(?P<rest>:\d\d(?::\d\d(?:\.\d+)?)?)"
     r" ?(?P<half>[AaPp])\.?[Mm]\.?(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d)?(?:\[[^\]]*\])?)$"
@@ -110,12 +120,15 @@ class Clock:
         `strptime` formats, tried in turn.
     dayfirst : bool, optional
         How `01/02/2025` is meant.
+    options : sequence of str
+        Which of `OPTIONS` the loader has: hints name no other.
     """
 
     tz: str | None = None
     unit: str | None = None
     formats: tuple[str, ...] = ()
     dayfirst: bool | None = None
+    options: tuple[str, ...] = ()
     _seen: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,7 +145,7 @@ class Clock:
 
     def afresh(self) -> Clock:
         """The same clock before it has seen a file: what it remembers belongs to one reading."""
-        return Clock(*self.said)
+        return replace(self, _seen={})
 
     @property
     def said(self) -> tuple[str | None, str | None, tuple[str, ...], bool | None]:
@@ -157,7 +170,7 @@ class Clock:
             Times without a zone and no `tz`; epochs of several units in one file; a date that may be read in
             two ways; a column that holds no times at all.
         """
-        where = _Where(column, file, rows)
+        where = _Where(column, file, rows, self.options)
         kind = array.type
         if pa.types.is_null(kind):
             return Times(pa.nulls(len(array), _UTC), np.zeros(len(array), np.int8), {})
@@ -238,9 +251,11 @@ class Clock:
         if unit is None:
             unknown = np.flatnonzero(size < _SMALLEST)
             for row in unknown:
-                said = "is too small to tell whether it counts s, ms, µs or ns; say unit="
+                said = "is too small to tell whether it counts s, ms, µs or ns"
+                said += where.hint("unit", "; say unit=")
                 if _LIKELY_DAYS[0] < size[row] < _LIKELY_DAYS[1]:
-                    said = "is no time since 1970; if a spreadsheet wrote its days so, say unit='excel'"
+                    said = "is no time since 1970; if a spreadsheet wrote its days so, "
+                    said += where.hint("unit", "say unit='excel'", "write them as dates")
                 wrong[int(row)] = f"{where.column} {array[int(row)]} {said}"
             size[unknown] = np.nan
             unit = self._one_class(size, where)
@@ -266,8 +281,9 @@ class Clock:
             if known != unit:
                 raise InputError(
                     f"The times in {where.column!r} of {where.file} mix units: row {first:,} looks like "
-                    f"{known}, row {row:,} like {unit} since 1970. Split the file, or say unit= if all "
-                    "are the same."
+                    f"{known}, row {row:,} like {unit} since 1970. Split the file"
+                    + where.hint("unit", ", or say unit= if all are the same")
+                    + "."
                 )
         seen = self._seen.get((where.file, where.column))
         return seen[0] if seen else None
@@ -277,6 +293,8 @@ class Clock:
             return self._by_format(words, where)
         if words.null_count == len(words):
             return Times(pc.cast(words, _UTC), np.zeros(len(words), np.int8), {})
+        if self.unit == _DAYS:
+            words = pc.replace_substring_regex(words, _DAYS_WITH_COMMA, r"\1.\2")
         example = words[pc.index(pc.is_valid(words), True).as_py()].as_py()
         # A cast that fails is slow to say so: the first time tells which one is likely.
         kind = pa.int64() if _DIGITS.fullmatch(example) else _UTC if _HAS_ZONE.search(example) else _LOCAL
@@ -309,7 +327,7 @@ class Clock:
                 part = read(words.take(pa.array(rows)), where.of(rows))
                 joined = _put(joined, part, rows)
         for row in np.flatnonzero(left.to_numpy(zero_copy_only=False)):
-            joined.wrong[int(row)] = _no_time(where.column, words[int(row)].as_py())
+            joined.wrong[int(row)] = where.no_time(words[int(row)].as_py())
         return joined
 
     def _numbers_in_text(self, words: pa.Array, where: _Where) -> Times:
@@ -322,7 +340,7 @@ class Clock:
     def _zoned_text(self, words: pa.Array, where: _Where) -> Times:
         tidy = pc.replace_substring_regex(words, r"\s?UTC$", "Z")
         tidy = pc.replace_substring_regex(tidy, r"\s([+-])", r"\1") if _spaced_offset(tidy) else tidy
-        return _parsed(_six_places(tidy), _UTC, words, where.column)
+        return _parsed(_six_places(tidy), _UTC, words, where)
 
     def _named_text(self, words: pa.Array, where: _Where) -> Times:
         """Each text by the clock of the zone that it names."""
@@ -337,13 +355,13 @@ class Clock:
             if is_offset:
                 with_it = pc.binary_join_element_wise(mine, zone, "")
                 mine = pc.if_else(pc.match_substring_regex(mine, _ZONED), mine, with_it)
-            clock = Clock("UTC" if zone == "Z" or is_offset else zone, self.unit, (), self.dayfirst)
-            part = clock._texts(mine, where.of(rows))
+            clock = replace(self, tz="UTC" if zone == "Z" or is_offset else zone, formats=(), _seen={})
+            part = clock._texts(mine, where.of(rows))  # noqa: SLF001 - one of its own
             joined = _put(joined, part, rows)
         return joined
 
     def _local_text(self, words: pa.Array, where: _Where) -> Times:
-        found = _parsed(_six_places(words), _LOCAL, words, where.column)
+        found = _parsed(_six_places(words), _LOCAL, words, where)
         placed = self._placed(found.values, found.quality, where)
         return Times(placed.values, placed.quality, {**found.wrong, **placed.wrong})
 
@@ -351,11 +369,13 @@ class Clock:
         if self.dayfirst is None:
             raise InputError(
                 f"The dates in {where.column!r} of {where.file} can be read in two ways (row "
-                f"{int(where.rows[0]):,}: {words[0].as_py()!r}). Say dayfirst=True or dayfirst=False, or "
-                "give timestamp_format=, for example '%d.%m.%Y %H:%M'."
+                f"{int(where.rows[0]):,}: {words[0].as_py()!r}). "
+                + where.hint("dayfirst", "Say dayfirst=True or dayfirst=False", _OTHERWISE)
+                + where.hint("timestamp_format", ", or give timestamp_format=, for example '%d.%m.%Y %H:%M'")
+                + "."
             )
         iso = in_iso(words, dayfirst=self.dayfirst)
-        found = _parsed(_six_places(iso), _LOCAL, words, where.column)
+        found = _parsed(_six_places(iso), _LOCAL, words, where)
         placed = self._placed(found.values, found.quality, where)
         return Times(placed.values, placed.quality, {**found.wrong, **placed.wrong})
 
@@ -394,14 +414,23 @@ def _zones() -> frozenset[str]:
 
 @dataclass(frozen=True)
 class _Where:
-    """Where a column stands, for messages."""
+    """Where a column stands and what its loader can be told, for messages."""
 
     column: str
     file: str
     rows: NDArray[np.int64]
+    options: tuple[str, ...]
 
     def of(self, rows: NDArray[np.intp]) -> _Where:
-        return _Where(self.column, self.file, self.rows[rows])
+        return replace(self, rows=self.rows[rows])
+
+    def hint(self, option: str, said: str, otherwise: str = "") -> str:
+        """What to say where the loader has an option, and where it has not."""
+        return said if option in self.options else otherwise
+
+    def no_time(self, text: str) -> str:
+        without = self.hint("timestamp_format", " without timestamp_format=")
+        return f"{self.column} is no time that can be read{without}: {_short(text)!r}"
 
 
 def quality_column(quality: NDArray[np.int8], is_inferred: NDArray[np.bool_] | None = None) -> pa.Array:
@@ -492,12 +521,12 @@ def _spaced_offset(words: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring_regex(words, r"\s[+-]\d\d(:?\d\d)?$")).as_py())
 
 
-def _parsed(words: pa.Array, kind: pa.DataType, shown: pa.Array, column: str) -> Times:
+def _parsed(words: pa.Array, kind: pa.DataType, shown: pa.Array, where: _Where) -> Times:
     """Cast text to times; where one cell refuses, halve until it is alone."""
     pieces = list(_pieces(words, kind))
     values = pa.concat_arrays(pieces) if pieces else pa.nulls(0, kind)
     refused = pc.and_(pc.is_null(values), pc.is_valid(words)).to_numpy(zero_copy_only=False)
-    wrong = {int(row): _no_time(column, shown[int(row)].as_py()) for row in np.flatnonzero(refused)}
+    wrong = {int(row): where.no_time(shown[int(row)].as_py()) for row in np.flatnonzero(refused)}
     return Times(values, _shape(words), wrong)
 
 
@@ -535,10 +564,6 @@ def _without(values: pa.Array, rows: Sequence[int] | NDArray[np.intp]) -> pa.Arr
     mask = np.zeros(len(values), bool)
     mask[rows] = True
     return pc.if_else(pa.array(mask), pa.scalar(None, values.type), values)
-
-
-def _no_time(column: str, text: str) -> str:
-    return f"{column} is no time that can be read without timestamp_format=: {_short(text)!r}"
 
 
 def _short(text: str, length: int = 60) -> str:

@@ -394,6 +394,6 @@ def typeform(
     """
     asked = Asked.of(scores, comment, user_id)
     written = CsvFormat(sep, encoding, sheet=sheet, heading=_heading)
-    return _vendor(asked, Clock(tz="UTC", dayfirst=dayfirst), written).stream(
+    return _vendor(asked, Clock(tz="UTC", dayfirst=dayfirst, options=("dayfirst",)), written).stream(
         source, keep=keep, name=name, format=format
     )

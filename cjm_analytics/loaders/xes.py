@@ -70,9 +70,11 @@ def xes(
 
     **Lifecycle.** Of events with `lifecycle:transition` those that *complete* are kept. A start before it, of
     the same activity (and `concept:instance`, where there is one) in the same trace and the first that no
-    other completion has taken, gives `start_timestamp` and `duration` (in seconds) in `properties`. Other
-    transitions of the standard (start, schedule, suspend, …) are counted as excluded. Words that it has not
-    got (`In Progress`) are a lifecycle of the log's own: such events are kept, the word in `properties`.
+    other completion has taken, gives `start_timestamp` and `duration` (in seconds) in `properties`. Where a
+    trace has nothing but starts of an activity, they are all that is known of it, and kept. Other transitions
+    of the standard (start, schedule, suspend, …) are counted as excluded. Words that it has not got
+    (`In Progress`) are a lifecycle of the log's own. In `properties` of a kept event that is no completion
+    the word stands.
 
     **Rejects.** Events without name, time or customer. `src_row` counts the events of a file from 1.
 
@@ -252,14 +254,16 @@ def _events(
 ) -> list[dict[str, Any] | None]:
     of_case = {_CASE + key: value for key, value in (defaults["trace"] | trace).items()}
     started: dict[tuple[object, object], list[str]] = defaultdict(list)
+    starts: list[tuple[int, dict[str, Any]]] = []
     kept: list[dict[str, Any] | None] = []
-    for one in events:
+    for place, one in enumerate(events):
         event = of_case | defaults["event"] | one
         told = event.pop(_STEP, None)
         step = str(told or "complete").lower()
         work = (event.get(_NAME), event.get("concept:instance"))
         if step == "start":
             started[work].append(str(event.get(_TIME)))
+            starts.append((place, event | {_STEP: told}))
         if step in _ON_THE_WAY:
             kept.append(None)
             continue
@@ -273,6 +277,10 @@ def _events(
             if lasted is not None:
                 event["duration"] = lasted
         kept.append(event)
+    known = {event.get(_NAME) for event in kept if event is not None} if starts else set()
+    for place, event in starts:
+        if event.get(_NAME) not in known:
+            kept[place] = event
     return kept
 
 

@@ -1049,7 +1049,7 @@ def zendesk(
     """
     vendor = replace(
         _ZENDESK,
-        clock=Clock(tz=tz or "UTC", dayfirst=dayfirst),
+        clock=Clock(tz=tz or "UTC", dayfirst=dayfirst, options=("dayfirst",)),
         tidied=partial(_tidied, tz=tz, dayfirst=dayfirst),
         asked=(dayfirst,),
     )
