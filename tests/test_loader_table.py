@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import uuid
+from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -559,6 +560,58 @@ def test_a_date_that_can_be_read_in_two_ways_is_an_error():
     found, reasons = times_of(cells, tz="UTC", dayfirst=False)
     assert found == [("2025-01-02 10:00:00", "minute"), ("2025-01-02 09:05:00", "minute")]
     assert reasons == ["at is no time that can be read without timestamp_format=: '25/12/2025'"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "amount", "currency"),
+    [
+        ("€ 12,50", ",", "12.5", "EUR"),
+        ("1.234,50 €", ",", "1234.5", "EUR"),
+        ("1\u202f234,50\u00a0€", ",", "1234.5", "EUR"),
+        ("£1,234.50", ".", "1234.5", "GBP"),
+        ("12.50 EUR", ".", "12.5", "EUR"),
+        ("usd 12.50", ".", "12.5", "USD"),
+        ("CHF 1'234.50", ".", "1234.5", "CHF"),
+        ("-€5", ".", "-5", "EUR"),
+        ("€-5", ".", "-5", "EUR"),
+        ("R$ 7", ".", "7", "BRL"),
+        ("12.50", ".", "12.5", None),
+    ],
+)
+def test_a_currency_beside_an_amount_is_its_currency(cell, decimal, amount, currency):
+    cells = frame(at=["2025-03-01", "2025-03-01"], price=[cell, "3"])
+    batch = read(cells, **WHO_WHEN_WHAT, tz="UTC", value="price", decimal=decimal)
+    assert batch.events["value"].to_pylist() == [Decimal(amount), Decimal(3)]
+    if currency is None:
+        assert "currency" not in batch.events.column_names
+    else:
+        assert batch.events["currency"].to_pylist() == [currency, None]
+
+
+@pytest.mark.parametrize("cell", ["5 pcs", "5 KG", "EUR", "--€5", "-€-5", "EUR 5 EUR", "$", "1 23 4 €"])
+def test_what_is_no_amount_beside_letters_stays_a_reject(cell):
+    batch = read(frame(at=["2025-03-01"], price=[cell]), **WHO_WHEN_WHAT, tz="UTC", value="price")
+    assert len(batch.rejects["reason"].to_pylist()) == 1
+    assert "price is no number" in batch.rejects["reason"][0].as_py()
+
+
+def test_an_amount_in_two_currencies_is_a_reject():
+    cells = frame(at=["2025-03-01"] * 4, price=["5 €", "$5", "5 USD", "5"], money=["EUR", "CAD", "EUR", None])
+    batch = read(cells, **WHO_WHEN_WHAT, tz="UTC", value="price", currency="money")
+    assert batch.events["currency"].to_pylist() == ["EUR", "CAD", None]
+    assert batch.rejects["reason"].to_pylist() == ["price is in USD, the currency of its row EUR"]
+
+
+@pytest.mark.parametrize("sign", ["$", "¥", "kr"])
+def test_the_sign_of_several_currencies_is_none_until_it_is_said(sign):
+    cells = frame(at=["2025-03-01"], price=[f"{sign} 1,234.50"])
+    with pytest.warns(UserWarning, match=r"sign of several currencies: none is taken.*currency='=USD'"):
+        batch = read(cells, **WHO_WHEN_WHAT, tz="UTC", value="price")
+    assert batch.events.select(["value", "currency"]).to_pylist() == [
+        {"value": Decimal("1234.5"), "currency": None}
+    ]
+    told = read(cells, **WHO_WHEN_WHAT, tz="UTC", value="price", currency="=SEK")
+    assert told.events["currency"].to_pylist() == ["SEK"]
 
 
 def test_a_day_of_a_spreadsheet_may_have_a_decimal_comma():

@@ -557,7 +557,7 @@ def _table_amount(cells: Mapping[str, pa.Array]) -> tuple[str, pa.Array] | None:
     for name in _AMOUNTS:
         if name in cells and not pa.types.is_nested(cells[name].type):
             found = money(cells[name], column=name)
-            if not found.wrong and found.values.null_count < len(found.values):
+            if not found.wrong and found.marks is None and found.values.null_count < len(found.values):
                 return name, found.values
     return None
 

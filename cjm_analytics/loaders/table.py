@@ -20,6 +20,7 @@ from cjm_analytics.loaders.source import Draft, EventStream, checked_kind
 from cjm_analytics.loaders.times import OPTIONS, Clock, quality_column
 from cjm_analytics.loaders.values import (
     Cells,
+    Money,
     bare,
     constant,
     flags,
@@ -225,16 +226,17 @@ def table(  # noqa: PLR0913 - one parameter per thing that a table may say
     **Rules.** Ids are text (zeros in front stay, `17.0` from a frame is `17`), trimmed, in Unicode form NFC,
     and never lower-cased, except e-mail addresses. Event names are trimmed, never rewritten. `seq` is the row
     number unless mapped; `path` comes from `url` where it is empty or not mapped; `actor` is `customer` (of
-    invites, `company`). Times become UTC: a time without a zone needs `tz`, in the hour that the clocks
-    repeat the first is meant (`time_quality` *inferred*), a time that the clocks skip is a reject; a date
-    stands at noon (*date*); epoch numbers are told by their size. A row number (`src_row`) counts the lines
-    of a text file from 1, the header among them, and the rows of Parquet, of a frame and of a JSON array from
-    1.
+    invites, `company`). An amount may stand beside its currency (`€ 12,50`, `12.50 EUR`), which is taken
+    where no column says another; the sign of several (`$`) is none. Times become UTC: a time without a zone
+    needs `tz`, in the hour that the clocks repeat the first is meant (`time_quality` *inferred*), a time that
+    the clocks skip is a reject; a date stands at noon (*date*); epoch numbers are told by their size. A row
+    number (`src_row`) counts the lines of a text file from 1, the header among them, and the rows of Parquet,
+    of a frame and of a JSON array from 1.
 
     **Rejects**, each with its row and reason: no customer, no event name, no time or one that cannot be read,
-    a number that is none, a score off its scale (where `score_min`, `score_max` are known), an actor that is
-    none, a row with too many or too few fields, bytes that are no text, a line that is no JSON. Every row
-    read is an event, a reject or excluded; a row in which nothing is, is none.
+    a number that is none, an amount in two currencies, a score off its scale (where `score_min`, `score_max`
+    are known), an actor that is none, a row with too many or too few fields, bytes that are no text, a line
+    that is no JSON. Every row read is an event, a reject or excluded; a row in which nothing is, is none.
 
     Parameters
     ----------
@@ -504,6 +506,8 @@ def _fill(draft: Draft, rows: Rows, name: str, layout: Layout) -> None:
         draft.columns[name] = (
             constant(cells.values[0].as_py(), draft.size) if name in _NAMES else cells.values.take(zeros)
         )
+        if isinstance(cells, Money) and cells.marks is not None:
+            draft.columns[_MARK] = cells.marks.take(zeros)
         return
     raw = words(rows, column) if name in _NAMES else rows.column(column)
     if name in _TIMES:
@@ -514,6 +518,8 @@ def _fill(draft: Draft, rows: Rows, name: str, layout: Layout) -> None:
     cells = _typed(raw, name, column, layout)
     draft.refuse(cells.wrong)
     draft.columns[name] = cells.values
+    if isinstance(cells, Money) and cells.marks is not None:
+        draft.columns[_MARK] = cells.marks
 
 
 def _typed(raw: pa.Array, name: str, column: str, layout: Layout) -> Cells:
@@ -526,6 +532,34 @@ def _typed(raw: pa.Array, name: str, column: str, layout: Layout) -> Cells:
     reader: Callable[..., Cells] = _READERS.get(name, ids)
     cells = reader(raw, column=label)
     return replace(cells, values=bare(cells.values)) if name.endswith("_id") else cells
+
+
+_MARK: Final = "<mark>"
+"""A column of what stands beside amounts; it lives until their currencies are made of it."""
+
+
+def _name_currencies(draft: Draft, layout: Layout) -> None:
+    """The currency of an amount is that of its column, else the one beside it; two of them are a reject."""
+    marks = draft.columns.pop(_MARK, None)
+    if marks is None:
+        return
+    codes = pc.if_else(pc.match_substring_regex(marks, "^[A-Z]{3}$"), marks, pa.scalar(None, pa.string()))
+    told, amount = draft.columns.get("currency"), layout.columns["value"]
+    if told is None:
+        draft.columns["currency"] = codes
+        for sign in pc.unique(marks.filter(pc.is_null(codes))).drop_null().to_pylist():
+            warnings.warn(
+                f"The amounts in {amount!r} of {draft.rows.file} stand beside {sign!r}, which is the sign of "
+                "several currencies: none is taken. cjm.loaders.table can be told which: currency='=USD'.",
+                stacklevel=2,
+            )
+        return
+    differ = pc.not_equal(pc.utf8_upper(told), codes)
+    for row in np.flatnonzero(pc.fill_null(differ, False).to_numpy(zero_copy_only=False)):
+        draft.refuse(
+            {int(row): f"{amount} is in {codes[int(row)].as_py()}, the currency of its row {told[int(row)]}"}
+        )
+    draft.columns["currency"] = pc.coalesce(told, codes)
 
 
 _ALIAS: Final = "<alias>"
@@ -588,6 +622,7 @@ def _seen_together(events: pa.Table, alias: str, user: str, kind: str | None) ->
 def _finish(draft: Draft, rows: Rows, layout: Layout, promoted: Promoted) -> None:
     """What follows from other columns, and what is left over."""
     filled = draft.columns
+    _name_currencies(draft, layout)
     if "url" in filled:
         path = filled.get("path")
         if path is None or path.null_count:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NAME",
     "Cells",
+    "Money",
     "as_json",
     "bare",
     "bytes_of",
@@ -54,6 +55,35 @@ _EMAIL: Final = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 _ROUNDED: Final = r"^([a-z]+:)?\d([.,]\d+)?E\+\d\d(:|$)"
 _TRUE: Final = ("true", "t", "yes", "y", "1")
 _FALSE: Final = ("false", "f", "no", "n", "0")
+_GAP: Final = r"[\s\x{a0}\x{202f}]*"
+_MARK: Final = r"[A-Za-z]{3}|[A-Z]{0,2}\p{Sc}|zł|Kč|[Kk]r\.?|"
+_PRICED: Final = (
+    rf"^(?P<sign>[+-]?){_GAP}(?P<before>{_MARK}){_GAP}"
+    rf"(?P<number>[+-]?\d(?:[\d.,'’\s\x{{a0}}\x{{202f}}]*\d)?[.,]?){_GAP}(?P<behind>{_MARK})$"
+)
+"""An amount with what it counts: `€ 12,50`, `-$1,234.50`, `12.50 EUR`."""
+
+_SPREAD: Final = r"^[+-]?\d{1,3}(?:['’\s\x{a0}\x{202f}]\d{3})+(?:[.,]\d*)?$"
+_MARKS: Final = {
+    "€": "EUR", "£": "GBP", "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "NZ$": "NZD",
+    "HK$": "HKD", "S$": "SGD", "R$": "BRL", "MX$": "MXN", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY",
+    "₴": "UAH", "₪": "ILS", "₫": "VND", "฿": "THB", "zł": "PLN", "Kč": "CZK",
+}  # fmt: skip
+"""Signs of one currency; `$`, `¥` and `kr` are those of several."""
+
+_ISO_4217: Final = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD
+CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ
+GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP
+LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB
+PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL
+THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG
+"""
+_CODES: Final = frozenset(_ISO_4217.split())
+"""Currencies of ISO 4217: three other letters beside a number are a unit (`5 pcs`), and no amount."""
+
+_PLAIN_NUMBER: Final = np.isin(np.arange(256), list(b"0123456789+-.,eE"))
+
 _BLANK: Final = 32
 _HIGHEST: Final = 255
 
@@ -72,6 +102,19 @@ class Cells:
 
     values: pa.Array
     wrong: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Money(Cells):
+    """Amounts, and what stands beside them.
+
+    Attributes
+    ----------
+    marks : pyarrow.Array or None
+        The currency of each cell, or a sign that several currencies have; None where no cell has any.
+    """
+
+    marks: pa.Array | None = None
 
 
 def plain(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -354,20 +397,55 @@ def whole_numbers(array: pa.Array, *, column: str) -> Cells:
     return Cells(pc.cast(pc.if_else(fits, found.values, None), pa.int64()), {**found.wrong, **wrong})
 
 
-def money(array: pa.Array, *, column: str, decimal: str = ".") -> Cells:
-    """Amounts in major units as decimal(18, 4), rounded half away from zero at the fourth place."""
+def money(array: pa.Array, *, column: str, decimal: str = ".") -> Money:
+    """Amounts in major units as decimal(18, 4), rounded half away from zero at the fourth place.
+
+    A sign or code of a currency may stand before or behind a number, and blanks or apostrophes between its
+    thousands.
+    """
     amount = pa.decimal128(18, 4)
-    if pa.types.is_string(array.type) and decimal == ".":
+    marks = None
+    if pa.types.is_string(array.type):
         try:
-            return Cells(pc.cast(trimmed(array), amount), {})
+            if decimal == ".":
+                return Money(pc.cast(trimmed(array), amount), {})
         except pa.ArrowInvalid:
             pass
+        array, marks = _priced(trimmed(array))
     found = numbers(array, column=column, decimal=decimal)
     fits = pc.less(pc.abs(found.values), 1e14)
     large = pc.fill_null(pc.invert(fits), False).to_numpy(zero_copy_only=False)
     wrong = {int(row): f"{column} is too large: {array[int(row)]}" for row in np.flatnonzero(large)}
     kept = pc.round(pc.if_else(fits, found.values, None), 4, round_mode="half_towards_infinity")
-    return Cells(pc.cast(kept, amount), {**found.wrong, **wrong})
+    return Money(pc.cast(kept, amount), {**found.wrong, **wrong}, marks)
+
+
+def _priced(words: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Amounts as bare numbers, and the currencies or signs beside them; what is no amount stays as it is."""
+    data, _ = bytes_of(words)
+    if _PLAIN_NUMBER[data].all():
+        return words, None
+    sign, before, number, behind = pc.extract_regex(words, _PRICED).flatten()
+    spread = pc.match_substring_regex(number, _SPREAD)
+    number = pc.if_else(spread, pc.replace_substring_regex(number, r"['’\s\x{a0}\x{202f}]", ""), number)
+    marks = pc.dictionary_encode(pc.binary_join_element_wise(before, behind, ""))
+    codes = [_currency(one) for one in marks.dictionary.to_pylist()]
+    mark = pa.array(codes, pa.string()).take(marks.indices)
+    # Two signs of minus, or two currencies, are no amount.
+    fits = pc.and_(
+        pc.or_(pc.equal(sign, ""), pc.match_substring_regex(number, r"^\d")),
+        pc.and_(pc.or_(pc.equal(before, ""), pc.equal(behind, "")), pc.is_valid(mark)),
+    )
+    bare = pc.if_else(fits, pc.binary_join_element_wise(sign, number, ""), pa.scalar(None, pa.string()))
+    known = pc.if_else(pc.and_(fits, pc.not_equal(mark, "")), mark, pa.scalar(None, pa.string()))
+    return pc.coalesce(bare, words), None if known.null_count == len(known) else known
+
+
+def _currency(mark: str) -> str | None:
+    """The code of a currency by its sign; None for letters that are no currency's."""
+    if re.fullmatch("[A-Za-z]{3}", mark):
+        return mark.upper() if mark.upper() in _CODES else None
+    return _MARKS.get(mark, mark)
 
 
 def flags(array: pa.Array, *, column: str) -> Cells:
