@@ -477,6 +477,26 @@ class TestParameters:
         with pytest.raises(InputError, match=r"cjm\.Identity"):
             ingest(Rows([click("a", 0)]), now=NOW, identity="strict")
 
+    @pytest.mark.parametrize("options", [{}, {"to": "store"}])
+    @pytest.mark.parametrize("said", ["namespaces", "complete_until"])
+    def test_what_is_said_of_a_source_that_is_not_there_is_an_error(
+        self, tmp_path, monkeypatch, said, options
+    ):
+        monkeypatch.chdir(tmp_path)
+
+        def speaks_of(name):
+            if said == "namespaces":
+                return {"identity": Identity(namespaces={name: "pos"})}
+            return {"complete_until": {name: "2026-03-02"}}
+
+        shop, web = Rows([click("17", 0)], name="shop"), Rows([click("17", 1)], name="web")
+        message = rf"No source in {said}= named 'shpo'\. Did you mean 'shop'\? There are: shop, web"
+        with pytest.raises(UnknownNameError, match=message):
+            ingest([shop, web], now=NOW, **speaks_of("shpo"), **options)
+        ingest([shop, web], now=NOW, **speaks_of("shop"), **options)
+        if options:  # what is in the store is there, though it is not given again
+            ingest(Rows([click("18", 2)], name="app"), now=NOW, **speaks_of("shop"), **options)
+
     def test_limits_may_be_others(self):
         links = [link(f"email:{one}@x.de", "ann", one) for one in range(3)]
         rows = [anonymous(f"email:{one}@x.de", one) for one in range(3)]

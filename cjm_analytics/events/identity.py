@@ -113,7 +113,8 @@ class Identity:
     namespaces : mapping of str to str
         Source → system, for sources whose user ids and order numbers mean nothing elsewhere:
         `{"web": "shop"}` makes `17` of the source `web` the id `shop:17`. Default: the same user id is the
-        same person in all sources, and the same order number the same order.
+        same person in all sources, and the same order number the same order. A source that is neither given
+        nor in the store is an error of `cjm.ingest`.
     systems : sequence of str
         More systems whose ids, `<system>:<id>`, are strong.
     placeholders : bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
@@ -180,6 +180,9 @@ def ingest(  # noqa: PLR0913 - one parameter per thing that may be decided
     ------
     InputError
         Not an event source; more rejects than allowed (`.failures` shows them); a parameter without meaning.
+    UnknownNameError
+        `complete_until`, `replace` or the `namespaces` of `identity` speak of a source that is not there; the
+        error has the nearest name.
     StoreError
         The folder holds something else, is damaged, or is in use by another writer.
 
@@ -498,11 +501,21 @@ def _written_anew(asked: _Asked, gathering: Gathering, growth: Growth) -> set[in
     )
 
 
+def _check_named(asked: _Asked, sources: Collection[str]) -> None:
+    """Refuse what is said of a source that is neither given nor in the store."""
+    said = {
+        "complete_until=": [name for name in asked.complete_until if name is not None],
+        "namespaces=": asked.identity.namespaces if asked.identity else (),
+    }
+    for argument, names in said.items():
+        for name in names:
+            if name not in sources:
+                raise UnknownNameError(f"source in {argument}", name, sources)
+
+
 def _gather(asked: _Asked, gathering: Gathering) -> None:
     gathering.expect(asked.sources)
-    for name in asked.complete_until:
-        if name is not None and name not in gathering.sources:
-            raise UnknownNameError("source", name, gathering.sources)
+    _check_named(asked, gathering.sources)
     with progress_bar("Reading", unit="rows", show=asked.progress) as bar:
         begun: list[EventSource] = []
         for place, source in enumerate(asked.sources, 1):
