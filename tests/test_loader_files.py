@@ -17,6 +17,9 @@ import pytest
 
 import cjm_analytics as cjm
 from cjm_analytics import InputError, UnknownNameError, loaders
+from cjm_analytics.loaders import csv_files
+from cjm_analytics.loaders.beginnings import only_beginnings
+from cjm_analytics.loaders.files import find_files
 from cjm_analytics.loaders.source import whole
 from test_loader_matrix import seen, write
 from vendor_cases import CASES
@@ -518,3 +521,61 @@ def test_avro_of_any_table_and_avro_that_is_none(tmp_path):
     (tmp_path / "other.avro").write_bytes(b"no Avro at all")
     with pytest.raises(InputError, match=r"other.avro' cannot be read as avro: it is damaged or cut off"):
         loaders.table(tmp_path / "other.avro")
+
+
+def seen_of(path, size):
+    """What the beginning of a file holds."""
+    (file,) = find_files(path, "json")
+    with only_beginnings(size), file.open() as stream:
+        return b"".join(iter(lambda: bytes(stream.read(7)), b""))
+
+
+WITH_BREAKS = b'id,note\n1,"two\nlines"\n2,"a ""b"" c"\n3,d\n'
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_beginning_ends_where_a_row_does(packed, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(gzip.compress(WITH_BREAKS) if packed else WITH_BREAKS)
+    ends = [len(b"id,note\n"), WITH_BREAKS.index(b"2,"), WITH_BREAKS.index(b"3,"), len(WITH_BREAKS)]
+    for size in range(ends[0], len(WITH_BREAKS) + 2):
+        assert seen_of(path, size) == WITH_BREAKS[: max(one for one in ends if one <= size)]
+    assert seen_of(path, 3) == WITH_BREAKS  # no row is so short
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b'[{"a": 1},\n {"a": 2},\n {"a": 3}]\n',
+        b'{"events": [\n {"a": 1},\n {"a": 2}]}\n',
+        b"<log>\n <trace/>\n <trace/>\n</log>\n",
+        "a,b\n1,2\n3,4\n5,6\n".encode("utf-16"),
+    ],
+)
+def test_what_lines_do_not_divide_is_seen_whole(whole, tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(whole)
+    for size in range(1, len(whole) + 2):
+        assert seen_of(path, size) == whole
+
+
+def test_objects_on_lines_are_divided(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b'{"a": "\\""}\n{"a": 2}\n{"a": 3}\n')
+    assert seen_of(path, 25) == b'{"a": "\\""}\n{"a": 2}\n'
+
+
+def test_a_look_does_not_read_what_comes_later(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv"
+    rows = "".join(f"c{row},2026-01-01T10:00:00Z,{'visit' if row % 3 else 'buy'}\n" for row in range(100_000))
+    path.write_text("customer_id,at,event\n" + rows)
+    assert cjm.loaders.describe(path).code == (
+        f"cjm.loaders.table({str(path)!r}, customer='customer_id', timestamp='at')"
+    )
+    read = []
+    parse = csv_files._CsvParser.parse
+    monkeypatch.setattr(
+        csv_files._CsvParser, "parse", lambda self, body: read.append(body.n_lines) or parse(self, body)
+    )
+    cjm.loaders.describe(path)
+    assert 0 < max(read) < 20_000

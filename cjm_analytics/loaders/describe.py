@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cjm_analytics._card import Card, shown
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.loaders.attempts import OWN, Attempt, attempts, loaders
+from cjm_analytics.loaders.beginnings import only_beginnings
 from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
 from cjm_analytics.loaders.guessed import UNSAID, is_technical, mapping
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Description", "describe"]
 
 _LOOKED_AT: Final = 2_000
+_BEGINNING: Final = 1 << 19
+"""Bytes of each file of lines that are looked at."""
 _MOST: Final = 60
 """So many kinds of files of a folder are looked at."""
 
@@ -164,7 +167,8 @@ def describe(source: object, **known: object) -> Description:
         return _one(source.head(_LOOKED_AT) if hasattr(source, "head") else source, known)
     find_files(source, "json")  # that there is something at all, whatever it is called
     kinds = _kinds(source)
-    return _one(source, known) if len(kinds) < 2 else _several(source, kinds, known)  # noqa: PLR2004
+    with only_beginnings(_BEGINNING):
+        return _one(source, known) if len(kinds) < 2 else _several(source, kinds, known)  # noqa: PLR2004
 
 
 def _shown(source: object) -> str:

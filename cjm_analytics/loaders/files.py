@@ -20,6 +20,7 @@ from pyarrow import fs
 
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.archives import is_archive, member_stream, members_of, without_archive_ending
+from cjm_analytics.loaders.beginnings import beginning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,6 +116,9 @@ class InputFile:
 
     def open(self) -> BinaryIO:
         """A stream of the unpacked bytes: gzip and zstd are told by their first bytes, not by the name."""
+        return beginning(self._unpacked())
+
+    def _unpacked(self) -> BinaryIO:
         packing = self._packing()
         raw = self._raw()
         if self.size:
@@ -131,7 +135,7 @@ class InputFile:
         if self._packing() is None and not self.member:
             return self.system.open_input_file(self.path)  # type: ignore[no-any-return]
         unpacked = tempfile.TemporaryFile()  # noqa: SIM115 - the reader closes it
-        with self.open() as packed:
+        with self._unpacked() as packed:
             while block := packed.read(1 << 22):
                 unpacked.write(block)
         unpacked.seek(0)

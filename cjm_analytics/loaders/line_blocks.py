@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import numpy as np
 
 from cjm_analytics.errors import InputError
+from cjm_analytics.loaders.beginnings import lines_end
 from cjm_analytics.loaders.files import Recoded
 
 if TYPE_CHECKING:
@@ -215,16 +216,9 @@ class LineBlocks:
 
     def _end(self, block: bytes) -> int:
         """Behind the last line break that stands outside quotes; 0 if more must be read first."""
-        last = block.rfind(b"\n") + 1
-        if not self._quote or len(block) > 4 * self._size:
-            return last  # a quote that is never closed must not swallow the file
-        end = last
-        odd = block.count(self._quote, 0, end) % 2
-        while odd and end:
-            before = block.rfind(b"\n", 0, end - 1) + 1
-            odd ^= block.count(self._quote, before, end) % 2
-            end = before
-        return end
+        if len(block) > 4 * self._size:
+            return block.rfind(b"\n") + 1  # a quote that is never closed must not swallow the file
+        return lines_end(block, self._quote)
 
 
 def after_lines(block: bytes, count: int) -> bytes:
