@@ -14,7 +14,7 @@ from cjm_analytics.events.owners import Owners
 from cjm_analytics.events.pairs import KINDS, NEVER, Keys, Pairs, Seen, Texts, by_hour
 from cjm_analytics.events.scatter import BINS, text_buffers, text_hashes
 from cjm_analytics.events.stitching import OWNERS
-from cjm_analytics.kernels.numbering import order_of_hashes
+from cjm_analytics.kernels.numbering import counted, order_of_hashes
 
 HOUR = 3_600_000_000
 WORDS = st.lists(st.text("ab", max_size=4), max_size=40)
@@ -53,6 +53,26 @@ class TestTexts:
         assert texts.number(words).tolist() == (np.arange(150_000) % 100_000).tolist()
         assert texts.of(np.array([99_999, 0])).to_pylist() == ["99999", "0"]
 
+    @pytest.mark.parametrize("n", [0, 1, 5, 12, 1_000])
+    def test_they_are_found_again_after_a_rest(self, n):
+        words, texts = [str(number) if number else "" for number in range(n)], Texts()
+        texts.number(pa.array(words, pa.string()))
+        texts.rest()
+        assert texts.number(pa.array([*words[::-1], "new"], pa.string())).tolist() == [*range(n)[::-1], n]
+        assert texts.all.to_pylist() == [*words, "new"]
+
+    @pytest.mark.parametrize("n", [0, 1, 255, 256, 257, 2_000])
+    def test_those_of_some_numbers_are_taken(self, n):
+        words = ["x" * (number % 11) for number in range(8)]
+        texts = Texts()
+        numbers = texts.number(pa.array(words))
+        chosen = np.random.default_rng(n).choice(numbers, n)
+        assert texts.of(chosen).to_pylist() == [words[number] for number in chosen]
+
+    def test_there_may_be_no_letter(self):
+        texts = Texts()
+        assert texts.of(texts.number(pa.array([""]))).to_pylist() == [""]
+
     def test_together_they_may_be_longer_than_an_array_of_texts_can_be(self):
         texts = Texts()
         texts.number(pa.array(["first"]))
@@ -68,6 +88,11 @@ def test_hashes_are_put_in_order(n):
     hashes = np.random.default_rng(n).integers(0, 2**64, n, dtype=np.uint64)
     hashes[n // 2 :] |= np.uint64(2**63)  # most of them above the middle
     assert hashes[order_of_hashes(hashes)].tolist() == np.sort(hashes).tolist()
+
+
+def test_numbers_are_counted():
+    numbers = np.array([4, 0, 4, 4, 2])
+    assert counted(numbers, 6).tolist() == np.bincount(numbers, minlength=6).tolist()
 
 
 def test_owners_may_have_more_text_than_an_array_of_texts_can_hold():

@@ -136,6 +136,7 @@ class Evidence:
 
     def close(self) -> None:
         """All evidence is in."""
+        self.pairs.rest()
         self._details.close()
 
     def _note(self, seen: Seen) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cjm_analytics.events.scatter import bins_of_hashes, text_buffers, text_hashes
 
@@ -42,6 +41,9 @@ NEVER = np.iinfo(np.int64).max
 _LONG_AGO = np.iinfo(np.int64).min
 _HOUR = 3_600_000_000
 _AT_ONCE = 16_384
+_NO_SLOTS = np.zeros(1, dtype=np.uint64)
+"""Too few for anything, so that they are never written to."""
+
 _HALF, _KIND_BITS, _ID_BITS = np.uint64(32), np.uint64(2), np.uint64(33)
 _KIND, _ID = np.uint64(3), np.uint64(2**31 - 1)
 
@@ -66,7 +68,7 @@ class Texts:
     """Distinct texts, numbered in the order of their appearance."""
 
     def __init__(self) -> None:
-        self._slots = np.zeros(16, dtype=np.uint64)
+        self._slots = _NO_SLOTS
         self._hashes = np.empty(0, dtype=np.uint64)
         self._ends = np.zeros(1, dtype=np.int64)
         self._bytes = np.empty(0, dtype=np.uint8)
@@ -83,8 +85,7 @@ class Texts:
     @property
     def all(self) -> pa.Array:
         """The texts; together they may be longer than other arrays of texts can hold."""
-        buffers = [None, pa.py_buffer(self._ends[: self._n + 1]), pa.py_buffer(self._bytes)]
-        return pa.Array.from_buffers(pa.large_string(), self._n, buffers)
+        return _large_texts(self._ends[: self._n + 1], self._bytes)
 
     def of(self, numbers: NDArray[np.integer[Any]]) -> pa.Array:
         """The texts of some numbers."""
@@ -92,7 +93,9 @@ class Texts:
 
     def long(self, numbers: NDArray[np.integer[Any]]) -> pa.Array:
         """The same, together as long as they may be."""
-        return pc.take(self.all, pa.array(numbers), boundscheck=False)
+        from cjm_analytics.kernels.numbering import texts_at
+
+        return _large_texts(*texts_at(numbers, self._ends, self._bytes))
 
     def number(self, texts: pa.Array) -> NDArray[np.int32]:
         """The number of each text; there must be no nulls."""
@@ -113,6 +116,10 @@ class Texts:
             numbers[part], self._n = number_texts(hashes[part], ends, data, self._slots, known, self._n)
         return numbers
 
+    def rest(self) -> None:
+        """Give back the room for finding texts; it is made anew when more of them come."""
+        self._slots = _NO_SLOTS
+
     def _make_room(self, n: int, n_bytes: int) -> None:
         self._hashes = _with_room(self._hashes, self._n, n)
         self._ends = _with_room(self._ends, self._n + 1, n)
@@ -124,7 +131,7 @@ class Keys:
     """Distinct 64-bit keys, numbered in the order of their appearance."""
 
     def __init__(self) -> None:
-        self._slots = np.zeros(16, dtype=np.uint64)
+        self._slots = _NO_SLOTS
         self._keys = np.empty(0, dtype=np.uint64)
         self._n = 0
 
@@ -147,6 +154,10 @@ class Keys:
             self._slots = _slots_for(self._slots, self._n + len(part), lambda: spread(self.all))
             numbers[start : start + _AT_ONCE], self._n = number_keys(part, self._slots, self._keys, self._n)
         return numbers
+
+    def rest(self) -> None:
+        """Give back the room for finding keys; it is made anew when more of them come."""
+        self._slots = _NO_SLOTS
 
 
 class Pairs:
@@ -215,6 +226,11 @@ class Pairs:
         last = np.where(seen.first == NEVER, _LONG_AGO, seen.last)
         add_up(seen.pair, (seen.rows, seen.first, last), (self._rows, self._first, self._last))
 
+    def rest(self) -> None:
+        """Give back the room for finding pairs; it is made anew when more of them come."""
+        self.texts.rest()
+        self._keys.rest()
+
     def table(self, seen: Seen) -> pa.Table:
         """Pairs with their texts, schema `EVIDENCE`."""
         keys = self._keys.all[seen.pair]
@@ -276,6 +292,11 @@ def by_hour(seen: Seen) -> Seen:
     rows, first, last = (np.full(n, value, dtype=np.int64) for value in (0, NEVER, _LONG_AGO))
     add_up(numbers, (seen.rows, seen.first, seen.last), (rows, first, last))
     return Seen(pair, rows, first, last)
+
+
+def _large_texts(ends: NDArray[np.int64], data: NDArray[np.uint8]) -> pa.Array:
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_string(), len(ends) - 1, buffers)
 
 
 def _with_room(array: NDArray[_Kind], n: int, more: int) -> NDArray[_Kind]:

@@ -63,7 +63,7 @@ def text_buffers(texts: pa.Array) -> tuple[NDArray[np.signedinteger[Any]], NDArr
 
 
 def sorted_places(texts: pa.Array) -> NDArray[np.int64]:
-    """Where the texts stand when they are sorted by their bytes; there must be no nulls.
+    """Where the texts stand when they are sorted by their bytes, equal ones as they are; without nulls.
 
     Numbers are sorted many times faster than texts: eight bytes of each decide, and only where they agree the
     whole texts do.
@@ -76,7 +76,7 @@ def sorted_places(texts: pa.Array) -> NDArray[np.int64]:
     agrees[1:-1] = np.diff(words[order]) == 0
     undecided = np.flatnonzero(agrees[1:] | agrees[:-1])
     if len(undecided):
-        places = order[undecided]
+        places = np.sort(order[undecided])
         order[undecided] = places[pc.array_sort_indices(texts.take(pa.array(places))).to_numpy()]
     return order
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.events.pairs import EVIDENCE, KINDS, NEVER
-from cjm_analytics.events.scatter import text_buffers
+from cjm_analytics.events.scatter import sorted_places, text_buffers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,7 @@ HUBS = pa.schema([("id", pa.string()), ("partners", pa.int64())])
 
 _MERGE, _ALIAS = KINDS.index("merge").as_py(), KINDS.index("alias").as_py()
 _TOP_HUBS = 20
+_THREADS = 2
 _FEW = 200
 """A person may have so many ids, whatever share of all ids they are."""
 
@@ -168,14 +170,16 @@ def stitched(pairs: Pairs, logins: Callable[[NDArray[np.int32]], Seen], rules: R
     graph.join_persons()
     graph.join_orders()
     shared = graph.join_devices()
-    hubs, n_hubs = graph.hubs()
-    sizes, largest = graph.sizes()
     names = _Names(graph)
-    owners, ends, persons = names.owners(shared)
-    spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        owned = pool.submit(names.owners, shared, pool)
+        hubs, n_hubs = graph.hubs()
+        sizes, largest = graph.sizes()
+        spans = _spans(graph, names, shared, logins) if shared.any() else OWNERS.empty_table()
+        conflicts = names.conflicts()
+        owners, ends, persons = owned.result()
     n_aliases = names.n_aliases + pc.count_distinct(spans.column("alias")).as_py()
     owners = pa.concat_tables([owners, ends, spans])
-    conflicts = names.conflicts()
     return Stitching(owners, persons, conflicts, hubs, n_hubs, int(shared.sum()), n_aliases, sizes, largest)
 
 
@@ -220,7 +224,8 @@ class _Graph:
         self.label = np.arange(len(self.text), dtype=np.int32)
         self.refused = np.zeros(len(self.one), dtype=bool)
         self.partners = np.zeros(len(self), dtype=np.int32)
-        self._holder, self._held = self.label, self.type
+        self._holder: NDArray[np.int32] | None = None  # each id counts for itself
+        self._held = self.type
 
     @classmethod
     def of(cls, pairs: Pairs, rules: Rules) -> _Graph:
@@ -311,12 +316,14 @@ class _Graph:
             seen[:] = False
             seen[places[once]] = True
         partners = most_partners((self.one, self.other, seen), self.type, len(self.rules.strong))
-        self._leave_out(np.where(partners > self.rules.max_partners, partners, 0))
+        partners[partners <= self.rules.max_partners] = 0
+        self._leave_out(partners)
 
     def _leave_out(self, partners: NDArray[np.integer[Any]]) -> None:
         """Ids with partners link nobody."""
-        self._without(partners > 0)
-        self.partners = np.maximum(self.partners, partners).astype(np.int32)
+        hubs = partners > 0
+        self._without(hubs)
+        self.partners[hubs] = np.maximum(self.partners[hubs], partners[hubs])
 
     def _without(self, ids: NDArray[np.bool_]) -> None:
         """Use no pair of some ids."""
@@ -404,10 +411,12 @@ class _Graph:
         found[self.label[self.type < self.place_of(ORDER)]] = True
         return found & ~self.known_labels()
 
-    def tells_who(self) -> NDArray[np.bool_]:
+    def tell_who(self, nodes: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which ids say who uses a shared device: those of known persons, and orders of other buyers."""
-        known, buyers = self.known_labels()[self.label], self._buyers()[self.label]
-        return (known | (buyers & self.is_order)) & ~self.is_device
+        label, kind = self.label[nodes], self.type[nodes]
+        buyers = self._buyers()[label] & (kind == self.place_of(ORDER))
+        found: NDArray[np.bool_] = (self.known_labels()[label] | buyers) & (kind < self.place_of(DEVICE))
+        return found
 
     def known_labels(self) -> NDArray[np.bool_]:
         """Per label whether it holds a strong id."""
@@ -443,12 +452,19 @@ class _Graph:
 
     def _crowded(self, label: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which labels hold more ids of a type than they may."""
+        from cjm_analytics.kernels.numbering import counted
+
         crowded = np.zeros(len(self), dtype=bool)
         for kind, limit in self._limits():
-            holders = self._holder[self._held == kind]
+            holders = self._holders(kind)
             if len(holders) > limit:
-                crowded |= np.bincount(label[holders], minlength=len(self)) > limit
+                crowded |= counted(label[holders], len(self)) > limit
         return crowded
+
+    def _holders(self, kind: int) -> NDArray[np.integer[Any]]:
+        """The labels that hold ids of a type before anything is joined, once per id."""
+        holders = np.flatnonzero(self._held == kind)
+        return holders if self._holder is None else self._holder[holders]
 
     def _limits(self) -> list[tuple[int, int]]:
         return [
@@ -471,7 +487,7 @@ class _Graph:
         held = np.zeros((n, len(limits)), dtype=np.int32)
         for column, (kind, _) in enumerate(limits):
             # What was joined before this step counts together.
-            mine = place[before[self._holder[self._held == kind]]]
+            mine = place[before[self._holders(kind)]]
             held[:, column] = np.bincount(mine[mine >= 0], minlength=n)
         return limited_unions(
             place[before[self.one[edges]]],
@@ -485,24 +501,24 @@ class _Graph:
         low = np.minimum(self.type[self.one[edges]], self.type[self.other[edges]])
         high = np.maximum(self.type[self.one[edges]], self.type[self.other[edges]])
         tiers = [self.place_of(EMAIL), self.place_of(ORDER), self.place_of(DEVICE)]
-        tier, tier_of_other = np.digitize(low, tiers), np.digitize(high, tiers)
+        tier = (np.digitize(high, tiers) * (len(tiers) + 1) + np.digitize(low, tiers)).astype(np.int8)
         ranks = self._text_ranks(self._distinct(np.concatenate([self.one[edges], self.other[edges]])))
         ends = np.sort(np.stack([ranks[self.one[edges]], ranks[self.other[edges]]]), axis=0)
-        return np.lexsort([ends[1], ends[0], self.first[edges], -self.rows[edges], tier, tier_of_other])
+        both = ends[0] * np.int64(len(self)) + ends[1]
+        return np.lexsort([both, self.first[edges], -self.rows[edges], tier])
 
-    def _text_ranks(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _text_ranks(self, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
         """The place of some ids among each other, by type and text."""
         order = self._sorted(nodes)
-        ranks = np.full(len(self), -1, dtype=np.int64)
-        ranks[nodes[order]] = np.arange(len(nodes))
+        ranks = np.full(len(self), -1, dtype=np.int32)
+        ranks[nodes[order]] = np.arange(len(nodes), dtype=np.int32)
         return ranks
 
     def _sorted(self, nodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        table = pa.table({"type": pa.array(self.type[nodes]), "text": self.ids(nodes)})
-        order: NDArray[np.int64] = pc.sort_indices(
-            table, sort_keys=[("type", "ascending"), ("text", "ascending")]
-        ).to_numpy()
-        return order.astype(np.int64)
+        """Where some ids stand when they are sorted by type, then text."""
+        types = self.type[nodes]
+        places = [np.flatnonzero(types == kind) for kind in range(len(self.rules.types))]
+        return np.concatenate([some[sorted_places(self.ids(nodes[some]))] for some in places if len(some)])
 
     def smallest(self) -> NDArray[np.int32]:
         """Per label its first id: the most telling type, then the smallest text; −1 for what is no label."""
@@ -522,9 +538,10 @@ class _Graph:
 
     def sizes(self) -> tuple[NDArray[np.int32], pa.Array]:
         """Ids per label, ascending, and some of the largest where it is large."""
+        from cjm_analytics.kernels.numbering import counted
+
         is_order = self.is_order
-        own = self.label[~is_order] if is_order.any() else self.label
-        counts = np.bincount(own, minlength=len(self)).astype(np.int32)
+        counts = counted(self.label[~is_order] if is_order.any() else self.label, len(self))
         largest = np.zeros(0, dtype=np.int64)
         if counts.max() > _FEW:
             largest = np.flatnonzero((counts == counts.max())[self.label])
@@ -555,30 +572,32 @@ class _Names:
         first, nothing = (pa.scalar(one, pa.large_string()) for one in (ANONYMOUS, ""))
         return pc.if_else(pa.array(is_nobody), pc.binary_join_element_wise(first, texts, nothing), texts)
 
-    def owners(self, shared: NDArray[np.bool_]) -> tuple[pa.Table, pa.Table, pa.Table]:
+    def owners(
+        self, shared: NDArray[np.bool_], pool: ThreadPoolExecutor
+    ) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Aliases of others (without shared devices), from when on nobody has them, and user ids."""
         from cjm_analytics.kernels.numbering import order_of_hashes
 
         graph = self._graph
-        elsewhere = self._node != np.arange(len(graph))
+        elsewhere = self._node != np.arange(len(graph), dtype=np.int32)
         is_user = graph.type == graph.place_of(USER)
         named = np.flatnonzero(elsewhere & graph.is_strong)
         persons = pa.table([graph.ids(named), self.of(named)], schema=PERSONS)
-        nodes = np.flatnonzero(elsewhere & ~is_user & ~shared & ~graph.is_ambiguous)
+        nodes = np.flatnonzero(elsewhere & ~is_user & ~shared & ~graph.is_ambiguous).astype(np.int32)
+        # By a hash of the alias: quicker than by the alias, and it depends on nothing else either.
+        nodes = nodes[order_of_hashes(graph.pairs.texts.hashes[graph.text[nodes]])]
         since, until = self._times(nodes)
         ever = since != NEVER
         if not ever.all():
             nodes, since, until = nodes[ever], since[ever], until[ever]
         self.n_aliases = int((~graph.is_order[nodes]).sum())
-        # By a hash of the alias: quicker than by the alias, and it depends on nothing else either.
-        order = order_of_hashes(graph.pairs.texts.hashes[graph.text[nodes]])
-        nodes, since, until = nodes[order], since[order], until[order]
         always = since < 0
+        customers = pool.submit(self.long, nodes)
         owners = pa.table(
             [
                 graph.pairs.texts.long(graph.text[nodes]),
                 pa.nulls(len(nodes), _TIME) if always.all() else pa.array(since, mask=always).cast(_TIME),
-                self.long(nodes),
+                customers.result(),
             ],
             schema=OWNERS,
         )
@@ -588,9 +607,10 @@ class _Names:
     def _times(self, nodes: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """From when on an alias is its person's (−1: always, or `NEVER`), and from when on no more."""
         graph = self._graph
-        since, until = np.full(len(nodes), -1, dtype=np.int64), np.full(len(nodes), NEVER, dtype=np.int64)
         if graph.rules.back_fill == "all":
-            return since, until
+            always, never = (np.broadcast_to(np.int64(time), len(nodes)) for time in (-1, NEVER))
+            return always, never
+        since, until = np.full(len(nodes), -1, dtype=np.int64), np.full(len(nodes), NEVER, dtype=np.int64)
         first, last = np.full(len(graph), NEVER, dtype=np.int64), np.full(len(graph), -1, dtype=np.int64)
         told = graph.usable & ~graph.refused & (graph.first != NEVER)
         for end in (graph.one, graph.other):
@@ -667,15 +687,13 @@ def _points(
     """Device, time and customer of each login on a shared device, and of each order."""
     rank = np.full(len(graph), -1, dtype=np.int64)
     rank[nodes] = np.arange(len(nodes))
-    telling = graph.tells_who()
     dated = seen.where(seen.first != NEVER)
-    found = []
-    for one, other in ((graph.one, graph.other), (graph.other, graph.one)):
-        device, partner = rank[one[dated.pair]], other[dated.pair]
-        rows = np.flatnonzero((device >= 0) & telling[partner])
-        found += [(device[rows], time[rows], partner[rows]) for time in (dated.first, dated.last)]
-    device, time, partner = (np.concatenate(part) for part in zip(*found, strict=True))
-    return device, time, names.of(partner)
+    one, other = graph.one[dated.pair], graph.other[dated.pair]
+    device, partner = rank[np.append(one, other)], np.append(other, one)
+    rows = np.flatnonzero((device >= 0) & graph.tell_who(partner))
+    device, partner = np.tile(device[rows], 2), np.tile(partner[rows], 2)
+    times = [np.tile(time, 2)[rows] for time in (dated.first, dated.last)]
+    return device, np.concatenate(times), names.of(partner)
 
 
 def _ranks(texts: pa.Array) -> NDArray[np.int64]:

@@ -11,7 +11,16 @@ from cjm_analytics.kernels.native import kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["add_up", "fill_slots", "number_keys", "number_texts", "order_of_hashes", "spread"]
+__all__ = [
+    "add_up",
+    "counted",
+    "fill_slots",
+    "number_keys",
+    "number_texts",
+    "order_of_hashes",
+    "spread",
+    "texts_at",
+]
 
 # A slot holds the upper half of a hash and, in the lower half, a number plus one; zero is free. The lower
 # bits of the hash say where to look first. There must always be a free slot.
@@ -19,6 +28,7 @@ _HALF = np.uint64(32)
 _LOWER = np.uint64(0xFFFFFFFF)
 _UPPER = np.uint64(0xFFFFFFFF00000000)
 _ONE = np.uint64(1)
+_BLOCK = 256
 
 
 @kernel
@@ -130,6 +140,45 @@ def _is_known(
         if held[begin + at] != letters[at]:
             return False
     return True
+
+
+@kernel
+def texts_at(
+    numbers: NDArray[np.integer[Any]], ends: NDArray[np.int64], data: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """The texts `data[ends[i]:ends[i + 1]]` of some numbers i, one behind the other, and where each ends."""
+    n = len(numbers)
+    taken_ends = np.zeros(n + 1, dtype=np.int64)
+    for at in range(n):
+        number = np.uint64(numbers[at])
+        taken_ends[at + 1] = taken_ends[at] + ends[number + _ONE] - ends[number]
+    taken = np.empty(taken_ends[n], dtype=np.uint8)
+    begins, looked = np.empty(_BLOCK, dtype=np.uint64), np.empty(_BLOCK, dtype=np.uint8)
+    last = np.uint64(max(len(data), 1) - 1)
+    to = np.uint64(0)
+    for start in range(0, n, _BLOCK):
+        # As above: the memory that a block needs is looked for all at once.
+        size = min(_BLOCK, n - start)
+        for at in range(size):
+            begins[at] = np.uint64(ends[np.uint64(numbers[start + at])])
+        for at in range(size if len(data) else 0):
+            looked[at] = data[min(begins[at], last)]
+        for at in range(size):
+            begin, end = begins[at], np.uint64(taken_ends[start + at + 1])
+            while to < end:
+                taken[to] = data[begin]
+                to += _ONE
+                begin += _ONE
+    return taken_ends, taken
+
+
+@kernel
+def counted(numbers: NDArray[np.integer[Any]], n: int) -> NDArray[np.int32]:
+    """How often each of the numbers from 0 to n - 1 occurs, in little room."""
+    counts = np.zeros(n, dtype=np.int32)
+    for number in numbers:
+        counts[number] += 1
+    return counts
 
 
 @kernel
