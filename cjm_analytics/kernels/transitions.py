@@ -160,6 +160,14 @@ def list_transitions(
 
 
 @kernel
+def _transition(codes: NDArray[Any], row: int, missing: int, collapse: bool, width: int) -> int:
+    """The transition to the event in `row` from the one before, its group apart; −1 if collapsed."""
+    source = codes[row - 1] if codes[row - 1] >= 0 else missing
+    target = codes[row] if codes[row] >= 0 else missing
+    return -1 if collapse and target == source else source * width + target
+
+
+@kernel
 def list_times(
     offsets: NDArray[np.int64],
     codes: NDArray[Any],
@@ -177,13 +185,12 @@ def list_times(
     length = np.empty(n_times, dtype=np.int64)
     n_found = 0
     for unit in range(len(offsets) - 1):
-        first = group[unit] * width
+        first = group[unit] * width * width
         for row in range(offsets[unit] + 1, offsets[unit + 1]):
-            source = codes[row - 1] if codes[row - 1] >= 0 else missing
-            target = codes[row] if codes[row] >= 0 else missing
-            if collapse and target == source:
+            key = _transition(codes, row, missing, collapse, width)
+            if key < 0:
                 continue
-            pair[n_found] = number[(first + source) * width + target]
+            pair[n_found] = number[first + key]
             length[n_found] = time[row] - time[row - 1]
             n_found += 1
     return pair, length
@@ -211,13 +218,12 @@ def more_times_than(
     lengths = np.empty(size, dtype=np.int64)
     n_different = 0
     for unit in range(len(offsets) - 1):
-        first = np.int64(group[unit]) * width
+        first = np.int64(group[unit]) * width * width
         for row in range(offsets[unit] + 1, offsets[unit + 1]):
-            source = codes[row - 1] if codes[row - 1] >= 0 else missing
-            target = codes[row] if codes[row] >= 0 else missing
-            if collapse and target == source:
+            pair = _transition(codes, row, missing, collapse, width)
+            if pair < 0:
                 continue
-            key = (first + source) * width + target
+            key = first + pair
             length = time[row] - time[row - 1]
             mixed = (np.uint64(key) * _FACTOR ^ np.uint64(length)) * _FACTOR
             slot = (mixed >> np.uint64(32)) & wrap
@@ -286,13 +292,12 @@ def _bucket_times(
     starts = place.copy()
     buckets = np.empty(place[n_pairs], dtype=np.int16)
     for unit in range(len(offsets) - 1):
-        first = group[unit] * width
+        first = group[unit] * width * width
         for row in range(offsets[unit] + 1, offsets[unit + 1]):
-            source = codes[row - 1] if codes[row - 1] >= 0 else missing
-            target = codes[row] if codes[row] >= 0 else missing
-            if collapse and target == source:
+            key = _transition(codes, row, missing, collapse, width)
+            if key < 0:
                 continue
-            pair = number[np.uint64((first + source) * width + target)]
+            pair = number[np.uint64(first + key)]
             length = time[row] - time[row - 1]
             bucket = 0
             if length > 0:
