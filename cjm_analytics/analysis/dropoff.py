@@ -21,7 +21,6 @@ from cjm_analytics.errors import InputError, UnknownNameError, check_several
 from cjm_analytics.journeys import CLOSED, NEVER, NONE
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import (
-    HALF,
     Estimate,
     LifeTable,
     aalen_johansen,
@@ -30,10 +29,10 @@ from cjm_analytics.statistics import (
     cumulative_incidence,
     difference_interval,
     life_table,
-    log_log,
     wilson,
     z_value,
 )
+from cjm_analytics.statistics.survival import HALF, log_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
