@@ -680,6 +680,8 @@ class TestSnowplow:
         [
             ("com.iab.snowplow/spiders_and_robots", {"spiderOrRobot": True}),
             ("nl.basjes/yauaa_context", {"agentClass": "Robot Mobile"}),
+            ("com.snowplowanalytics.snowplow/bot_detection", {"bot": True, "indicators": ["asnLookup"]}),
+            ("com.snowplowanalytics.snowplow/client_side_bot_detection", {"bot": True, "kind": "selenium"}),
         ],
     )
     def test_enrichments_tell_robots(self, schema, data, tmp_path):

@@ -210,7 +210,9 @@ class IngestReport:
         return asdict(self)
 
     def hubs(self) -> pd.DataFrame:
-        """Columns `id, partners`: the ids that too many people have, the largest 20."""
+        """Columns `id, partners`: the ids that too many people have, the largest 20, and with how many known
+        ids of one system, persons or (of an order) devices each was seen.
+        """  # noqa: D205 - one sentence
         return pd.DataFrame(list(self.identity.top_hubs), columns=["id", "partners"])
 
     @classmethod

@@ -97,8 +97,9 @@ class Events:
     def conflicts(self) -> pd.DataFrame:
         """Ids that were seen together and kept apart, because one person would have had too many ids.
 
-        Columns `alias, user_id, kind, rows, first, last, customer_id, other_customer_id`: the two ids, in how
-        many rows they were seen together, when first and last, and the customers that they belong to.
+        Columns `alias, user_id, kind, rows, first, last, customer_id, other_customer_id`: the two ids (of the
+        kind `alias`, `user_id` is no user's either, but an address or the id of a system), in how many rows
+        they were seen together, when first and last, the customer of `alias` and that of `user_id`.
         """
         return _frame(CONFLICTS, self.kept_apart)
 
@@ -106,7 +107,8 @@ class Events:
         """Customers of former versions of the store that are part of another one now.
 
         Columns `customer_id, now, at`: the name that the customer had, the one that its events got, and the
-        time of the ingest that found it out.
+        time of the ingest that found it out. Who was renamed twice has two rows: `now` of the first is
+        `customer_id` of the second.
         """
         return _frame(HISTORY, self.renamed)
 

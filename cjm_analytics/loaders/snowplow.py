@@ -71,6 +71,12 @@ _STARTS_BARE: Final = re.compile(rb"(?:[^\t\n]*\t){2}\d{4}-\d\d-\d\d[ T][\d:.]+Z
 """How an enriched event begins: application, platform, and the time of the step that wrote it."""
 
 _NOBODY: Final = ("00000000-0000-0000-0000-000000000000",)
+_SAYS_ROBOT: Final = (
+    ("com_iab_snowplow_spiders_and_robots", "spiderOrRobot"),
+    ("bot_detection", "bot"),
+    ("client_side_bot_detection", "bot"),
+)
+"""Entities, and which of their members is true of a robot: any of them is enough."""
 _FROM_OUTSIDE: Final = ("search", "social", "email", "paid", "chatbot")
 _CHANNELS: Final = {"web": "web", "mob": "app", "app": "app", "pc": "app", "tv": "app", "cnsl": "app"}
 
@@ -131,7 +137,7 @@ def _derived(about: Mapping[str, pa.Array], size: int) -> dict[str, pa.Array]:
         there = next((one for one in (name, _spelt(name)) if one in names), None)
         return pa.nulls(size, pa.string()) if there is None else pc.struct_field(cells, there)
 
-    robot = truths(member("com_iab_snowplow_spiders_and_robots", "spiderOrRobot"))
+    robot = np.logical_or.reduce([truths(member(entity, name)) for entity, name in _SAYS_ROBOT])
     agent = pc.starts_with(texts(member("nl_basjes_yauaa_context", "agentClass")), "Robot")
     return {
         "_device": member("client_session", "userId"),
@@ -236,14 +242,14 @@ def _entities(told: Iterable[tuple[str, Any]]) -> dict[str, Any]:
                 said |= data
     session = about.get("client_session")
     order = about.get("transaction")
-    robot = _member(about.get("com_iab_snowplow_spiders_and_robots"), "spiderOrRobot")
+    robot = any(_member(about.get(entity), name) for entity, name in _SAYS_ROBOT)
     yauaa = _member(about.get("nl_basjes_yauaa_context"), "agentClass")
     return {
         "data": said or None,
         "contexts": about or None,
         "_device": _member(session, "userId"),
         "_session": _member(session, "sessionId"),
-        "_robot": bool(robot) or str(yauaa or "").startswith("Robot"),
+        "_robot": robot or str(yauaa or "").startswith("Robot"),
         "_order": _member(order, "transaction_id"),
         "_revenue": _member(order, "revenue"),
         "_currency": _member(order, "currency"),
