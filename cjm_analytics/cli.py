@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -254,8 +254,9 @@ def check(model: Path, store: Path | None) -> None:
     read = cjm.JourneyModel.read(model)
     stages = sum(len(phase.stages) for phase in read.phases)
     click.echo(
-        f"{model}: {read.name!r}, version {read.hash}: {len(read.phases)} phases, {stages} stages, "
-        f"{len(read.touchpoints)} touchpoints, {len(read.markers)} markers, {len(read.surveys)} surveys."
+        f"{model}: {read.name!r}, version {read.hash}: {counted(len(read.phases), 'phase')}, "
+        f"{counted(stages, 'stage')}, {counted(len(read.touchpoints), 'touchpoint')}, "
+        f"{counted(len(read.markers), 'marker')}, {counted(len(read.surveys), 'survey')}."
     )
     if store is None:
         return
@@ -301,7 +302,8 @@ def demo(to: Path, samples: Path) -> None:
     _say_what_came_of_it(events)
     journeys = cjm.sessionize(events, cjm.JourneyModel.read(model_file), progress=True)
     click.echo(
-        f"\n{len(journeys):,} journeys of {journeys.n_customers:,} customers, {journeys.n_events:,} events."
+        f"\n{counted(len(journeys), 'journey')} of {counted(journeys.n_customers, 'customer')}, "
+        f"{counted(journeys.n_events, 'event')}."
     )
     found = cjm.funnel(journeys, ["product_view", "add_to_cart", "checkout", "purchase"], within="14 days")
     click.echo("\nWho gets from a product page to a purchase within 14 days?")

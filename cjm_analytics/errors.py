@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CJMError", "InputError", "ModelError", "ModelWarning", "StoreError", "UnknownNameError",
-    "check_count", "check_several", "hint",
+    "check_count", "check_several", "counted", "hint",
 ]  # fmt: skip
 
 _SHOWN = 12
@@ -95,6 +95,17 @@ def check_several(groups: Iterable[object]) -> None:
     names = [", ".join(one) if isinstance(one, tuple) else str(one) for one in groups]
     if len(names) == 1:
         raise InputError(f"There is one group only, {names[0]!r}, and no other to compare it with.")
+
+
+def counted(number: int, name: str, plural: str | None = None) -> str:
+    """A number of things as a text says it, with their name in the right form.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(1_200, "row"), counted(0, "success", "successes")
+    ('1 row', '1,200 rows', '0 successes')
+    """
+    return f"{number:,} {name if number == 1 else plural or name + 's'}"
 
 
 def hint(name: str, available: Iterable[str]) -> str:

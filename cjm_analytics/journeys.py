@@ -25,7 +25,7 @@ from cjm_analytics.columns import (
     plain,
     runs,
 )
-from cjm_analytics.errors import CJMError, InputError, UnknownNameError, check_count
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError, check_count, counted
 from cjm_analytics.once import cached_property
 from cjm_analytics.schema import CANONICAL
 
@@ -935,8 +935,9 @@ class Journeys:
 
     def __repr__(self) -> str:
         return (
-            f"<Journeys: {len(self):,} journeys of {self.n_customers:,} customers, {self.n_events:,} events, "
-            f"{len(self.codebook.touchpoints):,} touchpoints, {len(self.codebook.phases)} phases>"
+            f"<Journeys: {counted(len(self), 'journey')} of {counted(self.n_customers, 'customer')}, "
+            f"{counted(self.n_events, 'event')}, {counted(len(self.codebook.touchpoints), 'touchpoint')}, "
+            f"{counted(len(self.codebook.phases), 'phase')}>"
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cjm_analytics._card import Card, Shown, table
-from cjm_analytics.errors import InputError, ModelWarning
+from cjm_analytics.errors import InputError, ModelWarning, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -383,7 +383,7 @@ class JourneyModel(Shown):
             "surveys": ", ".join(one.id for one in self.surveys) or "none",
             "version": self.hash,
         }
-        odd = f"{len(self.findings)} warnings: see model.warnings" if self.findings else ""
+        odd = f"{counted(len(self.findings), 'warning')}: see model.warnings" if self.findings else ""
         return Card(self.name or "Journey model", facts, road, note=odd)
 
     def _repr_html_(self) -> str:

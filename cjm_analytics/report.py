@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cjm_analytics._page import WIDTH, Exhibit, Section, page, write
-from cjm_analytics.charts.theme import NBSP, count, duration, percent
+from cjm_analytics.charts.theme import NBSP, count, counted, duration, percent
 from cjm_analytics.charts.transitions import END, OTHER, START
 from cjm_analytics.errors import CJMError, InputError
 from cjm_analytics.journeys import NO_INSTRUMENT, UNASSIGNED
@@ -265,7 +265,7 @@ def _map_section(found: JourneyMap | None, reason: str) -> Section:
     seen = frame[frame["journeys"].notna()].sort_values("journeys", ascending=False, kind="stable")
     busiest = seen.iloc[0] if len(seen) else None
     unseen = [str(row.title) for row in frame.itertuples() if row.reliability == "none"]
-    reading = f"{count(found.journeys)} journeys of {count(found.customers)} customers"
+    reading = f"{counted(found.journeys, 'journey')} of {counted(found.customers, 'customer')}"
     if busiest is not None and busiest["journeys"]:
         share, journeys = percent(busiest["share"]), count(busiest["journeys"])
         reading += f"; most of them ({journeys}, {share}) touch the stage “{busiest['title']}”"

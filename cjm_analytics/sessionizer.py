@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.columns import MemoryColumns, as_numpy
-from cjm_analytics.errors import InputError, ModelError
+from cjm_analytics.errors import InputError, ModelError, counted
 from cjm_analytics.events.partition import EventPartition
 from cjm_analytics.events.store import Events
 from cjm_analytics.journey_store import JourneyWriter, read_journeys
@@ -661,8 +661,10 @@ def _refuse_unmatched(drafts: list[_Draft]) -> None:
         shown = ", ".join(f"{name} ({n:,})" for n, name in names[:_MOST_SHOWN])
         more = f" and {len(names) - _MOST_SHOWN:,} more names" if len(names) > _MOST_SHOWN else ""
         frame = pd.DataFrame([(name, n) for n, name in names], columns=["event", "events"])
+        n_events = sum(n for n, _ in names)
         raise ModelError(
-            f'{sum(n for n, _ in names):,} events fit no rule of the model, and it says unmatched = "error": '
+            f"{counted(n_events, 'event')} {'fits' if n_events == 1 else 'fit'} no rule of the model, and it "
+            'says unmatched = "error": '
             f"{shown}{more}. Add rules for them (model.coverage(events) suggests some), or set unmatched to "
             "keep or drop."
         ).with_failures(frame)

@@ -162,7 +162,7 @@ class TestManifest:
         plain.write_bytes(text)
         assert read(adobe_analytics(tmp_path)).events.num_rows == 2
         plain.write_bytes(text[: text.rindex(b"\n", 0, -1) + 1])
-        with pytest.raises(InputError, match=r"has 1 rows, and the manifest .* lists 2"):
+        with pytest.raises(InputError, match=r"has 1 row, and the manifest .* lists 2"):
             adobe_analytics(tmp_path)
 
 

@@ -345,7 +345,7 @@ def test_a_part_of_an_export_is_said_to_be_one(tmp_path):
 def test_rejects_are_told(tmp_path):
     path = tmp_path / "amplitude.json"
     path.write_text(AMPLITUDE.replace('"device_id":"d1",', "") + AMPLITUDE)
-    assert cjm.loaders.describe(path).notes[0].startswith("1 of the first 2 rows are rejects: no customer")
+    assert cjm.loaders.describe(path).notes[0].startswith("Of the first 2 rows, 1 is a reject: no customer")
 
 
 def test_an_archive_of_one_table_is_a_source(tmp_path):

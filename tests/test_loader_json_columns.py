@@ -464,7 +464,7 @@ def without_file(told):
     return [[{**one, "src_file": ""} for one in events], *others]
 
 
-@pytest.mark.filterwarnings("ignore:.*were left out")  # as happens to rows that name nobody
+@pytest.mark.filterwarnings("ignore:.*left out")  # as happens to rows that name nobody
 @settings(max_examples=20, deadline=None)
 @given(orders=st.lists(ORDERS, min_size=20, max_size=21), rows=st.lists(ENVELOPES, min_size=20, max_size=21))
 def test_a_list_of_objects_says_what_its_lines_say(orders, rows, tmp_path_factory):

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cjm_analytics as cjm
 from cjm_analytics import loaders
 from cjm_analytics.errors import InputError, UnknownNameError
 from cjm_analytics.loaders.source import whole
@@ -612,6 +613,15 @@ def test_the_sign_of_several_currencies_is_none_until_it_is_said(sign):
     ]
     told = read(cells, **WHO_WHEN_WHAT, tz="UTC", value="price", currency="=SEK")
     assert told.events["currency"].to_pylist() == ["SEK"]
+
+
+def test_one_of_a_thing_is_said_as_one():
+    one = cjm.ingest(loaders.table(frame(at=["2025-03-01"]), **WHO_WHEN_WHAT, tz="UTC"), progress=False)
+    assert repr(one).startswith("<Events: 1 event of 1 customer from table, 1 partition")
+    assert "1 journey of 1 customer, 1 event, 1 touchpoint, " in repr(cjm.sessionize(one))
+    bad = loaders.table(frame(at=["soon"]), **WHO_WHEN_WHAT, tz="UTC")
+    with pytest.raises(InputError, match="1 of 1 row of source 'table' was rejected"):
+        cjm.ingest(bad, progress=False)
 
 
 def test_a_day_of_a_spreadsheet_may_have_a_decimal_comma():

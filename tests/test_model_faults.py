@@ -300,7 +300,7 @@ def test_a_warning_is_issued_once_where_the_model_is_read(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert model.hash
-        assert "1 warnings" in model._repr_html_()
+        assert "1 warning: see" in model._repr_html_()
     with pytest.warns(ModelWarning) as seen:
         JourneyModel.from_dict(touchpoint(match={"category": "shoes"}))
     assert [one.filename for one in seen] == [__file__]

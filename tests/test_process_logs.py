@@ -380,8 +380,8 @@ def test_ocel_in_every_layout(tmp_path, write):
         batch = read(source)
     said = [str(one.message).partition(": ")[2] for one in told]
     assert said == [
-        "1 events have several objects of type 'customer'; each stands once per object, 2 times in all.",
-        "1 events have no object of type 'customer' and are left out.",
+        "1 event has several objects of type 'customer'; each stands once per object, 2 times in all.",
+        "1 event has no object of type 'customer' and is left out.",
     ]
     rows = batch.events.select(["user_id", "event", "event_id", "order_id", "channel"]).to_pylist()
     assert [tuple(row.values()) for row in rows] == [

@@ -15,7 +15,7 @@ from cjm_analytics.analysis.named import Named, columns, observed_until
 from cjm_analytics.analysis.sequences import check_goal, frozen, goal_markers, has_goal
 from cjm_analytics.durations import microseconds, readable
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, counted
 from cjm_analytics.journeys import CLOSED, NEVER, NONE
 from cjm_analytics.model import ReportRules
 from cjm_analytics.statistics import benjamini_hochberg, fisher_exact, odds_ratio, phi
@@ -482,7 +482,8 @@ class Drivers(Shown):
     def _compared(self) -> str:
         window = self._analysis.window
         within = "" if window >= UNBOUNDED else f" within {readable(window)}"
-        return f"{self.successes:,} successes and {self.failures:,} failures{within}"
+        successes = counted(self.successes, "success", "successes")
+        return f"{successes} and {counted(self.failures, 'failure')}{within}"
 
     @property
     def _warning(self) -> str:

@@ -14,7 +14,7 @@ from cjm_analytics.analysis.contacts import Contacts, ContactsAnalysis
 from cjm_analytics.analysis.dropoff import Cell, DropOff, DropOffAnalysis
 from cjm_analytics.charts.theme import NBSP, percent
 from cjm_analytics.engine import run
-from cjm_analytics.errors import InputError
+from cjm_analytics.errors import InputError, counted
 from cjm_analytics.journeys import NEVER
 from cjm_analytics.model import ReportRules, spoken
 from cjm_analytics.once import cached_property
@@ -535,10 +535,12 @@ class JourneyMap(Shown):
             lines.append("A stage without a bar has contacts, but none that is progress along the road")
         if self._contacts.truncated:
             lines.append(
-                f"{self._contacts.truncated:,} journeys that began before the data did are not on the road"
+                f"{counted(self._contacts.truncated, 'journey')} that began before the data did "
+                f"{'is' if self._contacts.truncated == 1 else 'are'} not on the road"
             )
         if "scores" in self._parts and self._parts["scores"].unlinked:
-            lines.append(f"{self._parts['scores'].unlinked:,} answers could not be linked to what they rate")
+            unlinked = counted(self._parts["scores"].unlinked, "answer")
+            lines.append(f"{unlinked} could not be linked to what was rated")
         cells = self._hidden_cells()
         if cells:
             lines.append(f"Hidden because fewer than {rules.min_n} are behind it: {cells} of the values")

@@ -80,7 +80,7 @@ def attribution_chart(
                 ),
                 hovertemplate=f"<b>%{{customdata[0]}}</b>, {label}<br>%{{x:.1%}} "
                 "(%{customdata[2]:.1%} to %{customdata[3]:.1%})<br>%{customdata[1]:,.1f} of "
-                f"{conversions:,} conversions<extra></extra>",
+                f"{theme.counted(conversions, 'conversion')}<extra></extra>",
             )
         )
     for line in range(1, len(shown)):

@@ -312,7 +312,7 @@ def step_matrix(
                 hoverongaps=False,
                 customdata=[[[plain(name), label] for label in labels] for name in rows.index],
                 hovertemplate="<b>%{customdata[0]}</b><br>position %{customdata[1]}<br>%{z:.1%} of "
-                f"{passes:,} passes<extra></extra>",
+                f"{passes:,} pass{'' if passes == 1 else 'es'}<extra></extra>",
             )
         )
         for row, column in np.argwhere(those & (values >= _LEAST_WRITTEN)).tolist():

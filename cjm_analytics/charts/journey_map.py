@@ -19,6 +19,7 @@ from cjm_analytics.charts.theme import (
     OPEN,
     PAPER,
     count,
+    counted,
     duration,
     on,
     percent,
@@ -242,10 +243,14 @@ def _phase_line(sheet: _Sheet, phase: Any) -> str:  # noqa: ANN401 - a row
     if grade == "hidden":
         return f"drop-off: {sheet.too_few}"
     if grade == "early":
-        return f"{count(phase.entered)} journeys; too early for a drop-off within {duration(phase.horizon)}"
+        return (
+            f"{counted(phase.entered, 'journey')}; too early for a drop-off within {duration(phase.horizon)}"
+        )
     if grade == "none":
         return (
-            f"{count(phase.entered)} journeys come this far" if phase.entered else "no journey comes this far"
+            f"{counted(phase.entered, 'journey')} {'comes' if phase.entered == 1 else 'come'} this far"
+            if phase.entered
+            else "no journey comes this far"
         )
     return (
         f"{percent(phase.drop_off)} do not go on within {duration(phase.horizon)} "
@@ -297,7 +302,10 @@ def _volume(sheet: _Sheet, y: float) -> float:
         elif row.reliability == "hidden":
             sheet.canvas.text(column.centre, y, sheet.too_few, size=14, colour=MUTED, align="centre")
         else:
-            lines = [f"{percent(row.share)} of all", f"{count(row.customers)} people"]
+            lines = [
+                f"{percent(row.share)} of all",
+                f"{count(row.customers)} {'person' if row.customers == 1 else 'people'}",
+            ]
             below = max(below, _figure(sheet, (column.centre, y), count(row.journeys), lines))
     whole = sheet.grid.whole
     if whole:
@@ -516,7 +524,7 @@ def _run(sheet: _Sheet, run: Sequence[tuple[float, Any]], top: float) -> None:
     for x, one in run:
         hover = (
             f"<b>{plain(one.instrument).upper()}</b> {plain(one.reading)}<br>"
-            f"interval {plain(one.interval)}<br>n = {one.n:,} answers"
+            f"interval {plain(one.interval)}<br>n = {counted(one.n, 'answer')}"
         )
         fill = PAPER if one.reliability == "weak" else INK
         symbol = sheet.symbols[one.instrument]

@@ -274,7 +274,7 @@ def _base(row: Mapping[object, object]) -> str:
     """How many answers, of how many asked."""
     n, rate = float(str(row["n"])), float(str(row["response_rate"]))
     if not n:
-        return f"no answer to {theme.count(float(str(row['invites'])))} invites"
+        return f"no answer to {theme.counted(int(float(str(row['invites']))), 'invite')}"
     few = ", too few to show" if row["reliability"] == "hidden" else ""
     asked = f", {theme.percent(rate)} of those asked" if not np.isnan(rate) and not few else ""
     return f"{theme.count(n)} answer{'s' if n != 1 else ''}{asked}{few}"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cjm_analytics.errors import StoreError
+from cjm_analytics.errors import StoreError, counted
 from cjm_analytics.far_path import opened
 
 if TYPE_CHECKING:
@@ -264,8 +264,8 @@ class Folder:
             path, size = self.path / file.path, sizes.get(file.path)
             if size is None:
                 raise StoreError(
-                    f"{path} is missing, but the manifest lists it with {file.rows:,} rows. Restore it from "
-                    "a backup, or ingest the sources again into an empty folder."
+                    f"{path} is missing, but the manifest lists it with {counted(file.rows, 'row')}. Restore "
+                    "it from a backup, or ingest the sources again into an empty folder."
                 )
             if size != file.size:
                 raise StoreError(

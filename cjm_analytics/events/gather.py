@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, counted
 from cjm_analytics.events.arrange import ByBin, customer_of
 from cjm_analytics.events.attributes import PREFIX, Attributes
 from cjm_analytics.events.duplicates import integers
@@ -414,7 +414,7 @@ class Gathering:
         """Say which rows were replaced."""
         for name, n_rows in sorted(self.dropped.items()):
             start, end = (pd.Timestamp(one, unit="us") for one in self._windows[name])
-            self.notes.append(f"Replaced {n_rows:,} rows of {name!r} from {start} to {end} (UTC).")
+            self.notes.append(f"Replaced {counted(n_rows, 'row')} of {name!r} from {start} to {end} (UTC).")
 
     def _note_types(self, events: pa.Table) -> None:
         for one in events.schema:
@@ -483,7 +483,7 @@ class Gathering:
         shown = ", ".join(again[:_SHOWN])
         more = f" and {len(again) - _SHOWN:,} more" if len(again) > _SHOWN else ""
         self.notes.append(
-            f"Skipped {len(again):,} file{'s' * (len(again) > 1)} of {source.name!r} that had been read "
+            f"Skipped {counted(len(again), 'file')} of {source.name!r} that had been read "
             f"before: {shown}{more}."
         )
         return source.without(again)

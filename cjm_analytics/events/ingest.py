@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cjm_analytics.columns import FileColumns, MemoryColumns
-from cjm_analytics.errors import InputError, StoreError, UnknownNameError
+from cjm_analytics.errors import InputError, StoreError, UnknownNameError, counted
 from cjm_analytics.events.arrange import Arrangement, Bucket, ByBin
 from cjm_analytics.events.duplicates import EDITED, SAID
 from cjm_analytics.events.evidence import STORED
@@ -365,7 +365,7 @@ class _Writing:
         self._history = pa.table([*renamed.columns, at.cast(HISTORY.field("at").type)], schema=HISTORY)
         if renamed.num_rows:
             self.gathering.notes.append(
-                f"{renamed.num_rows:,} customer{'s' * (renamed.num_rows > 1)} of before became part of "
+                f"{counted(renamed.num_rows, 'customer')} of before became part of "
                 "another one: events.person_history() lists them."
             )
 

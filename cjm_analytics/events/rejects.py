@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.errors import InputError
+from cjm_analytics.errors import InputError, counted
 from cjm_analytics.events.report import RejectReason
 from cjm_analytics.schema import REJECTS
 
@@ -89,7 +89,8 @@ class Rejects:
             for one in mine[:3]
         )
         return InputError(
-            f"{intake.rejected:,} of {intake.read:,} rows of source {source!r} were rejected, more than "
+            f"{intake.rejected:,} of {counted(intake.read, 'row')} of source {source!r} "
+            f"{'was' if intake.rejected == 1 else 'were'} rejected, more than "
             f"max_reject_share={allowed:g} allows: {told}. Nothing was written. The error's .failures shows "
             "the rows; mend the mapping, or allow more with max_reject_share=."
         ).with_failures(pa.concat_tables(self._first[source]).slice(0, _SHOWN).to_pandas())

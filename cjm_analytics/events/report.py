@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cjm_analytics._card import Card, plain, shown
+from cjm_analytics.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,7 +245,7 @@ class IngestReport:
         if self.marked:
             lines += ["", "Marked as no customer's:"]
             lines += [
-                f"  {one.events:>9,}  {one.source}: {one.marked_by} ({one.customers:,} customers)"
+                f"  {one.events:>9,}  {one.source}: {one.marked_by} ({counted(one.customers, 'customer')})"
                 for one in self.marked
             ]
         reasons = self.reasons()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.columns import FileColumns, plain, runs
-from cjm_analytics.errors import InputError, StoreError
+from cjm_analytics.errors import InputError, StoreError, counted
 from cjm_analytics.events.far import folder_at
 from cjm_analytics.events.partition import EventColumns
 from cjm_analytics.events.report import IngestReport
@@ -204,8 +204,8 @@ class Events:
         names = ", ".join(self.codebooks.get("source", ())) or "no source"
         customers = self.accounting.identity.customers
         return (
-            f"<Events: {len(self):,} events of {customers:,} customers from {names}, "
-            f"{len(self.partitions)} partition{'s' * (len(self.partitions) != 1)}"
+            f"<Events: {counted(len(self), 'event')} of {counted(customers, 'customer')} from {names}, "
+            f"{counted(len(self.partitions), 'partition')}"
             f"{f' in {self.path}' if self.path else ''}>"
         )
 

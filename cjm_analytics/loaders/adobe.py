@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from cjm_analytics.errors import InputError, UnknownNameError
+from cjm_analytics.errors import InputError, UnknownNameError, counted
 from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, members
 from cjm_analytics.loaders.mapping import bot, device, each, first, joined, path, told
@@ -418,8 +418,8 @@ class _Feed:
         wanted, there_are = int(said.get("record-count", -1)), _n_rows(file)
         if wanted not in {-1, there_are}:
             raise InputError(
-                f"{file.shown} has {there_are:,} rows, and the manifest {manifest} lists {wanted:,}: "
-                "fetch it again."
+                f"{file.shown} has {counted(there_are, 'row')}, and the manifest {manifest} lists "
+                f"{wanted:,}: fetch it again."
             )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError, counted
 from cjm_analytics.loaders.files import find_files, is_location
 from cjm_analytics.loaders.guessed import CUSTOMER, UNSAID, bare
 from cjm_analytics.loaders.vendor import IncompleteError
@@ -91,12 +91,15 @@ class Attempt:
                 "the whole export."
             )
         if self.batch.n_nameless and not n_events:
-            said.append(f"{self.batch.n_nameless:,} of the first {self.batch.n_read:,} rows name nobody.")
+            said.append(
+                f"Of the first {counted(self.batch.n_read, 'row')}, {self.batch.n_nameless:,} "
+                f"{'names' if self.batch.n_nameless == 1 else 'name'} nobody."
+            )
         rejects = self.batch.rejects
         if rejects.num_rows:
             said.append(
-                f"{rejects.num_rows:,} of the first {self.batch.n_read:,} rows are rejects: "
-                f"{rejects['reason'][0].as_py()}."
+                f"Of the first {counted(self.batch.n_read, 'row')}, "
+                f"{counted(rejects.num_rows, 'is a reject', 'are rejects')}: {rejects['reason'][0].as_py()}."
             )
         return tuple(said)
 

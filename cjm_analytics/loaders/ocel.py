@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from cjm_analytics.errors import UnknownNameError
+from cjm_analytics.errors import UnknownNameError, counted
 from cjm_analytics.loaders.ocel_layouts import logged_events
 from cjm_analytics.loaders.origin import Origin
 from cjm_analytics.loaders.rows import ObjectRows
@@ -165,13 +165,13 @@ class OcelReader:
     def _warn(self, file: InputFile, told: Counter[str]) -> None:
         if told["shared"]:
             warnings.warn(
-                f"{file.shown}: {told['shared']:,} events have several objects of type {self.customer!r}; "
-                f"each stands once per object, {told['made']:,} times in all.",
+                f"{file.shown}: {counted(told['shared'], 'event has', 'events have')} several objects of "
+                f"type {self.customer!r}; each stands once per object, {told['made']:,} times in all.",
                 stacklevel=2,
             )
         if told["without"]:
             warnings.warn(
-                f"{file.shown}: {told['without']:,} events have no object of type {self.customer!r} and are "
-                "left out.",
+                f"{file.shown}: {counted(told['without'], 'event has', 'events have')} no object of type "
+                f"{self.customer!r} and {'is' if told['without'] == 1 else 'are'} left out.",
                 stacklevel=2,
             )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pyarrow as pa
 
-from cjm_analytics.errors import CJMError, InputError, UnknownNameError
+from cjm_analytics.errors import CJMError, InputError, UnknownNameError, counted
 from cjm_analytics.loaders.table import table
 from cjm_analytics.loaders.values import strings
 
@@ -211,7 +211,7 @@ class Query:
         what = " Call rollback() of the connection first." if "transaction is aborted" in said[0] else ""
         if not n_rows and self._has_bare_percent():
             what = " Where params= are given, a percent sign is written %%."
-        did = f"broke off after {n_rows:,} rows" if n_rows else "refused the query"
+        did = f"broke off after {counted(n_rows, 'row')}" if n_rows else "refused the query"
         return InputError(f"The database {did}: {said[0].rstrip('.')}.{what} Query: {self._shown()}")
 
     def _has_bare_percent(self) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cjm_analytics.errors import InputError, hint
+from cjm_analytics.errors import InputError, counted, hint
 from cjm_analytics.loaders.answers import pieces
 from cjm_analytics.loaders.csv_files import CsvFormat
 from cjm_analytics.loaders.files import InputFile, find_files, is_location, stem
@@ -884,9 +884,10 @@ def _joined(batches: Sequence[Batch]) -> Batch:
 
 def _warn_of_nothing(source: str, n_read: int, n_nameless: int) -> None:
     """Say that an export, perhaps another system's, was read and left out as a whole."""
-    nameless = f"; {n_nameless:,} of them name nobody" if n_nameless else ""
+    nameless = f"; {counted(n_nameless, 'names', 'name')} nobody" if n_nameless else ""
+    what = "its only row was" if n_read == 1 else f"all {n_read:,} rows were"
     warnings.warn(
-        f"{source}: all {n_read:,} rows were left out{nameless}. If it is another system's export, "
+        f"{source}: {what} left out{nameless}. If it is another system's export, "
         "cjm.loaders.describe(path) says which loader reads it.",
         stacklevel=3,
     )
