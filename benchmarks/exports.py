@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 START = 1_740_823_200_000_000
 """Microseconds since 1970 of the first contact."""
 
+YEAR = 365 * 86_400_000_000
+"""Many contacts follow one another faster, so that none lies in the future."""
+
 SHOP = "https://shop.example.com"
 NAMES = ("page_view",) * 12 + ("search",) * 3 + ("add_to_cart",) * 2 + ("begin_checkout", "purchase")
 MAIL = {"utm_source": "newsletter", "utm_medium": "email", "utm_campaign": "spring"}
@@ -73,9 +76,10 @@ def contacts(n: int) -> Iterator[Contact]:
     draw = random.Random(7)
     devices = [str(uuid.UUID(int=draw.getrandbits(128), version=4)) for _ in range(max(n // 20, 1))]
     seen: dict[int, int] = {}
+    step = min(37_000_000, YEAR // max(n, 1))
     for number in range(n):
         at = draw.randrange(len(devices))
-        micros = START + number * 37_000_000 + draw.randrange(1_000) * 1_000
+        micros = START + number * step + draw.randrange(1_000) * 1_000
         is_first = at not in seen
         event = draw.choice(NAMES)
         page = "/thank-you" if event == "purchase" else f"/product/lamp-{draw.randrange(500)}"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cjm_analytics.events.pairs import EVIDENCE, KINDS, NEVER, Pairs, Seen, by_hour
-from cjm_analytics.events.scatter import BINS, Scatter, bins_of_hashes, one_array
+from cjm_analytics.events.scatter import BINS, Room, Scatter, bins_of_hashes, one_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,8 +37,8 @@ class Evidence:
     ----------
     spill : Path or None
         Where details go that do not fit into memory.
-    limit : int
-        How many bytes of details may stay in memory.
+    room : Room, optional
+        What of details may stay in memory where they can go elsewhere.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Evidence:
         All pairs, each counted once per kind.
     """
 
-    def __init__(self, spill: Path | None = None, limit: int = 0) -> None:
+    def __init__(self, spill: Path | None = None, room: Room | None = None) -> None:
         self.pairs = Pairs()
-        self._details = Scatter(self._bins, spill, limit)
+        self._details = Scatter(self._bins, spill, room or Room(0))
         self._stored: list[Callable[[], Iterator[pa.Table]]] = []
 
     def remember(self, read: Callable[[], Iterator[pa.Table]]) -> None:

@@ -22,7 +22,7 @@ from cjm_analytics.events.marks import NO_RULES, Rules, unmarked
 from cjm_analytics.events.owners import Owners
 from cjm_analytics.events.rejects import Rejects
 from cjm_analytics.events.report import IdentityFacts, IngestReport
-from cjm_analytics.events.scatter import BINS, Scatter, bin_of, gathered, one_array
+from cjm_analytics.events.scatter import BINS, Room, Scatter, bin_of, gathered, one_array
 from cjm_analytics.events.stitching import Stitching
 from cjm_analytics.schema import (
     CANONICAL,
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Gathering", "wider"]
 
-_IN_MEMORY = 1280 * 2**20
-"""With a folder to spill to, so many bytes of rows stay in memory before the others go to disk."""
+_IN_MEMORY = 512 * 2**20
+"""With a folder to spill to, so many bytes of rows and of what they tell of ids stay in memory before the
+others go to disk."""
 
 _BINS_AT_ONCE = 16
 _BATCHES_AHEAD = 2
@@ -121,14 +122,15 @@ class Gathering:
         self.sources: dict[str, dict[str, Any]] = {}
         self.intakes: dict[str, Intake] = {}
         self.identity = identity
-        self.evidence = Evidence(spill and spill / "evidence", _IN_MEMORY // 4)
+        room = Room(_IN_MEMORY)
+        self.evidence = Evidence(spill and spill / "evidence", room)
         self.seen_before: tuple[File, ...] = ()
         self.attributes = Attributes(limits.now)
         self.rejects = Rejects(write_rejects)
         self.notes: list[str] = []
-        self.resolved = Scatter(_bin_of_customer, spill and spill / "resolved", _IN_MEMORY // 2)
-        self.waiting = Scatter(_bin_of_alias, spill and spill / "waiting", _IN_MEMORY // 2)
-        self._moved = Scatter(_bin_of_customer, spill and spill / "moved", _IN_MEMORY // 4)
+        self.resolved = Scatter(_bin_of_customer, spill and spill / "resolved", room)
+        self.waiting = Scatter(_bin_of_alias, spill and spill / "waiting", room)
+        self._moved = Scatter(_bin_of_customer, spill and spill / "moved", room)
         self._persons: ByBin | None = None
         self.before = IngestReport()
         self.stitching = Stitching()

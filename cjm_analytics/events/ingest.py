@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["ingest"]
 
 _ROWS_PER_PARTITION = 1_500_000
-_BYTES_PER_PARTITION = 256 * 2**20
+_BYTES_PER_PARTITION = 128 * 2**20
 _ROWS_PER_GROUP = 262_144
 _CROWDED = 2
 """A store is written anew into more buckets when it should have more than so many times those it has."""

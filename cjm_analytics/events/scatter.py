@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINS",
+    "Room",
     "Scatter",
     "bin_of",
     "bins_of_hashes",
@@ -38,7 +39,9 @@ _SPILLED = 1_000_000
 """Rows that go into bins together: few while they stay in memory, for they need not be gathered first; many
 when they go to a file, for each bucket opens every file."""
 
-_MORSEL_BYTES = 128 * 2**20
+_MORSEL_BYTES = 32 * 2**20
+"""Wide rows go into bins together by their bytes: they are in memory three times while they do."""
+
 _CODE = 32
 _UPPER_BITS = np.uint64(54)
 
@@ -152,6 +155,13 @@ class _Morsel:
         return _Morsel(None, path, self.bounds, self.implied)
 
 
+@dataclass
+class Room:
+    """How many more bytes of rows may stay in memory, of all scatters that share it."""
+
+    left: int
+
+
 class Scatter:
     """Tables whose rows are put into bins.
 
@@ -161,18 +171,18 @@ class Scatter:
         From a table to the bin of each row.
     folder : Path or None
         Where rows go that do not fit into memory; None: they all stay.
-    limit : int
-        How many bytes of rows may stay in memory.
+    room : Room
+        What may stay in memory where there is a folder.
     """
 
     def __init__(
-        self, bins: Callable[[pa.Table], NDArray[np.uint16]], folder: Path | None, limit: int
+        self, bins: Callable[[pa.Table], NDArray[np.uint16]], folder: Path | None, room: Room
     ) -> None:
         self._bins = bins
         self.rows = np.zeros(BINS, dtype=np.int64)
         self.n_bytes = 0
         self._folder = folder
-        self._limit = limit
+        self._room = room
         self._waiting: list[pa.Table] = []
         self._n_waiting = 0
         self._bytes_waiting = 0
@@ -186,7 +196,7 @@ class Scatter:
     @property
     def _is_full(self) -> bool:
         """Whether no more rows may stay in memory."""
-        return self._folder is not None and self.n_bytes > self._limit
+        return self._folder is not None and self._room.left <= 0
 
     def add(self, table: pa.Table) -> None:
         """Take rows in; the columns may differ from those before."""
@@ -211,7 +221,11 @@ class Scatter:
         for morsel in self._morsels:
             if morsel.path is not None:
                 morsel.path.unlink()
+            elif morsel.table is not None:
+                self._room.left += morsel.table.nbytes
         self._morsels = []
+        self.rows[:] = 0
+        self.n_bytes = 0
 
     def tables(self, bins: range) -> list[pa.Table]:
         """The rows of consecutive bins, in pieces that may differ in their columns."""
@@ -235,6 +249,8 @@ class Scatter:
         if self._folder is not None and self._is_full:
             self._folder.mkdir(parents=True, exist_ok=True)
             morsel = morsel.written(self._folder / f"{len(self._morsels):06d}.arrow")
+        else:
+            self._room.left -= table.nbytes
         self._morsels.append(morsel)
 
 
