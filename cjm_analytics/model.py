@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from cjm_analytics._card import Card, Shown, table
@@ -17,6 +18,8 @@ from cjm_analytics.errors import InputError, ModelWarning, counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from cjm_analytics.coverage import Coverage
     from cjm_analytics.events.store import Events
@@ -140,6 +143,14 @@ class ReportRules:
     min_n: int = 10
     weak_n: int = 30
     confidence: float = 0.95
+
+    def reliability(self, n: float) -> str:
+        """`hidden`, `weak` or `ok`: how far a value of so many can be relied on."""
+        return "hidden" if n < self.min_n else "weak" if n < self.weak_n else "ok"
+
+    def reliabilities(self, n: NDArray[Any] | pd.Series[Any]) -> NDArray[Any]:
+        """The same of many."""
+        return np.where(n < self.min_n, "hidden", np.where(n < self.weak_n, "weak", "ok"))
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class ConversionTimesAnalysis:
         if not self.funnel.group_columns:
             groups = [()]
         curves = {
-            group: Curve.of(partial.waits.get(group, Waits()), self.funnel.confidence) for group in groups
+            group: Curve.of(partial.waits.get(group, Waits()), self.funnel.rules.confidence)
+            for group in groups
         }
         return ConversionTimes(self.funnel, curves)
 
@@ -127,7 +128,7 @@ class ConversionTimes(Shown):
         width = next((one for one in _WIDTHS if longest <= _BARS * one), _WIDTHS[-1])
         edges = width * np.arange(max(-(-longest // width), 1) + 1)
         return self._together(
-            [_histogram(curve, edges, self._funnel.confidence) for curve in self._curves.values()]
+            [_histogram(curve, edges, self._funnel.rules.confidence) for curve in self._curves.values()]
         )
 
     def quantiles(self, *q: float) -> pd.DataFrame:
@@ -177,7 +178,7 @@ class ConversionTimes(Shown):
             target=steps[self._funnel.required[-1]].label,
             start=steps[0].label,
             unit_name=self._funnel.unit,
-            min_n=self._funnel.min_n,
+            min_n=self._funnel.rules.min_n,
         )
 
     def _together(self, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

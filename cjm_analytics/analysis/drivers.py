@@ -352,9 +352,7 @@ class DriversAnalysis:
                 association=np.where(
                     clear, np.where(value > 1, "success", "failure"), "no clear association"
                 ),
-                reliability=np.where(
-                    fewer < self.rules.min_n, "hidden", np.where(fewer < self.rules.weak_n, "weak", "ok")
-                ),
+                reliability=self.rules.reliabilities(fewer),
             )
         frame = frame.sort_values(["q_value", "p_value", "driver"], kind="stable", ignore_index=True)
         return Drivers(frame[_COLUMNS], self, partial)

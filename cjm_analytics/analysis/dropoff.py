@@ -362,11 +362,8 @@ class DropOffAnalysis:
             "horizon": pd.Timedelta(self.horizons[place], unit="us"),
             "followed": cell.followed,
             "at_risk": at_risk,
-            "reliability": self._reliability(cell.followed),
+            "reliability": self.rules.reliability(cell.followed),
         }
-
-    def _reliability(self, n: int) -> str:
-        return "hidden" if n < self.rules.min_n else "weak" if n < self.rules.weak_n else "ok"
 
 
 _COLUMNS = [

@@ -20,6 +20,7 @@ from cjm_analytics.engine import run
 from cjm_analytics.errors import InputError, UnknownNameError, check_count, check_several
 from cjm_analytics.journeys import NONE, Units
 from cjm_analytics.matching import Match, compile_match
+from cjm_analytics.model import ReportRules
 from cjm_analytics.quantiles import Durations
 from cjm_analytics.statistics import benjamini_hochberg, newcombe, two_proportion_test, wilson
 
@@ -294,9 +295,7 @@ class FunnelAnalysis:
     remove: bool
     hold: str | None
     end: int
-    min_n: int
-    weak_n: int
-    confidence: float
+    rules: ReportRules
     timezone: str
     period: str | None = None
 
@@ -332,7 +331,6 @@ class FunnelAnalysis:
         check_count("top", top, none="for all groups")
         places = _planned(journeys, steps)
         stepwise = isinstance(within, Sequence) and not isinstance(within, str)
-        rules = journeys.model.report if journeys.model else None
         planned = cls(
             steps=places,
             windows=_windows(within, len(places)),
@@ -348,9 +346,7 @@ class FunnelAnalysis:
             remove=exclude_mode == "remove",
             hold=hold,
             end=journeys.observed_until(_touchpoints(places, journeys.codebook)),
-            min_n=rules.min_n if rules else 10,
-            weak_n=rules.weak_n if rules else 30,
-            confidence=rules.confidence if rules else 0.95,
+            rules=journeys.model.report if journeys.model else ReportRules(),
             timezone=journeys.timezone,
         )
         planned._check_combination()
@@ -1060,10 +1056,10 @@ class Funnel(Shown):
         share = rows["settled_conversion"].to_numpy(float)
         k = np.rint(np.nan_to_num(share * n)).astype(np.int64)
         tables = (k[one], n[one], k[other], n[other])
-        low, high = newcombe(*tables, confidence=self.analysis.confidence)
+        low, high = newcombe(*tables, confidence=self.analysis.rules.confidence)
         p_value = two_proportion_test(*tables)[1]
         q_value = benjamini_hochberg(p_value)
-        clear = q_value < 1 - self.analysis.confidence
+        clear = q_value < 1 - self.analysis.rules.confidence
         frame = pd.DataFrame(
             {
                 "step": self.analysis.steps[number].label,
@@ -1360,7 +1356,7 @@ def _table(analysis: FunnelAnalysis, partial: FunnelPartial, group: int) -> pd.D
     previous = np.array(
         [max([one for one in required if one < number], default=number) for number in range(n)]
     )
-    low, high = wilson(settled, settled[0], analysis.confidence)
+    low, high = wilson(settled, settled[0], analysis.rules.confidence)
     keys = group * n + np.arange(n)
 
     def quantile(q: float) -> pd.TimedeltaIndex:
@@ -1384,11 +1380,7 @@ def _table(analysis: FunnelAnalysis, partial: FunnelPartial, group: int) -> pd.D
             "before": reached[previous],
             "started": started,
             "settled": settled[0],
-            "reliability": "hidden"
-            if started < analysis.min_n
-            else "weak"
-            if started < analysis.weak_n
-            else "ok",
+            "reliability": analysis.rules.reliability(started),
         }
     )
 

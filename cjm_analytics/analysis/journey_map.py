@@ -620,7 +620,7 @@ def _blank(values: pd.Series[Any], hidden: np.ndarray[Any, Any]) -> pd.Series[An
 
 
 def _grade(n: float, rules: ReportRules) -> str:
-    return "none" if not n else "hidden" if n < rules.min_n else "weak" if n < rules.weak_n else "ok"
+    return rules.reliability(n) if n else "none"
 
 
 def _reading(score: float, measure: str, scale: str | None = None) -> str:

@@ -231,9 +231,7 @@ class MatchesAnalysis:
             medians = bag.quantiles(0.5, n_groups=len(partial.groups) * n)[places]
             frame[name] = pd.to_timedelta(medians, unit="us")
         n_small = np.minimum(matched, without) if self.has_goal else units
-        frame["reliability"] = np.select(
-            [n_small < self.rules.min_n, n_small < self.rules.weak_n], ["hidden", "weak"], "ok"
-        )
+        frame["reliability"] = self.rules.reliabilities(n_small)
         if self.by:
             frame.insert(0, self.by, np.repeat(np.array(partial.groups, object)[order], n))
         return Matches(

@@ -279,7 +279,7 @@ class RetentionAnalysis:
         cohort, slot = np.nonzero(begun)
         n, k = customers[cohort], returned[cohort, slot]
         low, high = wilson(k, n, self.rules.confidence)
-        enough = np.where(n < self.rules.min_n, "hidden", np.where(n < self.rules.weak_n, "weak", "ok"))
+        enough = self.rules.reliabilities(n)
         labels = np.array([self.label(number) for number in range(n_slots)], dtype=object)
         frame = pd.DataFrame(
             {
@@ -470,7 +470,7 @@ class Retention(Shown):
             retention=frame["returned"] / n,
             low=low,
             high=high,
-            reliability=np.where(n < rules.min_n, "hidden", np.where(n < rules.weak_n, "weak", "ok")),
+            reliability=rules.reliabilities(n),
         )
         return frame[[*by, *_CURVE]]
 

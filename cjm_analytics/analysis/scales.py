@@ -286,7 +286,7 @@ class Sheet:
             "low": float(found.low),
             "high": float(found.high),
             "response_rate": n / invites if invites and n <= invites else np.nan,
-            "reliability": "hidden" if n < rules.min_n else "weak" if n < rules.weak_n else "ok",
+            "reliability": rules.reliability(n),
             "invites": invites,
             "customers": int(self.sums[cell].customers.sum()),
             "kind": self.scale.kind or None,

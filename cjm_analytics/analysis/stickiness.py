@@ -270,6 +270,6 @@ def _shares(counts: NDArray[np.int64], rules: ReportRules) -> pd.DataFrame:
             "low": low,
             "high": high,
             "at_least": more.ravel() / n,
-            "reliability": np.where(n < rules.min_n, "hidden", np.where(n < rules.weak_n, "weak", "ok")),
+            "reliability": rules.reliabilities(n),
         }
     )

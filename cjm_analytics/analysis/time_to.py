@@ -506,11 +506,7 @@ class TimeTo(Shown):
                     "n": curve.n,
                     **found,
                     "restricted_mean": curve.mean(length),
-                    "reliability": "hidden"
-                    if enough < rules.min_n
-                    else "weak"
-                    if enough < rules.weak_n
-                    else "ok",
+                    "reliability": rules.reliability(enough),
                 }
                 rows.append(row)
         frame = pd.DataFrame(rows, columns=[*self._analysis.by, *_AT])
