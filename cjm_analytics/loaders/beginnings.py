@@ -12,7 +12,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["beginning", "lines_end", "only_beginnings"]
+__all__ = ["PutBack", "beginning", "lines_end", "only_beginnings"]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _QUOTE: Final = b'"'
@@ -40,7 +40,7 @@ def beginning(stream: BinaryIO) -> BinaryIO:
     if end:
         stream.close()
         return io.BytesIO(head[:end])
-    return _Whole(head, stream)  # type: ignore[return-value]
+    return PutBack(head, stream)  # type: ignore[return-value]
 
 
 def _read(stream: BinaryIO, size: int) -> bytes:
@@ -80,11 +80,11 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-class _Whole:
-    """A stream from which something was read already."""
+class PutBack:
+    """A stream with its first bytes put back."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = memoryview(head)
+        self._head = head
         self._rest = rest
 
     def __enter__(self) -> Self:
@@ -95,13 +95,13 @@ class _Whole:
 
     @property
     def closed(self) -> bool:
+        """Whether the stream has been closed."""
         return bool(self._rest.closed)
 
     def read(self, size: int = -1) -> bytes:
-        if not self._head:
-            return bytes(self._rest.read(size))
-        if size < 0:
-            head, self._head = bytes(self._head), memoryview(b"")
-            return head + bytes(self._rest.read())
-        head, self._head = bytes(self._head[:size]), self._head[size:]
-        return head
+        """So many bytes at the most; without a number, all."""
+        if 0 <= size < len(self._head):
+            head, self._head = self._head[:size], self._head[size:]
+            return head
+        head, self._head = self._head, b""
+        return head + bytes(self._rest.read(size - len(head) if size >= 0 else size))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import numpy as np
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.loaders.beginnings import lines_end
+from cjm_analytics.loaders.beginnings import PutBack, lines_end
 from cjm_analytics.loaders.files import Recoded
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def as_utf8(stream: BinaryIO, encoding: str, file: str) -> BinaryIO:
         It looks like UTF-16, and nothing says so.
     """
     head = bytes(stream.read(_LOOKED_AT))
-    whole: Any = _Chained(head, stream)
+    whole: Any = PutBack(head, stream)
     if head.startswith(_UTF16):
         return Recoded(whole, "utf-16")  # type: ignore[return-value]
     if head.startswith(_BOM):
-        return _Chained(head[len(_BOM) :], stream)  # type: ignore[return-value]
+        return PutBack(head[len(_BOM) :], stream)  # type: ignore[return-value]
     said = encoding.lower().replace("_", "-")
     if not said.startswith(("utf-16", "utf-32", "utf16", "utf32")):
         _refuse_utf16(head, encoding, file)
@@ -140,18 +140,6 @@ def _warn_of_utf8(head: bytes, said: str, file: str) -> None:
         "out wrong. Leave out encoding= if they do.",
         stacklevel=2,
     )
-
-
-class _Chained:
-    """A stream with its first bytes put back."""
-
-    def __init__(self, head: bytes, rest: BinaryIO) -> None:
-        self._head = head
-        self._rest = rest
-
-    def read(self, size: int = -1) -> bytes:
-        head, self._head = self._head, b""
-        return head + bytes(self._rest.read(size))
 
 
 class _Returns:

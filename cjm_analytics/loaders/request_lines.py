@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from cjm_analytics.errors import InputError
-from cjm_analytics.loaders.rows import Broken, ColumnRows
+from cjm_analytics.loaders.rows import RAW_LENGTH, Broken, ColumnRows
 from cjm_analytics.loaders.values import plain
 
 if TYPE_CHECKING:
@@ -115,7 +115,6 @@ _LATEST: Final = 1e11
 """Seconds since 1970 beyond which a number counts milliseconds."""
 
 _BLOCK: Final = 1 << 23
-_RAW: Final = 1_000
 
 
 def request_lines(file: InputFile) -> Iterator[ColumnRows]:
@@ -171,7 +170,7 @@ def _parsed(file: str, block: bytes, first: int, fields: _Fields) -> tuple[Colum
         places.append(left[good])
         left = np.delete(left, good)
     broken = [
-        Broken(first + row, "no line of an access log", line[:_RAW])
+        Broken(first + row, "no line of an access log", line[:RAW_LENGTH])
         for row, line in zip(left.tolist(), lines.take(pa.array(left)).to_pylist(), strict=True)
         if line.strip() and not line.startswith("#")
     ]
